@@ -1,0 +1,9 @@
+// Table of contents of the compiled module.
+#include "registers.hpp"
+
+PYBIND11_MODULE(_core, m) {
+  m.doc() = "The compiled engine of wavelens; its typed face is _core.pyi.";
+  wavelens::fill_lapack_from_scipy();
+  wavelens::register_engine(m);
+  wavelens::register_finite(m);
+}

@@ -1,0 +1,21 @@
+#include <pybind11/stl.h>
+
+#include "arrays.hpp"
+#include "registers.hpp"
+#include "wavelens/finite.hpp"
+
+namespace wavelens {
+
+void register_finite(py::module_& m) {
+  m.def(
+      "first_nonfinite",
+      [](const py::array& a) {
+        return for_dtype(a, [&](auto zero) {
+          const auto view = matrix_view<decltype(zero)>(a);
+          return without_gil([&] { return first_nonfinite(view); });
+        });
+      },
+      py::arg("a"));
+}
+
+}  // namespace wavelens

@@ -1,0 +1,13 @@
+// One register_<kernel>() for each kernel, defined in register_<kernel>.cpp.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace wavelens {
+
+void fill_lapack_from_scipy();
+
+void register_engine(pybind11::module_& m);
+void register_finite(pybind11::module_& m);
+
+}  // namespace wavelens

@@ -1,0 +1,65 @@
+// Compiled once per instruction set (see wavelens/isa.hpp). The accumulators fill the register file: three
+// vectors by eight columns with 32 registers, three by four (two by four) with 16.
+
+#include "simd/gemm_leaf.hpp"
+
+#include "simd/leaf.hpp"
+
+namespace wavelens {
+namespace {
+
+template <class T>
+struct Vector {
+  typedef T type __attribute__((vector_size(WAVELENS_VECTOR_BYTES)));
+  typedef T unaligned __attribute__((vector_size(WAVELENS_VECTOR_BYTES), aligned(alignof(T)), may_alias));
+  static constexpr int lanes = WAVELENS_VECTOR_BYTES / static_cast<int>(sizeof(T));
+};
+
+template <class T, int vectors, int nr>
+void multiply(std::ptrdiff_t depth, const T* __restrict a, const T* __restrict b, T* __restrict tile) {
+  using V = typename Vector<T>::type;
+  using U = typename Vector<T>::unaligned;
+  constexpr int lanes = Vector<T>::lanes;
+  V sum[nr][vectors] = {};
+  for (std::ptrdiff_t p = 0; p < depth; ++p) {
+    V column[vectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) column[v] = *reinterpret_cast<const U*>(a + v * lanes);
+#pragma GCC unroll 16
+    for (int j = 0; j < nr; ++j) {
+      const V entry = b[j] - V{};
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) sum[j][v] += column[v] * entry;
+    }
+    a += vectors * lanes;
+    b += nr;
+  }
+#pragma GCC unroll 16
+  for (int j = 0; j < nr; ++j) {
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; ++v) *reinterpret_cast<U*>(tile + (j * vectors + v) * lanes) = sum[j][v];
+  }
+}
+
+#if defined(WAVELENS_LEAF_avx512)
+constexpr int n_vectors = 3;
+constexpr int n_columns = 8;
+#elif defined(WAVELENS_LEAF_avx2)
+constexpr int n_vectors = 3;
+constexpr int n_columns = 4;
+#else
+constexpr int n_vectors = 2;
+constexpr int n_columns = 4;
+#endif
+
+template <class T>
+GemmLeaf<T> leaf() {
+  return {n_vectors * Vector<T>::lanes, n_columns, multiply<T, n_vectors, n_columns>};
+}
+
+}  // namespace
+
+GemmLeaves WAVELENS_LEAF(gemm_leaves)();
+GemmLeaves WAVELENS_LEAF(gemm_leaves)() { return {leaf<float>(), leaf<double>()}; }
+
+}  // namespace wavelens

@@ -1,0 +1,21 @@
+// The innermost product: tile (mr × nr, column-major) = A panel · B panel.
+#pragma once
+
+#include <cstddef>
+
+namespace wavelens {
+
+// A panel: `depth` columns of mr entries, one after another. B panel: `depth` rows of nr entries.
+template <class T>
+struct GemmLeaf {
+  int mr;
+  int nr;
+  void (*multiply)(std::ptrdiff_t depth, const T* a, const T* b, T* tile);
+};
+
+struct GemmLeaves {
+  GemmLeaf<float> s;
+  GemmLeaf<double> d;
+};
+
+}  // namespace wavelens

@@ -1,0 +1,346 @@
+#include "naive_lapack.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <numeric>
+#include <vector>
+
+#include "wavelens/lapack.hpp"
+#include "wavelens/matrix_view.hpp"
+
+namespace wavelens {
+namespace {
+
+using Index = std::ptrdiff_t;
+
+template <class T>
+MatrixView<T> view(T* a, int rows, int cols, int ld) {
+  return {a, rows, cols, 1, ld};
+}
+
+// A workspace query asks for one entry.
+template <class T>
+bool is_query(const int* lwork, T* work, int* info) {
+  *info = 0;
+  if (*lwork != -1) return false;
+  *work = T(1);
+  return true;
+}
+
+template <class T>
+void trsm(char* side, char* uplo, char* trans, char* diag, int* m, int* n, T* alpha, T* a, int* lda, T* b,
+          int* ldb) {
+  const bool left = *side == 'L';
+  const Index order = left ? *m : *n;
+  MatrixView<T> triangle = view(a, static_cast<int>(order), static_cast<int>(order), *lda);
+  bool upper = *uplo == 'U';
+  if (*trans != 'N') {
+    triangle = triangle.transposed();
+    upper = !upper;
+  }
+  MatrixView<T> x = view(b, *m, *n, *ldb);
+  if (!left) {  // X·op(A) = B is op(A)ᵀ·Xᵀ = Bᵀ
+    triangle = triangle.transposed();
+    upper = !upper;
+    x = x.transposed();
+  }
+  for (Index j = 0; j < x.cols; ++j) {
+    for (Index step = 0; step < order; ++step) {
+      const Index i = upper ? order - 1 - step : step;
+      T value = *alpha * x(i, j);
+      for (Index p = upper ? i + 1 : 0; p < (upper ? order : i); ++p) value -= triangle(i, p) * x(p, j);
+      x(i, j) = *diag == 'U' ? value : value / triangle(i, i);
+    }
+  }
+}
+
+// Reflector H = I − tau·v·vᵀ, v₀ = 1, that maps x to beta·e₀; x becomes (beta, v₁, …).
+template <class T>
+T reflector(MatrixView<T> x) {
+  T tail = 0;
+  for (Index i = 1; i < x.rows; ++i) tail = std::hypot(tail, x(i, 0));
+  if (tail == T(0)) return T(0);
+  const T alpha = x(0, 0);
+  const T beta = -std::copysign(std::hypot(alpha, tail), alpha);
+  for (Index i = 1; i < x.rows; ++i) x(i, 0) /= alpha - beta;
+  x(0, 0) = beta;
+  return (beta - alpha) / beta;
+}
+
+// C ← H·C, with v stored below the first entry of a column.
+template <class T>
+void reflect(MatrixView<T> v, T tau, MatrixView<T> c) {
+  for (Index j = 0; j < c.cols; ++j) {
+    T sum = c(0, j);
+    for (Index i = 1; i < c.rows; ++i) sum += v(i, 0) * c(i, j);
+    c(0, j) -= tau * sum;
+    for (Index i = 1; i < c.rows; ++i) c(i, j) -= tau * sum * v(i, 0);
+  }
+}
+
+template <class T>
+void geqrf(int* m, int* n, T* a, int* lda, T* tau, T* work, int* lwork, int* info) {
+  if (is_query(lwork, work, info)) return;
+  MatrixView<T> x = view(a, *m, *n, *lda);
+  for (Index j = 0; j < std::min(x.rows, x.cols); ++j) {
+    const MatrixView<T> column = x.block(j, j, x.rows - j, 1);
+    tau[j] = reflector(column);
+    if (j + 1 < x.cols) reflect(column, tau[j], x.block(j, j + 1, x.rows - j, x.cols - j - 1));
+  }
+}
+
+template <class T>
+void geqp3(int* m, int* n, T* a, int* lda, int* jpvt, T* tau, T* work, int* lwork, int* info) {
+  if (is_query(lwork, work, info)) return;
+  MatrixView<T> x = view(a, *m, *n, *lda);
+  std::iota(jpvt, jpvt + x.cols, 1);
+  for (Index j = 0; j < std::min(x.rows, x.cols); ++j) {
+    Index best = j;
+    T best_norm = -1;
+    for (Index c = j; c < x.cols; ++c) {
+      T norm = 0;
+      for (Index i = j; i < x.rows; ++i) norm = std::hypot(norm, x(i, c));
+      if (norm > best_norm) {
+        best_norm = norm;
+        best = c;
+      }
+    }
+    std::swap(jpvt[j], jpvt[best]);
+    for (Index i = 0; i < x.rows; ++i) std::swap(x(i, j), x(i, best));
+    const MatrixView<T> column = x.block(j, j, x.rows - j, 1);
+    tau[j] = reflector(column);
+    if (j + 1 < x.cols) reflect(column, tau[j], x.block(j, j + 1, x.rows - j, x.cols - j - 1));
+  }
+}
+
+template <class T>
+void ormqr(char* side, char* trans, int* m, int* n, int* k, T* a, int* lda, T* tau, T* c, int* ldc, T* work,
+           int* lwork, int* info) {
+  if (is_query(lwork, work, info)) return;
+  const bool left = *side == 'L';
+  MatrixView<T> target = view(c, *m, *n, *ldc);
+  if (!left) target = target.transposed();  // C·Q is (Qᵀ·Cᵀ)ᵀ
+  const bool forward = left == (*trans != 'N');
+  MatrixView<T> x = view(a, static_cast<int>(target.rows), *k, *lda);
+  for (Index step = 0; step < *k; ++step) {
+    const Index j = forward ? step : *k - 1 - step;
+    reflect(x.block(j, j, x.rows - j, 1), tau[j], target.block(j, 0, target.rows - j, target.cols));
+  }
+}
+
+template <class T>
+void orgqr(int* m, int* n, int* k, T* a, int* lda, T* tau, T* work, int* lwork, int* info) {
+  if (is_query(lwork, work, info)) return;
+  std::vector<T> q(static_cast<std::size_t>(*m) * static_cast<std::size_t>(*n), T(0));
+  MatrixView<T> out = column_major<T>(q.data(), *m, *n);
+  for (Index j = 0; j < *n; ++j) out(j, j) = T(1);
+  char left = 'L', plain = 'N';
+  ormqr(&left, &plain, m, n, k, a, lda, tau, q.data(), m, work, lwork, info);
+  MatrixView<T> x = view(a, *m, *n, *lda);
+  for (Index j = 0; j < *n; ++j) {
+    for (Index i = 0; i < *m; ++i) x(i, j) = out(i, j);
+  }
+}
+
+template <class T>
+void potrf(char* uplo, int* n, T* a, int* lda, int* info) {
+  *info = 0;
+  MatrixView<T> x = view(a, *n, *n, *lda);
+  if (*uplo == 'U') x = x.transposed();
+  for (Index j = 0; j < x.cols; ++j) {
+    for (Index i = j; i < x.rows; ++i) {
+      T value = x(i, j);
+      for (Index p = 0; p < j; ++p) value -= x(i, p) * x(j, p);
+      if (i == j && !(value > T(0))) {
+        *info = static_cast<int>(j) + 1;
+        return;
+      }
+      x(i, j) = i == j ? std::sqrt(value) : value / x(j, j);
+    }
+  }
+}
+
+// Jacobi's method.
+template <class T>
+void syevd(char* jobz, char* uplo, int* n, T* a, int* lda, T* w, T* work, int* lwork, int* iwork, int* liwork,
+           int* info) {
+  if (*lwork == -1 || *liwork == -1) {
+    *info = 0;
+    *work = T(1);
+    *iwork = 1;
+    return;
+  }
+  *info = 0;
+  const Index order = *n;
+  MatrixView<T> x = view(a, *n, *n, *lda);
+  for (Index j = 0; j < order; ++j) {
+    for (Index i = 0; i < j; ++i) (*uplo == 'U' ? x(j, i) : x(i, j)) = *uplo == 'U' ? x(i, j) : x(j, i);
+  }
+  std::vector<T> vectors(static_cast<std::size_t>(order * order), T(0));
+  MatrixView<T> v = column_major(vectors.data(), order, order);
+  for (Index i = 0; i < order; ++i) v(i, i) = T(1);
+  for (int sweep = 0; sweep < 60; ++sweep) {
+    bool rotated = false;
+    for (Index p = 0; p < order; ++p) {
+      for (Index q = p + 1; q < order; ++q) {
+        if (x(p, q) == T(0)) continue;
+        const T theta = (x(q, q) - x(p, p)) / (2 * x(p, q));
+        const T t = std::copysign(T(1), theta) / (std::abs(theta) + std::hypot(theta, T(1)));
+        if (std::abs(t * x(p, q)) <= std::abs(x(p, p)) * T(1e-30) && sweep > 4) continue;
+        rotated = true;
+        const T c = 1 / std::hypot(t, T(1));
+        const T s = t * c;
+        for (Index i = 0; i < order; ++i) {
+          const T left = x(i, p), right = x(i, q);
+          x(i, p) = c * left - s * right;
+          x(i, q) = s * left + c * right;
+        }
+        for (Index i = 0; i < order; ++i) {
+          const T upper = x(p, i), lower = x(q, i);
+          x(p, i) = c * upper - s * lower;
+          x(q, i) = s * upper + c * lower;
+          const T left = v(i, p), right = v(i, q);
+          v(i, p) = c * left - s * right;
+          v(i, q) = s * left + c * right;
+        }
+        x(p, q) = x(q, p) = T(0);
+      }
+    }
+    if (!rotated) break;
+  }
+  std::vector<Index> rank(static_cast<std::size_t>(order));
+  std::iota(rank.begin(), rank.end(), Index{0});
+  std::sort(rank.begin(), rank.end(), [&](Index i, Index j) { return x(i, i) < x(j, j); });
+  for (Index j = 0; j < order; ++j)
+    w[j] = x(rank[static_cast<std::size_t>(j)], rank[static_cast<std::size_t>(j)]);
+  if (*jobz != 'V') return;
+  for (Index j = 0; j < order; ++j) {
+    for (Index i = 0; i < order; ++i) x(i, j) = v(i, rank[static_cast<std::size_t>(j)]);
+  }
+}
+
+// One-sided Jacobi on the taller of A and Aᵀ; jobz 'N', 'S' and 'A' on columns (the unneeded rest of a full
+// basis is completed by Gram–Schmidt).
+template <class T>
+void gesdd(char* jobz, int* m, int* n, T* a, int* lda, T* s, T* u, int* ldu, T* vt, int* ldvt, T* work,
+           int* lwork, int* iwork, int* info) {
+  (void)iwork;
+  if (is_query(lwork, work, info)) return;
+  const MatrixView<T> given = view(a, *m, *n, *lda);
+  const bool tall = given.rows >= given.cols;
+  const MatrixView<T> source = tall ? given : given.transposed();
+  const Index rows = source.rows, cols = source.cols;
+  std::vector<T> x_data(static_cast<std::size_t>(rows * rows), T(0));
+  std::vector<T> v_data(static_cast<std::size_t>(cols * cols), T(0));
+  MatrixView<T> x = column_major(x_data.data(), rows, rows);
+  MatrixView<T> v = column_major(v_data.data(), cols, cols);
+  for (Index j = 0; j < cols; ++j) {
+    v(j, j) = T(1);
+    for (Index i = 0; i < rows; ++i) x(i, j) = source(i, j);
+  }
+  for (int sweep = 0; sweep < 60; ++sweep) {
+    bool rotated = false;
+    for (Index p = 0; p < cols; ++p) {
+      for (Index q = p + 1; q < cols; ++q) {
+        T pp = 0, qq = 0, pq = 0;
+        for (Index i = 0; i < rows; ++i) {
+          pp += x(i, p) * x(i, p);
+          qq += x(i, q) * x(i, q);
+          pq += x(i, p) * x(i, q);
+        }
+        if (std::abs(pq) <= T(1e-17) * std::sqrt(pp * qq) || pq == T(0)) continue;
+        const T theta = (qq - pp) / (2 * pq);
+        const T t = std::copysign(T(1), theta) / (std::abs(theta) + std::hypot(theta, T(1)));
+        const T c = 1 / std::hypot(t, T(1));
+        const T sine = t * c;
+        if (sine == T(0)) continue;
+        rotated = true;
+        for (Index i = 0; i < rows; ++i) {
+          const T left = x(i, p), right = x(i, q);
+          x(i, p) = c * left - sine * right;
+          x(i, q) = sine * left + c * right;
+        }
+        for (Index i = 0; i < cols; ++i) {
+          const T left = v(i, p), right = v(i, q);
+          v(i, p) = c * left - sine * right;
+          v(i, q) = sine * left + c * right;
+        }
+      }
+    }
+    if (!rotated) break;
+  }
+  std::vector<T> norm(static_cast<std::size_t>(cols));
+  for (Index j = 0; j < cols; ++j) {
+    for (Index i = 0; i < rows; ++i)
+      norm[static_cast<std::size_t>(j)] = std::hypot(norm[static_cast<std::size_t>(j)], x(i, j));
+  }
+  std::vector<Index> rank(static_cast<std::size_t>(cols));
+  std::iota(rank.begin(), rank.end(), Index{0});
+  std::stable_sort(rank.begin(), rank.end(), [&](Index i, Index j) {
+    return norm[static_cast<std::size_t>(i)] > norm[static_cast<std::size_t>(j)];
+  });
+  for (Index j = 0; j < cols; ++j) s[j] = norm[static_cast<std::size_t>(rank[static_cast<std::size_t>(j)])];
+  if (*jobz == 'N') return;
+  const Index wanted = *jobz == 'A' ? rows : cols;
+  std::vector<T> left_data(static_cast<std::size_t>(rows * wanted), T(0));
+  MatrixView<T> left = column_major(left_data.data(), rows, wanted);
+  for (Index j = 0; j < wanted; ++j) {
+    if (j < cols && s[j] > T(0)) {
+      for (Index i = 0; i < rows; ++i) left(i, j) = x(i, rank[static_cast<std::size_t>(j)]) / s[j];
+      continue;
+    }
+    T best = 0;
+    std::vector<T> column(static_cast<std::size_t>(rows));
+    for (Index e = 0; e < rows; ++e) {
+      std::vector<T> trial(static_cast<std::size_t>(rows), T(0));
+      trial[static_cast<std::size_t>(e)] = T(1);
+      for (int twice = 0; twice < 2; ++twice) {
+        for (Index c = 0; c < j; ++c) {
+          T dot = 0;
+          for (Index i = 0; i < rows; ++i) dot += left(i, c) * trial[static_cast<std::size_t>(i)];
+          for (Index i = 0; i < rows; ++i) trial[static_cast<std::size_t>(i)] -= dot * left(i, c);
+        }
+      }
+      T size = 0;
+      for (const T entry : trial) size = std::hypot(size, entry);
+      if (size > best) {
+        best = size;
+        column = trial;
+        for (T& entry : column) entry /= size;
+      }
+    }
+    for (Index i = 0; i < rows; ++i) left(i, j) = column[static_cast<std::size_t>(i)];
+  }
+  MatrixView<T> u_out = view(u, *m, static_cast<int>(tall ? wanted : rows), *ldu);
+  MatrixView<T> vt_out = view(vt, static_cast<int>(tall ? cols : wanted), *n, *ldvt);
+  if (tall) {
+    for (Index j = 0; j < wanted; ++j) {
+      for (Index i = 0; i < rows; ++i) u_out(i, j) = left(i, j);
+    }
+    for (Index j = 0; j < cols; ++j) {
+      for (Index i = 0; i < cols; ++i) vt_out(j, i) = v(i, rank[static_cast<std::size_t>(j)]);
+    }
+  } else {
+    for (Index j = 0; j < cols; ++j) {
+      for (Index i = 0; i < cols; ++i) u_out(i, j) = v(i, rank[static_cast<std::size_t>(j)]);
+    }
+    for (Index j = 0; j < wanted; ++j) {
+      for (Index i = 0; i < rows; ++i) vt_out(j, i) = left(i, j);
+    }
+  }
+}
+
+template <class T>
+void fill() {
+  lapack<T>() = {trsm<T>, geqrf<T>, orgqr<T>, ormqr<T>, geqp3<T>, potrf<T>, syevd<T>, gesdd<T>};
+}
+
+}  // namespace
+
+void fill_naive_lapack() {
+  fill<float>();
+  fill<double>();
+}
+
+}  // namespace wavelens

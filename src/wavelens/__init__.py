@@ -1,0 +1,64 @@
+"""Wavelens shows what an image dataset, and a network trained on it, are made of.
+
+Nothing heavy is imported until it is used: the compiled engine loads with the first sub-package.
+
+==================== ==========================================================================
+`wavelens.patterns`  what a labelled image dataset is made of, and which patterns belong to which class
+`wavelens.linalg`    pivoted QR, higher-order GSVD, pairwise distances
+`wavelens.wavelets`  the batched two-dimensional wavelet transform
+`wavelens.data`      images and labels from folders, files and arrays
+`wavelens.plotting`  figures
+`wavelens.report`    the report as one HTML page
+==================== ==========================================================================
+"""
+
+from __future__ import annotations
+
+import logging
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from wavelens.exceptions import DataError, WavelensError, WavelensWarning
+
+if TYPE_CHECKING:
+    from wavelens import data, linalg, patterns, plotting, report, wavelets
+    from wavelens._build_info import build_info
+    from wavelens._threads import num_threads, set_num_threads
+
+__all__ = [
+    "DataError",
+    "WavelensError",
+    "WavelensWarning",
+    "build_info",
+    "data",
+    "linalg",
+    "num_threads",
+    "patterns",
+    "plotting",
+    "report",
+    "set_num_threads",
+    "wavelets",
+]
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+_submodules = ("data", "linalg", "patterns", "plotting", "report", "wavelets")
+_functions = {
+    "build_info": "wavelens._build_info",
+    "num_threads": "wavelens._threads",
+    "set_num_threads": "wavelens._threads",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _submodules:
+        return import_module(f"wavelens.{name}")
+    if name in _functions:
+        return getattr(import_module(_functions[name]), name)
+    if name == "__version__":
+        return import_module("wavelens._core").version
+    raise AttributeError(f"module 'wavelens' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

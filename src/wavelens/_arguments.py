@@ -1,0 +1,73 @@
+"""Checks of arguments, shared by all floors: what comes in is what is meant, or an error names the argument."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wavelens import _core
+
+__all__ = ["FloatArray", "as_float_matrix", "check_choice", "check_finite", "check_integer"]
+
+FloatArray = npt.NDArray[np.floating[Any]]
+
+
+def as_float_matrix(a: npt.ArrayLike, name: str, *, finite: bool = True) -> FloatArray:
+    """Return `a` as a float32 or float64 matrix; no copy where it is one already.
+
+    float16 becomes float32; integers and booleans become float64. Strides, read-only arrays and memory maps are
+    accepted as they are.
+
+    Raises
+    ------
+    TypeError
+        For complex, object and other non-numeric dtypes.
+    ValueError
+        If `a` is not two-dimensional, is empty, or (with `finite`) holds NaN or infinities.
+    """
+    if hasattr(a, "toarray"):
+        raise TypeError(f"`{name}` must be a dense array, got a sparse {type(a).__name__}; call .toarray()")
+    array = np.asarray(a)
+    kind = array.dtype.kind
+    if kind not in "fiub":
+        raise TypeError(f"`{name}` must hold real numbers, got dtype {array.dtype}")
+    if array.ndim != 2:
+        raise ValueError(f"`{name}` must have 2 dimensions, got {array.ndim} (shape {array.shape})")
+    if array.size == 0:
+        raise ValueError(f"`{name}` must not be empty, got shape {array.shape}")
+    if array.dtype not in (np.float32, np.float64):
+        # Extended precision is cut to float64 as well.
+        array = array.astype(np.float32 if array.dtype == np.float16 else np.float64)
+    elif not array.dtype.isnative or any(stride % array.itemsize for stride in array.strides):
+        array = array.astype(array.dtype.newbyteorder("="), copy=True)
+    if finite:
+        check_finite(array, name)
+    return array
+
+
+def check_finite(a: FloatArray, name: str) -> None:
+    """Raise `ValueError` with the first position, in row order, that is NaN or infinite."""
+    place = _core.first_nonfinite(a)
+    if place is not None:
+        raise ValueError(f"`{name}` must be finite, got {a[place]} at row {place[0]}, column {place[1]}")
+
+
+def check_integer(
+    value: object, name: str, *, low: int | None = None, high: int | None = None, why: str = ""
+) -> int:
+    """Return `value` as an int within [low, high]; `why` explains the upper bound in the message."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+        raise TypeError(f"`{name}` must be an integer, got {value!r}")
+    if (low is not None and value < low) or (high is not None and value > high):
+        bounds = f"between {low} and {high}" if high is not None else f"at least {low}"
+        raise ValueError(f"`{name}` must be {bounds}{f' ({why})' if why else ''}, got {value}")
+    return int(value)
+
+
+def check_choice(value: object, name: str, choices: tuple[str, ...]) -> str:
+    """Return `value` if it is one of `choices`."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"`{name}` must be one of {', '.join(map(repr, choices))}, got {value!r}")
+    return value

@@ -1,0 +1,115 @@
+"""Threads of the engine and of the BLAS under it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from wavelens import _core
+
+__all__ = ["blas_libraries", "blas_threads", "num_threads", "set_num_threads"]
+
+
+def num_threads() -> int:
+    """Return how many threads the engine uses.
+
+    Returns
+    -------
+    int
+        What `set_num_threads` said, else ``WAVELENS_NUM_THREADS``, else ``OMP_NUM_THREADS``, else the number of
+        CPUs that this process may use.
+    """
+    return _core.num_threads()
+
+
+def set_num_threads(count: int) -> None:
+    """Set how many threads the engine uses.
+
+    Parameters
+    ----------
+    count : int
+        At least 1. Results do not depend on it except where a function's documentation says so.
+
+    Raises
+    ------
+    ValueError
+        If `count` is below 1.
+
+    Examples
+    --------
+    >>> import wavelens
+    >>> before = wavelens.num_threads()
+    >>> wavelens.set_num_threads(1)
+    >>> wavelens.num_threads()
+    1
+    >>> wavelens.set_num_threads(before)
+    """
+    _core.set_num_threads(count)
+
+
+def _initial_threads() -> int:
+    for name in ("WAVELENS_NUM_THREADS", "OMP_NUM_THREADS"):
+        text = os.environ.get(name, "").split(",")[0].strip()
+        if text.isdigit() and int(text) >= 1:
+            return int(text)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@cache
+def _blas() -> Any:
+    # SciPy's BLAS, which the engine calls; NumPy may have brought another one, which is left alone. Looking the
+    # libraries up takes a millisecond; setting their threads through the controller, microseconds.
+    from threadpoolctl import ThreadpoolController
+
+    libraries = ThreadpoolController().select(user_api="blas")
+    scipys = [each["filepath"] for each in libraries.info() if "scipy" in each["filepath"].split(os.sep)[-2]]
+    return libraries.select(filepath=scipys) if scipys else libraries
+
+
+def blas_libraries() -> list[str]:
+    """Return name and version of the BLAS that the engine uses."""
+    return [f"{each['internal_api']} {each['version']}" for each in _blas().info()]
+
+
+_limit_lock = threading.Lock()
+_limits: list[tuple[object, int]] = []
+_limiter: Any = None
+
+
+@contextmanager
+def blas_threads(limit: int) -> Iterator[None]:
+    """Let BLAS use at most `limit` threads inside; for the calls into the engine.
+
+    The setting is one for the whole process. Where several Python threads are inside at once the smallest limit
+    holds, and what was set before comes back when the last one leaves.
+    """
+    key = object()
+    with _limit_lock:
+        _limits.append((key, limit))
+        _apply_limits()
+    try:
+        yield
+    finally:
+        with _limit_lock:
+            _limits[:] = [each for each in _limits if each[0] is not key]
+            _apply_limits()
+
+
+def _apply_limits() -> None:
+    global _limiter
+    if _limiter is not None:
+        _limiter.restore_original_limits()
+        _limiter = None
+    if _limits:
+        _limiter = _blas().limit(limits=min(limit for _, limit in _limits), user_api="blas")
+
+
+_core.set_num_threads(_initial_threads())
+if "WAVELENS_ISA" in os.environ:
+    _core.set_isa(os.environ["WAVELENS_ISA"])

@@ -1,0 +1,35 @@
+"""Shared by all tests: the real data, and threads put back after each test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib
+import pytest
+
+import wavelens
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """Folder of the real data sets (`WAVELENS_DATA`)."""
+    where = os.environ.get("WAVELENS_DATA")
+    if not where:
+        pytest.skip("WAVELENS_DATA does not name the folder of the real data")
+    folder = Path(where)
+    if not folder.is_dir():
+        pytest.fail(f"WAVELENS_DATA names {folder}, which is no folder")
+    return folder
+
+
+@pytest.fixture(params=[1, 2], ids=["1 thread", "2 threads"])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Run the test with one engine thread and with two."""
+    before = wavelens.num_threads()
+    wavelens.set_num_threads(request.param)
+    yield request.param
+    wavelens.set_num_threads(before)
