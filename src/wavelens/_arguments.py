@@ -1,4 +1,4 @@
-"""Checks of arguments, shared by all floors: what comes in is what is meant, or an error names the argument."""
+"""Checks of arguments, shared by all floors: an error names the argument, what was expected and what came."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ import numpy.typing as npt
 
 from wavelens import _core
 
-__all__ = ["FloatArray", "as_float_matrix", "check_choice", "check_finite", "check_integer"]
+__all__ = [
+    "FloatArray",
+    "as_float_matrix",
+    "as_images",
+    "check_choice",
+    "check_finite",
+    "check_integer",
+]
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
@@ -17,8 +24,8 @@ FloatArray = npt.NDArray[np.floating[Any]]
 def as_float_matrix(a: npt.ArrayLike, name: str, *, finite: bool = True) -> FloatArray:
     """Return `a` as a float32 or float64 matrix; no copy where it is one already.
 
-    float16 becomes float32; integers and booleans become float64. Strides, read-only arrays and memory maps are
-    accepted as they are.
+    float16 becomes float32; integers and booleans become float64. Strides, read-only arrays and memory maps
+    are accepted as they are.
 
     Raises
     ------
@@ -45,6 +52,43 @@ def as_float_matrix(a: npt.ArrayLike, name: str, *, finite: bool = True) -> Floa
     if finite:
         check_finite(array, name)
     return array
+
+
+def as_images(images: npt.ArrayLike, name: str, *, shape: tuple[int, ...] | None = None) -> npt.NDArray[Any]:
+    """Return `images` as an array (n_images, height, width[, channels]) of its own real dtype; never a copy.
+
+    Raises
+    ------
+    TypeError
+        For complex, object and other non-numeric dtypes.
+    ValueError
+        If the dimension is not 3 or 4, there is no image, an image is not of `shape`, or a float image holds
+        NaN or infinities (the first place is named).
+    """
+    array = np.asarray(images)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"`{name}` must hold real numbers, got dtype {array.dtype}")
+    if shape is not None and array.shape[1:] != shape:
+        expected = ", ".join(map(str, shape))
+        raise ValueError(f"`{name}` must have shape (n_images, {expected}), got {array.shape}")
+    if array.ndim not in (3, 4):
+        raise ValueError(
+            f"`{name}` must have shape (n_images, height, width) or (n_images, height, width, channels), "
+            f"got {array.shape}"
+        )
+    if array.size == 0:
+        raise ValueError(f"`{name}` must not be empty, got shape {array.shape}")
+    if array.dtype.kind == "f" and not np.isfinite(array.sum(dtype=np.float64)):
+        _refuse_nonfinite_image(array, name)
+    return array
+
+
+def _refuse_nonfinite_image(array: npt.NDArray[Any], name: str) -> None:
+    for i, image in enumerate(array):
+        bad = np.argwhere(~np.isfinite(image))
+        if len(bad):
+            place = tuple(map(int, bad[0]))
+            raise ValueError(f"`{name}` must be finite, got {image[place]} in image {i} at {place}")
 
 
 def check_finite(a: FloatArray, name: str) -> None:

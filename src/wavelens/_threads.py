@@ -20,8 +20,8 @@ def num_threads() -> int:
     Returns
     -------
     int
-        What `set_num_threads` said, else ``WAVELENS_NUM_THREADS``, else ``OMP_NUM_THREADS``, else the number of
-        CPUs that this process may use.
+        What `set_num_threads` said, else ``WAVELENS_NUM_THREADS``, else ``OMP_NUM_THREADS``, else the number
+        of CPUs that this process may use.
     """
     return _core.num_threads()
 
@@ -63,8 +63,8 @@ def _initial_threads() -> int:
 
 @cache
 def _blas() -> Any:
-    # SciPy's BLAS, which the engine calls; NumPy may have brought another one, which is left alone. Looking the
-    # libraries up takes a millisecond; setting their threads through the controller, microseconds.
+    # SciPy's BLAS, which the engine calls; NumPy may have brought another one, which is left alone. Looking
+    # the libraries up takes a millisecond; setting their threads through the controller, microseconds.
     from threadpoolctl import ThreadpoolController
 
     libraries = ThreadpoolController().select(user_api="blas")
@@ -86,8 +86,8 @@ _limiter: Any = None
 def blas_threads(limit: int) -> Iterator[None]:
     """Let BLAS use at most `limit` threads inside; for the calls into the engine.
 
-    The setting is one for the whole process. Where several Python threads are inside at once the smallest limit
-    holds, and what was set before comes back when the last one leaves.
+    The setting is one for the whole process. Where several Python threads are inside at once the smallest
+    limit holds, and what was set before comes back when the last one leaves.
     """
     key = object()
     with _limit_lock:

@@ -1,1 +1,1 @@
-"""patterns"""
+"""Patterns."""

@@ -1,1 +1,1 @@
-"""plotting"""
+"""Plotting."""
