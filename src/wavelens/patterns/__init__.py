@@ -1,1 +1,8 @@
-"""Patterns."""
+"""What a labelled image dataset is made of, and which patterns belong to which class."""
+
+from __future__ import annotations
+
+from wavelens.patterns._analysis import PatternAnalysis
+from wavelens.patterns._results import Patterns, Reconstruction, SigmaAssociation, Spectrum
+
+__all__ = ["PatternAnalysis", "Patterns", "Reconstruction", "SigmaAssociation", "Spectrum"]

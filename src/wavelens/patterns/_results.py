@@ -1,0 +1,97 @@
+"""What the methods of `PatternAnalysis` return."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from wavelens._arguments import FloatArray
+
+__all__ = ["Patterns", "Reconstruction", "SigmaAssociation", "Spectrum"]
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """Some patterns, as images.
+
+    Attributes
+    ----------
+    indices : array of int, shape (n,)
+        Their places among all patterns.
+    images : array of shape (n, height, width[, channels])
+        In pixel space; a pattern has norm 1 in the chosen coefficients (normalization "unit").
+    sigma : array of shape (n_classes, n)
+        Their generalized singular values in every class.
+    angle : array of shape (n,)
+        Angle of the class against the strongest other one, in radians from −π/4 (the other's alone) over 0
+        (shared alike) to π/4 (the class's alone).
+    """
+
+    indices: npt.NDArray[np.intp]
+    images: FloatArray
+    sigma: FloatArray
+    angle: FloatArray
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """Images rebuilt from some of their patterns.
+
+    Attributes
+    ----------
+    n_patterns : array of int, shape (q,)
+    images : array of shape (n_images, q, height, width[, channels])
+        Rebuilt from the `n_patterns[j]` patterns that contribute most to the image.
+    residuals : array of shape (n_images, q)
+        ``‖x − x_q‖ / ‖x‖`` in the chosen coefficients x of the image; 0 with all patterns.
+    truncation : array of shape (n_images,)
+        Share of the image's norm that lies outside the chosen coefficients and that no number of patterns
+        brings back.
+    order : array of int, shape (n_images, n_all_patterns)
+        The patterns of each image, largest contribution first.
+    """
+
+    n_patterns: npt.NDArray[np.intp]
+    images: FloatArray
+    residuals: FloatArray
+    truncation: FloatArray
+    order: npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """The images of two classes, each at its place between them.
+
+    Attributes
+    ----------
+    indices : array of int, shape (n,)
+        Places of the images in the data given to `fit`, sorted by `values`.
+    values : array of shape (n,)
+        In [−1, 1]: ``(s − c·t) / (s + c·t)`` with s and t the mean similarities to `class_` and to `other`; 1
+        is far on the side of `class_`. The constant c puts 0, the border, midway between the medians of the
+        two classes: images of a class that varies much are less similar to everything.
+    """
+
+    indices: npt.NDArray[np.intp]
+    values: FloatArray
+
+
+@dataclass(frozen=True)
+class SigmaAssociation:
+    """How the singular values of two classes go together over the patterns.
+
+    Attributes
+    ----------
+    spearman, pvalue : float
+        Rank correlation of σ of one class with σ of the other, and the probability of one as far from 0
+        if there were none.
+    strong_elsewhere : float
+        Of the tenth of the patterns with the largest σ for the first class, the median rank of σ for the
+        second class among all patterns, from 0 (always the smallest) over 0.5 (as chance has it) to 1.
+    """
+
+    spearman: float
+    pvalue: float
+    strong_elsewhere: float
