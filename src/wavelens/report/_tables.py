@@ -1,0 +1,161 @@
+"""What the analysis says of each image and of the dataset, as a table and as a summary."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wavelens._arguments import FloatArray
+from wavelens.data import ImageData
+from wavelens.linalg import k_nearest
+from wavelens.patterns import PatternAnalysis
+
+__all__ = ["ImageTable", "image_table", "summarize", "write_images_csv", "write_summary"]
+
+
+@dataclass(frozen=True)
+class ImageTable:
+    """One entry for each image, in the order of the data.
+
+    Attributes
+    ----------
+    complexity : array of shape (n_images,)
+        Norm in the left basis of all classes.
+    isolation : array of shape (n_images,)
+        1 − mean similarity to the other images of its class.
+    in_similarity, out_similarity : array of shape (n_images,)
+        Mean similarity to its own class, and to the other class that it resembles most.
+    out_class : array of int, shape (n_images,)
+        That class.
+    spectrum : array of shape (n_images,)
+        Place between the two, 1 on the side of its own class, −1 on the other's.
+    nearest_other : array of int, shape (n_images,)
+        The nearest image of another class.
+    nearest_other_distance : array of shape (n_images,)
+        Distance to it between rows of UΣ.
+    """
+
+    complexity: FloatArray
+    isolation: FloatArray
+    in_similarity: FloatArray
+    out_similarity: FloatArray
+    out_class: npt.NDArray[np.intp]
+    spectrum: FloatArray
+    nearest_other: npt.NDArray[np.intp]
+    nearest_other_distance: FloatArray
+
+
+def image_table(analysis: PatternAnalysis) -> ImageTable:
+    """Collect what the analysis says of each image it was fitted to."""
+    labels = analysis.labels_
+    rows = np.arange(len(labels))
+    similarity = analysis.similarity_to_classes()
+    others = similarity.copy()
+    others[rows, labels] = -np.inf
+    out_class = others.argmax(axis=1)
+    spectrum = np.empty(len(labels))
+    for i, j in sorted({(int(a), int(b)) for a, b in zip(labels, out_class, strict=True)}):
+        pair = analysis.spectrum(analysis.classes_[i], analysis.classes_[j])
+        here = (labels[pair.indices] == i) & (out_class[pair.indices] == j)
+        spectrum[pair.indices[here]] = pair.values[here]
+    nearest = k_nearest(analysis.embedding_, k=1, labels=labels, of="other")
+    return ImageTable(
+        complexity=analysis.complexity(),
+        isolation=1 - similarity[rows, labels],
+        in_similarity=similarity[rows, labels],
+        out_similarity=similarity[rows, out_class],
+        out_class=out_class,
+        spectrum=spectrum,
+        nearest_other=nearest.indices[:, 0],
+        nearest_other_distance=nearest.distances[:, 0],
+    )
+
+
+def write_images_csv(path: Path, table: ImageTable, data: ImageData) -> None:
+    """Write the table with names in place of numbers; UTF-8, one header line."""
+    names, classes = data.image_names, data.class_names
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(
+            [
+                "image",
+                "class",
+                "complexity",
+                "isolation",
+                "in_similarity",
+                "out_similarity",
+                "out_class",
+                "spectrum",
+                "nearest_other",
+                "nearest_other_class",
+                "nearest_other_distance",
+            ]
+        )
+        for i, label in enumerate(data.labels):
+            near = int(table.nearest_other[i])
+            writer.writerow(
+                [
+                    names[i],
+                    classes[label],
+                    f"{table.complexity[i]:.6g}",
+                    f"{table.isolation[i]:.6g}",
+                    f"{table.in_similarity[i]:.6g}",
+                    f"{table.out_similarity[i]:.6g}",
+                    classes[table.out_class[i]],
+                    f"{table.spectrum[i]:.6g}",
+                    names[near],
+                    classes[data.labels[near]],
+                    f"{table.nearest_other_distance[i]:.6g}",
+                ]
+            )
+
+
+def summarize(analysis: PatternAnalysis, data: ImageData, table: ImageTable) -> dict[str, Any]:
+    """Return the summary as plain numbers and strings, ready for JSON."""
+    classes = list(data.class_names)
+    pairs = []
+    for i, first in enumerate(classes):
+        for j in range(i + 1, len(classes)):
+            association = analysis.sigma_association(analysis.classes_[i], analysis.classes_[j])
+            pairs.append(
+                {
+                    "classes": [first, classes[j]],
+                    **{each.name: _plain(getattr(association, each.name)) for each in fields(association)},
+                }
+            )
+    return {
+        "n_images": len(data.labels),
+        "image_shape": [int(size) for size in data.images.shape[1:]],
+        "classes": {
+            name: {
+                "n_images": int(np.sum(data.labels == i)),
+                "own_patterns": int(np.sum(analysis.angles(analysis.classes_[i]) > np.pi / 8)),
+                "median_complexity": float(np.median(table.complexity[data.labels == i])),
+                "most_isolated": data.image_names[int(analysis.isolated(analysis.classes_[i], 1)[0])],
+            }
+            for i, name in enumerate(classes)
+        },
+        "n_coefficients": len(analysis.coefficients_),
+        "n_patterns": int(analysis.sigma_.shape[1]),
+        "bandwidth": float(analysis.bandwidth_),
+        "sigma_association": pairs,
+        "skipped": [{"file": str(each.path), "reason": each.reason} for each in data.skipped],
+        "notes": list(data.notes),
+    }
+
+
+def write_summary(path: Path, summary: dict[str, Any]) -> None:
+    """Write the summary as JSON."""
+    path.write_text(
+        json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+    )
+
+
+def _plain(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
