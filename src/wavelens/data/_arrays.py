@@ -1,0 +1,226 @@
+"""Images that lie in an array, or in a memory map that looks like one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wavelens import _core
+from wavelens._arguments import check_integer
+from wavelens.data._decode import colour_share
+from wavelens.data._resize import Target, convert_images, converted_dtype
+from wavelens.data._source import Codes, ImageChunk, ImageData, Images, ImageSource
+from wavelens.exceptions import DataError
+
+__all__ = ["ArraySource", "Positions", "check_images"]
+
+CHANNELS = (1, 3, 4)
+
+
+class Positions(Sequence[str]):
+    """The names ``"0"``, ``"1"``, ... of images that have no other."""
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __getitem__(self, i: Any) -> Any:
+        if isinstance(i, slice):
+            return [str(each) for each in range(self._n)[i]]
+        return str(range(self._n)[i])
+
+
+def check_images(images: object, name: str = "images") -> Images:
+    """Return `images` as an array (n, height, width) or (n, height, width, 1|3|4); no copy of an array.
+
+    Raises
+    ------
+    TypeError
+        For complex, object and other dtypes that are not real numbers.
+    ValueError
+        For any other shape, the network layout (n, channels, height, width) among them, and for no images.
+    """
+    if hasattr(images, "toarray"):
+        raise TypeError(f"`{name}` must be a dense array, got a sparse {type(images).__name__}")
+    try:
+        array = np.asanyarray(images)
+    except ValueError as error:
+        raise ValueError(f"`{name}` must be images of one size: {error}") from error
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"`{name}` must hold real numbers, got dtype {array.dtype}")
+    shape = array.shape
+    if array.ndim == 2:
+        raise ValueError(
+            f"`{name}` must have shape (n, height, width) or (n, height, width, channels), got {shape}; "
+            "reshape flat images to their height and width"
+        )
+    if array.ndim not in (3, 4):
+        raise ValueError(
+            f"`{name}` must have shape (n, height, width) or (n, height, width, channels), got {shape}"
+        )
+    if array.ndim == 4 and shape[3] not in CHANNELS:
+        if shape[1] in CHANNELS:
+            raise ValueError(
+                f"`{name}` of shape {shape} looks like the layout of networks, (n, channels, height, width); "
+                f"pass `{name}.transpose(0, 2, 3, 1)`"
+            )
+        raise ValueError(f"`{name}` must have 1, 3 or 4 channels in its last dimension, got shape {shape}")
+    if 0 in shape:
+        raise ValueError(f"`{name}` must not be empty, got shape {shape}")
+    return array
+
+
+class ArraySource(ImageSource):
+    """Images in an array.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, height, width) or (n, height, width, 1|3|4)
+        As `check_images` gives it. It is not copied, and a memory map is read only where it is needed.
+    labels : ndarray of int, shape (n,)
+        Codes into `class_names`.
+    class_names : tuple of str
+        One for each class.
+    image_names : sequence of str, optional
+        Positions if not given.
+    name : str
+        For titles and error messages.
+    rows : ndarray of int, optional
+        Positions of the images to take, ascending; all by default. `labels` and `image_names` are of these.
+    size : tuple of int, optional
+        Height and width to resize to.
+    keep_aspect : bool
+        Resize without stretching, and repeat the outermost pixels.
+    color : {"grey", "rgb"}, optional
+        By default as many channels as the array has, without alpha.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        labels: Codes,
+        class_names: tuple[str, ...],
+        *,
+        image_names: Sequence[str] | None = None,
+        name: str = "images",
+        rows: Codes | None = None,
+        size: tuple[int, int] | None = None,
+        keep_aspect: bool = False,
+        color: str | None = None,
+        labelled: bool = True,
+        from_file: bool = False,
+    ) -> None:
+        self.name = name
+        self.labels = labels
+        self.class_names = class_names
+        self.image_names = Positions(len(labels)) if image_names is None else image_names
+        self.labelled = labelled
+        self.notes: list[str] = []
+        self.skipped = []
+        self._rows = rows
+        self._from_file = from_file
+        if images.ndim == 4 and images.shape[3] == 4:
+            self.notes.append(f"The alpha channel was dropped in all {len(labels)} images.")
+            images = images[..., :3]
+        if images.ndim == 4 and images.shape[3] == 1:
+            images = images[..., 0]
+        self._images = images
+        in_colour = images.ndim == 4
+        self._target = Target(
+            size=size or (images.shape[1], images.shape[2]),
+            keep_aspect=keep_aspect,
+            colour=in_colour if color is None else color == "rgb",
+        )
+        self.image_shape = (*self._target.size, *((3,) if self._target.colour else ()))
+        self._converts = self.image_shape != images.shape[1:]
+        native = images[:1].astype(images.dtype.newbyteorder("="))
+        self.dtype = converted_dtype(native, self._target) if self._converts else native.dtype
+        self._note_changes()
+
+    def _note_changes(self) -> None:
+        images, target = self._images, self._target
+        if images.shape[1:3] != target.size:
+            how = (
+                "keeping the aspect and repeating the outermost pixels"
+                if target.keep_aspect
+                else "by stretching"
+            )
+            self.notes.append(
+                f"All images were resized from {images.shape[1]} × {images.shape[2]} to "
+                f"{target.size[0]} × {target.size[1]} pixels {how}."
+            )
+        if images.ndim == 4 and not target.colour:
+            self.notes.append("Colours were turned into grey (luminance of ITU-R 601).")
+        elif images.ndim == 4:
+            looked_at = images[np.linspace(0, len(images) - 1, min(len(images), 25)).astype(np.intp)]
+            full = 255.0 if images.dtype == np.uint8 else float(np.ptp(looked_at.astype(np.float64))) or 1.0
+            if all(colour_share(each, full) == 0 for each in looked_at):
+                self.notes.append(
+                    "The images have three channels but show no colour; `color='grey'` suffices."
+                )
+
+    def chunks(self, size: int) -> Iterator[ImageChunk]:
+        """Read `size` images at a time; see `ImageSource.chunks`."""
+        check_integer(size, "size", low=1)
+        for start in range(0, self.n_images, size):
+            index = np.arange(start, min(start + size, self.n_images), dtype=np.intp)
+            images = (
+                self._images[start : start + size] if self._rows is None else self._images[self._rows[index]]
+            )
+            images = _native(images)
+            self._check_finite(images, start)
+            if self._converts:
+                images = convert_images(images, self._target)
+            yield ImageChunk(images, self.labels[index], index)
+
+    def load(self, *, progress: bool | None = None) -> ImageData:
+        """Return the images; the array itself, not a copy, where nothing has to be changed."""
+        if self._converts:
+            return super().load(progress=progress)
+        images = _native(self._images if self._rows is None else self._images[self._rows])
+        self._check_finite(images, 0)
+        return self._gather(images, np.arange(len(images), dtype=np.intp))
+
+    def _check_finite(self, images: Images, start: int) -> None:
+        place = first_nonfinite(images)
+        if place is None:
+            return
+        image = start + place[0]
+        channel = f", channel {place[3]}" if len(place) == 4 else ""
+        message = (
+            f"must be finite, got {images[place]} in image {self.image_names[image]!r} "
+            f"at row {place[1]}, column {place[2]}{channel}"
+        )
+        if self._from_file:
+            raise DataError(f"{self.name}: the images {message}")
+        raise ValueError(f"`images` {message}")
+
+
+def first_nonfinite(images: npt.NDArray[Any]) -> tuple[int, ...] | None:
+    """Return the first place that is NaN or infinite, in row order."""
+    if images.dtype.kind != "f":
+        return None
+    # A block at a time, so that a map is read once and no large temporary is made.
+    step = max(1, (1 << 24) // max(1, images[0].nbytes)) if len(images) else 1
+    for start in range(0, len(images), step):
+        block = images[start : start + step]
+        flat = block.reshape(len(block), -1)
+        if flat.dtype not in (np.float32, np.float64):
+            flat = flat.astype(np.float64)
+        place = _core.first_nonfinite(flat)
+        if place is not None:
+            inner = np.unravel_index(place[1], images.shape[1:])
+            return (start + place[0], *(int(i) for i in inner))
+    return None
+
+
+def _native(images: Images) -> Images:
+    """Return the array itself, a copy only where the bytes are in another order or at odd addresses."""
+    if images.dtype.isnative and images.flags.aligned:
+        return images
+    return images.astype(images.dtype.newbyteorder("="), copy=True)

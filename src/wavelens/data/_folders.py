@@ -1,0 +1,279 @@
+"""Images in a folder, with one sub-folder per class or with labels by file name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wavelens._arguments import check_integer
+from wavelens.data._decode import (
+    Facts,
+    Header,
+    decode,
+    in_threads,
+    progress_bar,
+    read_header,
+    shows_colour,
+)
+from wavelens.data._labels import encode_labels, labels_for
+from wavelens.data._listing import Listing, counted, list_folder
+from wavelens.data._resize import Target
+from wavelens.data._source import (
+    Codes,
+    ImageChunk,
+    ImageData,
+    Images,
+    ImageSource,
+    SkippedFile,
+    listed,
+    pick,
+    printable,
+)
+from wavelens.exceptions import DataError
+
+__all__ = ["FolderSource"]
+
+# So many files of each class are looked at to find out whether a set is in colour.
+LOOKED_AT = 25
+
+
+class FolderSource(ImageSource):
+    """Image files in a folder.
+
+    Opening it reads the headers of all files, and some images to see whether they show colour.
+
+    Parameters
+    ----------
+    root : Path
+        The folder.
+    labels : array or path, optional
+        One label for each image in natural order of the file names, or a file of labels. Sub-folders are not
+        classes then.
+    split, size, keep_aspect, color, limit, strict, progress, random_state
+        As in `wavelens.data.load`.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        labels: object = None,
+        *,
+        split: str | None = None,
+        size: tuple[int, int] | None = None,
+        keep_aspect: bool = False,
+        color: str | None = None,
+        limit: int | None = None,
+        strict: bool = False,
+        progress: bool | None = None,
+        random_state: int = 0,
+    ) -> None:
+        self.name = printable(root.resolve().name)
+        self.skipped = []
+        self._strict = strict
+        listing = list_folder(root, split, by_class=labels is None)
+        self.notes = list(listing.notes)
+        self._check_listing(listing)
+        values = self._find_labels(listing, labels)
+        self.labels, self.class_names, notes = encode_labels(values)
+        self.notes += notes
+        headers = self._read_headers(listing, limit, progress, random_state)
+        self.image_names = [listing.name(path) for path in self._paths]
+        self.dtype = np.dtype(np.float32 if any(each.deep for each in headers) else np.uint8)
+        self._target = Target(
+            size=size or _median_size(headers),
+            keep_aspect=keep_aspect,
+            colour=self._find_colour(headers) if color is None else color == "rgb",
+        )
+        self.image_shape = (*self._target.size, *((3,) if self._target.colour else ()))
+        self._note_sizes(headers)
+
+    def _check_listing(self, listing: Listing) -> None:
+        if listing.other:
+            kinds = listed([f"{kind} × {count}" for kind, count in listing.other.most_common()], 5)
+            self.notes.append(f"{counted(listing.other.total())} of other kinds left out: {kinds}.")
+        if not listing.paths:
+            seen = ", ".join(f"{kind} × {count}" for kind, count in listing.other.most_common(5))
+            raise DataError(
+                f"{listing.root}: no images in this folder"
+                + (f"; it holds only files of other kinds ({seen})" if seen else "")
+                + ". Expected one sub-folder per class with image files such as .png or .jpg"
+            )
+        if listing.empty:
+            folders = "folder" if len(listing.empty) == 1 else "folders"
+            names = listed([repr(each) for each in listing.empty])
+            raise DataError(f"{listing.root}: no images in the class {folders} {names}")
+
+    def _find_labels(self, listing: Listing, labels: object) -> npt.NDArray[Any]:
+        self.labelled = labels is not None or listing.classes[0] is not None
+        if labels is not None:
+            return labels_for(labels, [listing.name(path) for path in listing.paths], "image files")
+        return np.array([each or "unlabelled" for each in listing.classes])
+
+    def _read_headers(
+        self, listing: Listing, limit: int | None, progress: bool | None, random_state: int
+    ) -> list[Header]:
+        headers: dict[int, Header] = {}
+        with (
+            progress_bar(len(listing.paths), "Looking at the files", progress) as bar,
+            closing(in_threads(read_header, listing.paths)) as results,
+        ):
+            for i, result in enumerate(results):
+                bar.update()
+                if isinstance(result, SkippedFile):
+                    self.skipped.append(result)
+                else:
+                    headers[i] = result
+        if not headers:
+            raise DataError(
+                f"{listing.root}: none of the {len(listing.paths)} image files can be read: "
+                f"{listed(self.skipped, 3)}"
+            )
+        kept = np.fromiter(headers, np.intp, len(headers))
+        chosen = pick(self.labels[kept], limit, random_state)
+        if chosen is not None:
+            self.notes.append(
+                f"{len(chosen)} of {len(kept)} images taken, at most {limit} of each class, at random."
+            )
+            kept = kept[chosen]
+        self._paths = [listing.paths[i] for i in kept]
+        self.labels = self.labels[kept]
+        return [headers[i] for i in kept.tolist()]
+
+    def _find_colour(self, headers: Sequence[Header]) -> bool:
+        """Colour, if more than half of the images of at least one class show it among those looked at."""
+        candidates: list[int] = []
+        for code in range(len(self.class_names)):
+            members = np.flatnonzero(self.labels == code)
+            spread = np.linspace(0, len(members) - 1, min(len(members), LOOKED_AT)).astype(np.intp)
+            candidates += members[spread].tolist() if len(members) else []
+        can = [i for i in candidates if headers[i].coloured]
+        if not can:
+            return False
+        with closing(in_threads(shows_colour, [self._paths[i] for i in can])) as results:
+            coloured = {i for i, shows in zip(can, results, strict=True) if shows}
+        shares = [
+            (name, sum(i in coloured for i in candidates if self.labels[i] == code), looked)
+            for code, name in enumerate(self.class_names)
+            if (looked := sum(self.labels[i] == code for i in candidates))
+        ]
+        in_colour = any(2 * count > looked for _, count, looked in shares)
+        if in_colour and len(coloured) < len(candidates):
+            self.notes.append(
+                f"Read in colour: {len(coloured)} of {len(candidates)} images looked at show colour, "
+                "the others are grey."
+            )
+        elif not in_colour:
+            self.notes.append(
+                f"Read as grey: {len(can)} of {len(candidates)} images looked at are stored with colour channels; "
+                f"{len(coloured) or 'none'} of them {'show' if len(coloured) > 1 else 'shows'} colour."
+            )
+        return in_colour
+
+    def _note_sizes(self, headers: Sequence[Header]) -> None:
+        sizes = {each.size for each in headers}
+        target = self._target
+        if sizes == {target.size}:
+            return
+        heights, widths = zip(*sizes, strict=True)
+        was = (
+            f"{len(sizes)} sizes, {min(heights)}–{max(heights)} × {min(widths)}–{max(widths)} pixels"
+            if len(sizes) > 1
+            else f"{heights[0]} × {widths[0]} pixels"
+        )
+        how = (
+            "keeping the aspect and repeating the outermost pixels" if target.keep_aspect else "by stretching"
+        )
+        self.notes.append(
+            f"Images of {was} (height × width) were resized to {target.size[0]} × {target.size[1]} {how}."
+        )
+
+    def chunks(self, size: int) -> Iterator[ImageChunk]:
+        """Decode `size` files at a time in threads; see `ImageSource.chunks`."""
+        check_integer(size, "size", low=1)
+        for start in range(0, self.n_images, size):
+            positions = np.arange(start, min(start + size, self.n_images), dtype=np.intp)
+            images = np.empty((len(positions), *self.image_shape), self.dtype)
+            index, _ = self._decode(positions, images, lambda: None)
+            if self._strict:
+                self._refuse_skipped()
+            if len(index):
+                yield ImageChunk(images[: len(index)], self.labels[index], index)
+
+    def load(self, *, progress: bool | None = None) -> ImageData:
+        """Decode all files; see `ImageSource.load`. With `strict`, files that cannot be read are an error."""
+        images = self._allocate()
+        with progress_bar(self.n_images, "Reading the images", progress) as bar:
+            index, facts = self._decode(np.arange(self.n_images, dtype=np.intp), images, bar.update)
+        if self._strict:
+            self._refuse_skipped()
+        data = self._gather(images[: len(index)], index)
+        return replace(
+            data,
+            notes=(*data.notes, *self._notes_on(facts, data.labels)),
+            original_sizes=np.array([each.size for each in facts], dtype=np.intp),
+            original_modes=tuple(each.mode for each in facts),
+        )
+
+    def _decode(
+        self, positions: Codes, images: Images, update: Callable[[], object]
+    ) -> tuple[Codes, list[Facts]]:
+        """Decode into the first rows of `images`; return which positions these are, and what was found."""
+        index: list[int] = []
+        facts: list[Facts] = []
+        paths = [self._paths[i] for i in positions]
+        with closing(in_threads(partial(decode, target=self._target), paths)) as results:
+            for position, result in zip(positions.tolist(), results, strict=True):
+                if isinstance(result, SkippedFile):
+                    if result not in self.skipped:
+                        self.skipped.append(result)
+                else:
+                    images[len(index)] = result.pixels
+                    index.append(position)
+                    facts.append(result.facts)
+                update()
+        return np.array(index, dtype=np.intp), facts
+
+    def _refuse_skipped(self) -> None:
+        if self.skipped:
+            lines = "\n".join(f"  {each}" for each in self.skipped)
+            raise DataError(f"{self.name}: {counted(len(self.skipped))} cannot be read:\n{lines}")
+
+    def _notes_on(self, facts: Sequence[Facts], labels: Codes) -> list[str]:
+        def share(what: str, flags: Sequence[bool]) -> str:
+            counts = np.bincount(labels[np.array(flags)], minlength=len(self.class_names))
+            totals = np.bincount(labels, minlength=len(self.class_names))
+            text = f"{what} in {sum(flags)} of {len(flags)} images"
+            shares = counts / np.maximum(totals, 1)
+            if np.ptp(shares) > 0.1 and len(self.class_names) <= 10:
+                by_class = zip(self.class_names, counts, totals, strict=True)
+                each = ", ".join(f"{name} {count} of {total}" for name, count, total in by_class)
+                text += f" ({each}: the files themselves tell the classes apart)"
+            return text
+
+        alpha, deep = [each.alpha for each in facts], [each.deep for each in facts]
+        transparent = sum(each.transparent for each in facts)
+        notes = []
+        if any(alpha):
+            hidden = (
+                f"; {transparent} had transparent pixels, whose stored colour is shown" if transparent else ""
+            )
+            notes.append(f"{share('Alpha channel dropped', alpha)}{hidden}.")
+        if any(deep):
+            notes.append(f"{share('16 bits brought to the scale 0–255, or values of 32 bits kept,', deep)}.")
+        if any(each.turned for each in facts):
+            notes.append(f"{share('Turned upright as EXIF says', [each.turned for each in facts])}.")
+        if any(each.animated for each in facts):
+            notes.append(f"{share('First of several frames taken', [each.animated for each in facts])}.")
+        return notes
+
+
+def _median_size(headers: Sequence[Header]) -> tuple[int, int]:
+    height, width = np.median([each.size for each in headers], axis=0)
+    return max(1, round(float(height))), max(1, round(float(width)))

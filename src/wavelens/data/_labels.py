@@ -1,0 +1,265 @@
+"""Labels: from an array or a file, by position or by file name, as codes into the class names."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wavelens.data._source import Codes, listed, natural_key
+from wavelens.exceptions import DataError
+
+__all__ = ["encode_labels", "labels_for", "match_labels", "read_label_file"]
+
+NAME_COLUMNS = (
+    "file",
+    "filename",
+    "file_name",
+    "file name",
+    "image",
+    "image_name",
+    "name",
+    "path",
+    "id",
+    "index",
+)
+LABEL_COLUMNS = ("label", "labels", "class", "category", "target", "y", "diagnosis", "class_name")
+
+
+def labels_for(labels: object, names: Sequence[str], what: str = "images") -> npt.NDArray[Any]:
+    """Return one label for each of `names`, from an array (by position) or a file (by position or name).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an array of labels is not one label for each image.
+    DataError
+        The same for a file.
+    """
+    if isinstance(labels, str | os.PathLike):
+        path = Path(labels)
+        table = read_label_file(path, names)
+        if isinstance(table, dict):
+            return match_labels(table, names, path)
+        try:
+            return check_labels(table, len(names), what)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{path}: {error}") from error
+    return check_labels(labels, len(names), what)
+
+
+def check_labels(labels: object, n: int, what: str = "images", name: str = "labels") -> npt.NDArray[Any]:
+    """Return `labels` as an array (n,) of integers or strings."""
+    if hasattr(labels, "toarray"):
+        raise TypeError(f"`{name}` must be a dense array, got a sparse {type(labels).__name__}")
+    try:
+        array = np.asarray(labels)
+    except ValueError as error:
+        raise ValueError(f"`{name}` must be one label for each image: {error}") from error
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        hint = ""
+        if array.ndim == 2 and array.shape[0] == n:
+            hint = "; for one-hot labels pass `labels.argmax(axis=1)`, several labels an image cannot be used"
+        raise ValueError(f"`{name}` must have shape ({n},), one for each image, got {array.shape}{hint}")
+    if len(array) != n:
+        raise ValueError(f"`{name}` must have one entry for each of the {n} {what}, got {len(array)}")
+    kind = array.dtype.kind
+    if kind == "O":
+        return _from_objects(array, name)
+    if kind == "S":
+        return np.char.decode(array, "utf-8")
+    if kind == "b":
+        return array.astype(str)
+    if kind == "f":
+        bad = np.flatnonzero(~np.isfinite(array) | (array != np.rint(array)))
+        if len(bad):
+            raise ValueError(
+                f"`{name}` must be whole numbers or strings, got {array[bad[0]]} at position {bad[0]}"
+            )
+        return array.astype(np.int64)
+    if kind == "U":
+        bad = np.flatnonzero(np.char.strip(array) == "")
+        if len(bad):
+            raise ValueError(f"`{name}`: the label at position {bad[0]} is empty")
+        return array
+    if kind not in "iu":
+        raise TypeError(f"`{name}` must be integers or strings, got dtype {array.dtype}")
+    return array
+
+
+def _from_objects(array: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+    if all(isinstance(each, int | np.integer) and not isinstance(each, bool) for each in array):
+        return array.astype(np.int64)
+    for position, each in enumerate(array):
+        if not isinstance(each, str | int | np.integer) or (isinstance(each, str) and not each.strip()):
+            raise ValueError(f"`{name}` must be integers or strings, got {each!r} at position {position}")
+    return array.astype(str)
+
+
+def encode_labels(
+    labels: npt.NDArray[Any], class_names: Sequence[str] | None = None
+) -> tuple[Codes, tuple[str, ...], list[str]]:
+    """Return codes, class names and notes for labels that `check_labels` has passed.
+
+    Classes are sorted naturally (``"2"`` before ``"10"``). With `class_names`, integer labels are positions
+    in it. Names that no image carries are left out, with a note.
+    """
+    if not len(labels):
+        return np.empty(0, np.intp), tuple(class_names or ()), []
+    values, codes = np.unique(labels, return_inverse=True)
+    codes = codes.reshape(-1)
+    if class_names is not None and values.dtype.kind in "iu":
+        low, high = int(values[0]), int(values[-1])
+        if low < 0 or high >= len(class_names):
+            raise ValueError(
+                f"labels must be positions in the {len(class_names)} class names, "
+                f"got values between {low} and {high}"
+            )
+        names = [str(class_names[value]) for value in values]
+        absent = [str(each) for i, each in enumerate(class_names) if i not in set(values.tolist())]
+        notes = [f"No image belongs to {listed(absent)}."] if absent else []
+        return codes.astype(np.intp, copy=False), _distinct(names), notes
+    names = [str(value) for value in values]
+    order = sorted(range(len(names)), key=lambda i: natural_key(names[i]) if values.dtype.kind == "U" else i)
+    rank = np.empty(len(names), np.intp)
+    rank[order] = np.arange(len(names))
+    return rank[codes], tuple(names[i] for i in order), []
+
+
+def _distinct(names: list[str]) -> tuple[str, ...]:
+    """Two classes may carry one name (ImageNet has such); they stay two."""
+    seen = {name: names.count(name) for name in names}
+    return tuple(f"{name} ({i})" if seen[name] > 1 else name for i, name in enumerate(names))
+
+
+def read_label_file(path: Path, names: Sequence[str]) -> npt.NDArray[Any] | dict[str, str]:
+    """Read labels: an array in the order of the images, or a dictionary from file name to label.
+
+    ``.npy`` holds one label an image. A text file (``.csv``, ``.tsv``, ``.txt``) holds one label a line, or
+    a file name and a label, with or without a line of column names.
+    """
+    try:
+        if path.suffix.lower() == ".npy":
+            return np.asarray(np.load(path, allow_pickle=False))
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not a text in UTF-8 ({error.reason} at byte {error.start})") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot read the labels: {error.strerror or error}") from error
+    except ValueError as error:
+        raise DataError(f"{path}: cannot read the labels: {error}") from error
+    rows = _rows(text, path)
+    if len(rows[0]) > 1:
+        return _by_name(rows, names, path)
+    values = [row[0] for row in rows]
+    if len(values) == len(names) + 1 and values[0].casefold() in LABEL_COLUMNS:
+        values = values[1:]
+    return _as_numbers(values)
+
+
+def match_labels(table: dict[str, str], names: Sequence[str], path: Path) -> npt.NDArray[Any]:
+    """Find each name in the table: by its path, else by its last part, else by that without the ending."""
+    for key in (str, _last_part, _stem):
+        keyed: dict[str, str] = {}
+        for name, label in table.items():
+            if keyed.setdefault(key(name), label) != label:
+                break
+        else:
+            if all(key(name) in keyed for name in names) and len({key(name) for name in names}) == len(
+                set(names)
+            ):
+                return _as_numbers([keyed[key(name)] for name in names])
+    known = {key(name) for name in table for key in (str, _last_part, _stem)}
+    missing = [name for name in names if name not in known and _last_part(name) not in known]
+    missing = [name for name in missing if _stem(name) not in known]
+    if missing:
+        count = f"{len(missing)} of {len(names)} images have" if len(missing) > 1 else "one image has"
+        raise DataError(f"{path}: {count} no label: {listed(missing)}")
+    raise DataError(
+        f"{path}: some file names occur in several folders; write the path from the source's folder, "
+        f"such as {max(names, key=len)!r}"
+    )
+
+
+def _rows(text: str, path: Path) -> list[list[str]]:
+    lines = text.splitlines()
+    while lines and not lines[-1].strip():
+        lines.pop()
+    if not lines:
+        raise DataError(f"{path}: the file of labels is empty")
+    if path.suffix.lower() == ".tsv":
+        delimiter = "\t"
+    else:
+        delimiter = next((each for each in "\t;," if each in lines[0]), ",")
+    try:
+        rows = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        raise DataError(f"{path}: {error}") from error
+    rows = [[cell.strip() for cell in row] for row in rows]
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(rows[0]):
+            raise DataError(f"{path}: row {number} has {len(row)} columns, the first has {len(rows[0])}")
+        if not any(row):
+            raise DataError(f"{path}: row {number} is empty")
+    return rows
+
+
+def _by_name(rows: list[list[str]], names: Sequence[str], path: Path) -> dict[str, str]:
+    head = [cell.casefold() for cell in rows[0]]
+    name_column = next((i for i, cell in enumerate(head) if cell in NAME_COLUMNS), None)
+    label_column = next((i for i, cell in enumerate(head) if cell in LABEL_COLUMNS), None)
+    if label_column is not None or name_column is not None:
+        rows = rows[1:]
+        if name_column is None:
+            name_column = 1 if label_column == 0 else 0
+        if label_column is None and len(head) == 2:
+            label_column = 1 - name_column
+    elif len(head) == 2:
+        name_column, label_column = 0, 1
+        known = {key(name) for name in names for key in (str, _last_part, _stem)}
+        if not any(key(rows[0][0]) in known for key in (str, _last_part, _stem)):
+            rows = rows[1:]
+    if label_column is None or name_column is None:
+        raise DataError(
+            f"{path}: of the columns {listed(rows[0])} it is not clear which holds the file names and which "
+            "the labels; name them `file` and `label`"
+        )
+    table: dict[str, str] = {}
+    for row in rows:
+        name, label = _posix(row[name_column]), row[label_column]
+        if not label:
+            raise DataError(f"{path}: {name!r} has an empty label")
+        if table.setdefault(name, label) != label:
+            raise DataError(f"{path}: {name!r} has two labels, {table[name]!r} and {label!r}")
+    return table
+
+
+def _as_numbers(values: list[str]) -> npt.NDArray[Any]:
+    """Labels that are all written as plain integers become integers, which may point into class names."""
+    try:
+        numbers = [int(value) for value in values]
+    except ValueError:
+        return np.array(values, dtype=str)
+    if all(str(number) == value for number, value in zip(numbers, values, strict=True)):
+        return np.array(numbers, dtype=np.int64)
+    return np.array(values, dtype=str)
+
+
+def _posix(name: str) -> str:
+    return name.replace("\\", "/").removeprefix("./")
+
+
+def _last_part(name: str) -> str:
+    return PurePosixPath(_posix(name)).name
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(_posix(name)).stem

@@ -1,0 +1,371 @@
+"""The one way in: whatever holds images becomes an `ImageSource`, or `ImageData` at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wavelens._arguments import check_choice, check_integer
+from wavelens.data._archives import Archive, Entries, class_names_of, find_entries, read_npy
+from wavelens.data._arrays import ArraySource, Positions, check_images
+from wavelens.data._folders import FolderSource
+from wavelens.data._labels import check_labels, encode_labels, labels_for
+from wavelens.data._source import ImageData, Images, ImageSource, listed, pick, printable, select_classes
+from wavelens.exceptions import DataError
+
+__all__ = ["BUNDLED", "load", "open_source"]
+
+BUNDLED = ("digits",)
+"""Names of the data sets that come with the libraries and need no file."""
+
+
+def load(
+    source: object,
+    labels: object = None,
+    *,
+    key: str | None = None,
+    labels_key: str | None = None,
+    split: str | None = None,
+    size: int | tuple[int, int] | None = None,
+    keep_aspect: bool = False,
+    color: str | None = None,
+    limit: int | None = None,
+    strict: bool = False,
+    progress: bool | None = None,
+    random_state: int = 0,
+) -> ImageData:
+    """Read labelled images from wherever they are.
+
+    Parameters
+    ----------
+    source : array, path or name
+        * An array ``(n, height, width)`` or ``(n, height, width, channels)`` with 1, 3 or 4 channels, of real
+          numbers; memory maps and read-only arrays are taken as they are.
+        * A ``.npy`` file, which is mapped into memory.
+        * A ``.npz`` file; its arrays are mapped where they are not compressed. Recognised are images/labels,
+          x/y, data/target, each also with a split (x_train/y_train, train_images/train_labels), and
+          class_names and file_names beside them.
+        * A folder with one sub-folder per class (folders within are searched too), or parts train, val and
+          test with such sub-folders; or any folder of images if `labels` are given.
+        * ``"digits"``: 1,797 handwritten digits of 8 × 8 pixels that come with scikit-learn.
+        * An `ImageSource`.
+    labels : array or path, optional
+        One label (integer or string) for each image, or a file: ``.npy``; ``.csv``, ``.tsv`` or ``.txt``
+        with one label a line, or with a file name and a label. Overrides what the source says.
+    key, labels_key : str, optional
+        Names of the arrays in a ``.npz`` file, where they are not recognised.
+    split : {"train", "val", "test", "all"}, optional
+        Which part of a divided source; ``"train"`` by default.
+    size : int or (height, width), optional
+        Size to bring all images to. By default arrays keep theirs, and files get the median height and width.
+    keep_aspect : bool
+        Fit images into `size` without stretching, and repeat their outermost pixels in the rest.
+    color : {"grey", "rgb"}, optional
+        Grey is the luminance of ITU-R 601. By default arrays keep their channels (alpha is dropped), and
+        files are read in colour if in some class more than half of the images show it, whatever mode they
+        are stored in: over 1 % of the pixels have channels more than 16 of 255 apart (25 images of each
+        class are looked at).
+    limit : int, optional
+        At most so many images of each class, chosen at random and left in order.
+    strict : bool
+        Refuse a folder with files that cannot be read, instead of leaving them out.
+    progress : bool, optional
+        Show a progress bar. By default, on a terminal, when it takes over a second.
+    random_state : int
+        Seed of the choice for `limit`.
+
+    Returns
+    -------
+    ImageData
+        Images in the source's dtype, labels, names, the files that were left out, and notes in plain words
+        on what was done. 16-bit files give float32 on the scale 0–255 with their full precision; 32-bit ones
+        float32 as they are.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an array or another argument is not what it should be; NaN and infinities with their place.
+    DataError
+        If a file or folder cannot be read, holds no images, or its labels do not fit; or if there are fewer
+        than two classes, or a class with only one image. (`open_source` accepts those.)
+
+    See Also
+    --------
+    open_source : the same without reading the images yet, in chunks.
+
+    Notes
+    -----
+    Files are decoded in `wavelens.num_threads` threads, and resized with a Lanczos filter; the result does
+    not depend on the number of threads. Of an animation the first frame is taken. A JPEG over six times as
+    large as needed is decoded at a reduced size first. Images beyond pillow's limit of pixels are left out
+    as unreadable.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from wavelens.data import load
+    >>> images = np.zeros((4, 8, 8), dtype=np.uint8)
+    >>> data = load(images, ["cat", "dog", "dog", "cat"])
+    >>> data.class_names, data.labels
+    (('cat', 'dog'), array([0, 1, 1, 0]))
+    >>> data.images is images
+    True
+    """
+    opened = open_source(
+        source,
+        labels,
+        key=key,
+        labels_key=labels_key,
+        split=split,
+        size=size,
+        keep_aspect=keep_aspect,
+        color=color,
+        limit=limit,
+        strict=strict,
+        progress=progress,
+        random_state=random_state,
+    )
+    if not opened.labelled:
+        raise DataError(
+            f"{opened.name}: nothing says which class an image belongs to; put the images into one sub-folder "
+            "per class, or give `labels` (--labels), such as a .csv file with the columns file and label"
+        )
+    return select_classes(opened.load(progress=progress))
+
+
+def open_source(
+    source: object,
+    labels: object = None,
+    *,
+    key: str | None = None,
+    labels_key: str | None = None,
+    split: str | None = None,
+    size: int | tuple[int, int] | None = None,
+    keep_aspect: bool = False,
+    color: str | None = None,
+    limit: int | None = None,
+    strict: bool = False,
+    progress: bool | None = None,
+    random_state: int = 0,
+) -> ImageSource:
+    """Find out what a source holds, without reading its images yet.
+
+    Parameters
+    ----------
+    source, labels, key, labels_key, split, size, keep_aspect, color, limit, strict, progress, random_state
+        As in `load`. Labels may be missing, and any number of classes and images is accepted.
+
+    Returns
+    -------
+    ImageSource
+        With the number of images, their shape, labels and names; ``chunks(size)`` and ``load()`` read them.
+
+    Raises
+    ------
+    TypeError, ValueError, DataError
+        As `load` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from wavelens.data import open_source
+    >>> source = open_source(np.zeros((5, 8, 8)), labels=[0, 0, 1, 1, 1])
+    >>> source.n_images, source.image_shape
+    (5, (8, 8))
+    >>> [len(chunk.images) for chunk in source.chunks(2)]
+    [2, 2, 1]
+    """
+    if split is not None:
+        check_choice(split, "split", ("train", "val", "test", "all"))
+    if color is not None:
+        check_choice(color, "color", ("grey", "rgb"))
+    if limit is not None:
+        check_integer(limit, "limit", low=1)
+    check_integer(random_state, "random_state", low=0)
+    height_width = _check_size(size)
+    if isinstance(source, ImageSource):
+        given = {"labels": labels, "key": key, "labels_key": labels_key, "split": split, "size": size}
+        given |= {"color": color, "limit": limit}
+        changed = [name for name, value in given.items() if value is not None]
+        if changed or keep_aspect or strict:
+            raise ValueError(
+                f"`{(changed or ['keep_aspect'])[0]}` cannot change a source that is open already"
+            )
+        return source
+    path = _existing_path(source)
+    if path is not None and path.is_dir():
+        _refuse(path, "a folder", key=key, labels_key=labels_key)
+        return FolderSource(
+            path,
+            labels,
+            split=split,
+            size=height_width,
+            keep_aspect=keep_aspect,
+            color=color,
+            limit=limit,
+            strict=strict,
+            progress=progress,
+            random_state=random_state,
+        )
+    images, values, class_names, image_names, notes, name = _read_arrays(
+        source, path, labels, key, labels_key, split
+    )
+    labelled = values is not None
+    if values is None:
+        values = np.full(len(images), "unlabelled")
+    try:
+        codes, class_names, more = encode_labels(values, class_names)
+    except ValueError as error:
+        raise (ValueError(str(error)) if path is None else DataError(f"{path}: {error}")) from error
+    rows = pick(codes, limit, random_state)
+    if rows is not None:
+        more.append(f"{len(rows)} of {len(codes)} images taken, at most {limit} of each class, at random.")
+        codes = codes[rows]
+        image_names = [image_names[i] for i in rows]
+    opened = ArraySource(
+        images,
+        codes,
+        class_names,
+        image_names=image_names,
+        name=name,
+        rows=rows,
+        size=height_width,
+        keep_aspect=keep_aspect,
+        color=color,
+        labelled=labelled,
+        from_file=path is not None,
+    )
+    opened.notes[:0] = [*notes, *more]
+    return opened
+
+
+_Arrays = tuple[Images, Any, Sequence[str] | None, Sequence[str], list[str], str]
+
+
+def _read_arrays(
+    source: object,
+    path: Path | None,
+    labels: object,
+    key: str | None,
+    labels_key: str | None,
+    split: str | None,
+) -> _Arrays:
+    """Return images, labels, class names, image names, notes and a name, from anything that is no folder."""
+    if path is None and isinstance(source, str):
+        _refuse(source, "a bundled set", key=key, labels_key=labels_key, split=split)
+        images, values, class_names = _digits()
+        return (
+            images,
+            values if labels is None else labels_for(labels, Positions(len(images))),
+            class_names,
+            Positions(len(images)),
+            [],
+            source,
+        )
+    if path is None:
+        _refuse("the array", "an array", key=key, labels_key=labels_key, split=split)
+        images = check_images(source)
+        names = Positions(len(images))
+        return images, None if labels is None else labels_for(labels, names), None, names, [], "images"
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
+        return _read_npz(path, labels, key, labels_key, split)
+    if suffix == ".npy":
+        _refuse(path, "a .npy file", key=key, labels_key=labels_key, split=split)
+        images = _checked(path, read_npy(path))
+        names = Positions(len(images))
+        return (
+            images,
+            None if labels is None else labels_for(labels, names),
+            None,
+            names,
+            [],
+            printable(path.stem),
+        )
+    raise DataError(f"{path}: expected a folder of images, a .npz or a .npy file")
+
+
+def _read_npz(
+    path: Path, labels: object, key: str | None, labels_key: str | None, split: str | None
+) -> _Arrays:
+    archive = Archive(path)
+    found = find_entries(archive, key, labels_key, split)
+    parts = [_checked(path, archive.read(each.images), each.images) for each in found]
+    shapes = {each.shape[1:] for each in parts}
+    if len(shapes) > 1:
+        raise DataError(f"{path}: the parts hold images of different shapes, {listed(sorted(shapes))}")
+    images = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    names = [
+        name for each, part in zip(found, parts, strict=True) for name in _names(archive, each, len(part))
+    ]
+    notes = []
+    if found[0].split is not None and split is None and key is None:
+        notes.append(f"The part {found[0].split!r} of the file was taken ({found[0].images}).")
+    if labels is not None:
+        return images, labels_for(labels, names), class_names_of(archive), names, notes, printable(path.stem)
+    if any(each.labels is None for each in found):
+        return images, None, None, names, notes, printable(path.stem)
+    values = []
+    for each, part in zip(found, parts, strict=True):
+        try:
+            values.append(check_labels(archive.read(str(each.labels)), len(part), name=str(each.labels)))
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{path}: {error}") from error
+    return images, np.concatenate(values), class_names_of(archive), names, notes, printable(path.stem)
+
+
+def _names(archive: Archive, entries: Entries, n: int) -> Sequence[str]:
+    prefix = "" if entries.split is None else f"{entries.split}/"
+    if entries.file_names is not None and archive.shape(entries.file_names) == (n,):
+        names = archive.read(entries.file_names).tolist()
+        return [each.decode() if isinstance(each, bytes) else str(each) for each in names]
+    return Positions(n) if not prefix else [f"{prefix}{i}" for i in range(n)]
+
+
+def _digits() -> tuple[Images, Images, Sequence[str]]:
+    # scikit-learn takes a second to import; only those who ask for its digits wait for it.
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    return digits.images, digits.target, [str(each) for each in digits.target_names]
+
+
+def _checked(path: Path, array: Images, name: str = "images") -> Images:
+    try:
+        return check_images(array, name)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _existing_path(source: object) -> Path | None:
+    """Return the path that `source` names; None for arrays and bundled names."""
+    if not isinstance(source, str | os.PathLike) or (isinstance(source, str) and source in BUNDLED):
+        return None
+    path = Path(os.fsdecode(source))
+    try:
+        exists = path.exists()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from error
+    if not exists:
+        bundled = ", ".join(map(repr, BUNDLED))
+        raise DataError(f"{path}: no such file or folder (and not the name of a bundled set: {bundled})")
+    return path
+
+
+def _refuse(source: object, kind: str, **given: object) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(f"`{name}` is given, but {source} is {kind}, to which it does not apply")
+
+
+def _check_size(size: object) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    pair = (size, size) if isinstance(size, int | np.integer) else size
+    if not isinstance(pair, Sequence | np.ndarray) or isinstance(pair, str) or len(pair) != 2:
+        raise TypeError(f"`size` must be an integer or (height, width), got {size!r}")
+    return check_integer(pair[0], "size", low=1), check_integer(pair[1], "size", low=1)
