@@ -48,7 +48,7 @@ def _add_source_options(group: Any) -> None:
     add("--labels-key", metavar="KEY", help="array of labels inside an .npz file (default: recognised)")
     add("--split", help="part of a dataset with splits: train, test, val or all (default: train)")
     add("--size", metavar="HxW", type=_size, help="height x width in pixels (default: the median's)")
-    add("--stretch", action="store_true", help="fill the size (default: keep the aspect by padding)")
+    add("--keep-aspect", action="store_true", help="keep the aspect by padding (default: fill the size)")
     add(
         "--color",
         choices=["auto", "grey", "rgb"],
@@ -120,7 +120,7 @@ def run(options: argparse.Namespace) -> None:
         labels_key=options.labels_key,
         split=options.split,
         size=options.size,
-        keep_aspect=not options.stretch,
+        keep_aspect=options.keep_aspect,
         color=None if options.color == "auto" else options.color,
         limit=options.limit,
         strict=options.strict,
