@@ -1,11 +1,15 @@
 """The compiled engine. Arguments are positional-or-keyword; dtypes are checked by the face."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 _Floats = npt.NDArray[np.floating[Any]]
+_Doubles = npt.NDArray[np.float64]
+_Codes = npt.NDArray[np.int64]
+_Progress = Callable[[float], object] | None
 
 version: str
 compiler: str
@@ -19,3 +23,31 @@ def set_num_threads(count: int) -> None: ...
 
 # finite
 def first_nonfinite(a: _Floats) -> tuple[int, int] | None: ...
+
+# pairwise; `metric` is the address of a C function (0: Euclidean), `of` one of any, other, same
+def pairwise_distances(
+    x: _Floats, y: _Floats | None, squared: bool, metric: int, progress: _Progress = None
+) -> _Floats: ...
+def gaussian_similarity(
+    x: _Floats, y: _Floats | None, p: _Doubles, q: _Doubles, progress: _Progress = None
+) -> _Floats: ...
+def k_nearest(
+    x: _Floats,
+    y: _Floats | None,
+    k: int,
+    of: str,
+    x_classes: _Codes | None,
+    y_classes: _Codes | None,
+    metric: int,
+    progress: _Progress = None,
+) -> tuple[_Codes, _Floats]: ...
+def class_sums(
+    x: _Floats,
+    y: _Floats | None,
+    classes: _Codes,
+    n_classes: int,
+    p: _Doubles,
+    q: _Doubles,
+    symmetric: bool,
+    progress: _Progress = None,
+) -> _Doubles: ...

@@ -1,1 +1,21 @@
-"""Linalg."""
+"""Dense linear algebra: arrays in, results out."""
+
+from wavelens.linalg._bandwidth import median_bandwidth
+from wavelens.linalg._pairwise import (
+    ClassSimilarity,
+    Nearest,
+    class_similarity,
+    gaussian_similarity,
+    k_nearest,
+    pairwise_distances,
+)
+
+__all__ = [
+    "ClassSimilarity",
+    "Nearest",
+    "class_similarity",
+    "gaussian_similarity",
+    "k_nearest",
+    "median_bandwidth",
+    "pairwise_distances",
+]

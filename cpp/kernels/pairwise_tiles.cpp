@@ -1,0 +1,387 @@
+// Squared distances by products, without losing them to cancellation.
+//
+// ‖x − y‖² = ‖x‖² + ‖y‖² − 2x·y turns n·m distances into one matrix product, but its rounding error is
+// ε·(‖x‖² + ‖y‖²), however small the distance. Four measures keep the relative error of float32 near its ε:
+//
+// 1. The rows are centred (on the mean of a sample) while they are packed, and scaled by a power of two to
+//    |entries| ≤ 1, which is exact and keeps 1e200 from overflowing.
+// 2. The float32 product runs over 32 terms at a time; these short sums are collected in float64. The error
+// of
+//    a chain of L roundings grows like √L, and the chunks' errors are independent of one another. Flushing
+//    costs a tenth of the time.
+// 3. Norms come from the packed rows (so they fit the product to the last bit) and, as all that follows up to
+//    the final rounding, in float64.
+// 4. What then still cancels, d² < θ(‖x‖² + ‖y‖²), is computed again from the difference of the two rows, in
+//    float64. θ = 1/8 for float32 holds the standard deviation of the error of d² to 2e-7·d² and less, and
+//    θ = 1/64 for float64 to 2e-14·d².
+//
+// A Gaussian does not need a small d² to be relatively exact, only d²/2h² to be absolutely so: where
+// (‖x‖² + ‖y‖²)/2h² ≤ 1 measure 4 begins at 2⁻¹⁰ (so that near-duplicates still come out exact).
+//
+// Tiles of 1,152 × 1,152 (768 × 768 in float64) share their packed rows between the threads; inside, a task
+// holds one panel of y in its second-level cache, streams panels of x past it and finishes each small block
+// (norms, clamp, root or exponential) while it is in the first. The sums behind an entry run over the columns
+// of the data alone and in a fixed order, so that neither threads nor the side of the diagonal change a bit.
+
+#include "pairwise_tiles.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "gemm_panels.hpp"
+#include "wavelens/thread_pool.hpp"
+
+namespace wavelens {
+namespace {
+
+template <class T>
+struct Sizes {
+  static constexpr bool single = std::is_same_v<T, float>;
+  static constexpr std::ptrdiff_t tile = single ? 1152 : 768;     // a multiple of every mr and nr
+  static constexpr std::ptrdiff_t depth = single ? 1536 : 1024;   // of the packed panels
+  static constexpr std::ptrdiff_t chunk = single ? 32 : 256;      // terms between two flushes
+  static constexpr std::ptrdiff_t metric_tile = 128;              // side of a tile of a caller's metric
+  static constexpr double cancelled = single ? 0.125 : 1.0 / 64;  // θ
+};
+
+constexpr double nearly_equal = 0x1p-10;  // θ where a Gaussian is flat
+
+template <class T>
+double largest_entry(MatrixView<const T> a) {
+  if (std::abs(a.row_stride) < std::abs(a.col_stride)) a = a.transposed();
+  std::vector<T> largest(static_cast<std::size_t>(a.rows));
+  parallel_ranges(a.rows, 64, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+    for (std::ptrdiff_t i = begin; i < end; ++i) {
+      T most = 0;
+      for (std::ptrdiff_t j = 0; j < a.cols; ++j) most = std::max(most, std::abs(a(i, j)));
+      largest[static_cast<std::size_t>(i)] = most;
+    }
+  });
+  return largest.empty() ? 0 : *std::max_element(largest.begin(), largest.end());
+}
+
+// Where the rows of a side come from: their order, and a contiguous copy of one where it is not contiguous.
+template <class T>
+struct Side {
+  MatrixView<const T> view;
+  std::vector<std::ptrdiff_t> order;
+
+  Side(MatrixView<const T> rows, const std::ptrdiff_t* given) : view(rows) {
+    order.resize(static_cast<std::size_t>(rows.rows));
+    for (std::ptrdiff_t i = 0; i < rows.rows; ++i) order[static_cast<std::size_t>(i)] = given ? given[i] : i;
+  }
+
+  const std::ptrdiff_t* list(std::ptrdiff_t first) const { return order.data() + first; }
+
+  const T* contiguous(std::ptrdiff_t i, std::vector<T>& copy) const {
+    const T* row = view.data + order[static_cast<std::size_t>(i)] * view.row_stride;
+    if (view.col_stride == 1) return row;
+    copy.resize(static_cast<std::size_t>(view.cols));
+    for (std::ptrdiff_t j = 0; j < view.cols; ++j)
+      copy[static_cast<std::size_t>(j)] = row[j * view.col_stride];
+    return copy.data();
+  }
+};
+
+// A strip of one side, packed, centred and scaled, with the squared norms of its rows.
+template <class T>
+struct Strip {
+  std::vector<T> panels;
+  std::vector<double> norms;
+  std::vector<double> factors;
+  std::ptrdiff_t first = -1;
+  std::ptrdiff_t count = 0;
+};
+
+template <class T>
+class Tiles {
+public:
+  using Sink = std::function<void(const PairTile<T>&)>;
+  using Wanted = std::function<bool(std::ptrdiff_t, std::ptrdiff_t, std::ptrdiff_t, std::ptrdiff_t)>;
+
+  explicit Tiles(const PairProblem<T>& problem)
+      : problem_(problem),
+        x_(problem.x, problem.x_order),
+        y_(problem.y, problem.y_order),
+        depth_(std::max<std::ptrdiff_t>(1, std::min(problem.x.cols, Sizes<T>::depth))),
+        side_(problem.metric ? Sizes<T>::metric_tile : Sizes<T>::tile) {
+    rows_ = std::min(side_, round_up(problem.x.rows, product_.nr));
+    cols_ = std::min(side_, round_up(problem.y.rows, product_.mr));
+    values_.resize(static_cast<std::size_t>(rows_ * cols_));
+    if (problem.metric == nullptr) {
+      find_scale();
+      find_centre();
+      if (problem.x.cols > depth_) sums_.resize(static_cast<std::size_t>(rows_ * cols_));
+    }
+  }
+
+  double unit() const { return unit_; }
+
+  void run(const Wanted& wanted, const Sink& sink, Monitor& monitor) {
+    const std::ptrdiff_t n = problem_.x.rows;
+    const std::ptrdiff_t m = problem_.y.rows;
+    double done = 0;
+    const double all = static_cast<double>(problem_.symmetric ? n * (n + side_) / 2 : n * m);
+    for (std::ptrdiff_t i = 0; i < n; i += side_) {
+      for (std::ptrdiff_t j = problem_.symmetric ? i : 0; j < m; j += side_) {
+        const std::ptrdiff_t rows = std::min(side_, n - i);
+        const std::ptrdiff_t cols = std::min(side_, m - j);
+        if (!wanted || wanted(i, rows, j, cols)) {
+          problem_.metric ? call_metric(i, rows, j, cols) : multiply(i, rows, j, cols);
+          if (problem_.symmetric && i == j) mirror(rows);
+          if (problem_.same) fill_diagonal(i, rows, j, cols);
+          sink({i, rows, j, cols, values_.data(), cols_, problem_.symmetric && i != j});
+        }
+        done += static_cast<double>(rows * cols);
+        monitor.tick(std::min(1.0, done / all));
+      }
+    }
+  }
+
+private:
+  void find_scale() {
+    const double largest =
+        std::max(largest_entry(problem_.x), problem_.same ? 0.0 : largest_entry(problem_.y));
+    int exponent = 0;
+    if (largest > 0) std::frexp(largest, &exponent);
+    // 2^−exponent itself must be a normal number of T.
+    constexpr int limit = std::numeric_limits<T>::max_exponent - 3;
+    exponent = std::min(limit, std::max(-limit, exponent));
+    unit_ = std::ldexp(1.0, exponent);
+    scale_ = static_cast<T>(std::ldexp(1.0, -exponent));
+  }
+
+  // The mean of at most 1,024 evenly spaced rows of either side: any point amid the data serves.
+  void find_centre() {
+    const std::ptrdiff_t k = problem_.x.cols;
+    std::vector<double> mean(static_cast<std::size_t>(k));
+    std::ptrdiff_t count = 0;
+    const auto collect = [&](MatrixView<const T> a) {
+      const std::ptrdiff_t taken = std::min<std::ptrdiff_t>(1024, a.rows);
+      parallel_ranges(k, 64, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+        for (std::ptrdiff_t i = 0; i < taken; ++i) {
+          const std::ptrdiff_t row = i * a.rows / taken;
+          for (std::ptrdiff_t j = begin; j < end; ++j) {
+            mean[static_cast<std::size_t>(j)] += scale_ * a(row, j);
+          }
+        }
+      });
+      count += taken;
+    };
+    collect(problem_.x);
+    if (!problem_.same) collect(problem_.y);
+    centre_.reserve(mean.size());
+    for (const double each : mean) centre_.push_back(static_cast<T>(each / static_cast<double>(count)));
+  }
+
+  // Packs columns [p0, p0 + depth) of a strip; its norms grow with every call, from zero at p0 = 0.
+  void pack(const Side<T>& side, Strip<T>& strip, std::ptrdiff_t first, std::ptrdiff_t count,
+            std::ptrdiff_t width, std::ptrdiff_t p0, std::ptrdiff_t depth, const double* factors) const {
+    const std::ptrdiff_t padded = round_up(count, width);
+    if (p0 == 0) {
+      strip.first = first;
+      strip.count = count;
+      strip.norms.assign(static_cast<std::size_t>(padded), 0.0);
+      strip.factors.assign(static_cast<std::size_t>(padded), 0.0);
+      strip.panels.resize(static_cast<std::size_t>(padded * depth_));
+      for (std::ptrdiff_t i = 0; factors != nullptr && i < count; ++i) {
+        // At most 1e150, so that no product of two of them and a square is infinite or NaN.
+        const double factor = factors[side.order[static_cast<std::size_t>(first + i)]] * unit_;
+        strip.factors[static_cast<std::size_t>(i)] = std::min(1e150, factor);
+      }
+    }
+    const MatrixView<const T> columns = side.view.block(0, p0, side.view.rows, depth);
+    const T* centre = centre_.data() + p0;
+    parallel_for(padded / width, [&](std::ptrdiff_t panel) {
+      const std::ptrdiff_t at = panel * width;
+      T* out = strip.panels.data() + at * depth;
+      double* norms = strip.norms.data() + at;
+      MatrixView<const T> rows = columns;
+      rows.rows = std::min(width, count - at);
+      pack_panels(rows, side.list(first + at), width, out);
+      for (std::ptrdiff_t p = 0; p < depth; ++p) {
+        T* entries = out + p * width;
+        for (std::ptrdiff_t i = 0; i < width; ++i) {
+          const T entry = entries[i] * scale_ - centre[p];
+          entries[i] = entry;
+          norms[i] += static_cast<double>(entry) * static_cast<double>(entry);
+        }
+      }
+    });
+  }
+
+  void multiply(std::ptrdiff_t i0, std::ptrdiff_t rows, std::ptrdiff_t j0, std::ptrdiff_t cols) {
+    const std::ptrdiff_t k = problem_.x.cols;
+    const bool one_pass = k <= depth_;
+    for (std::ptrdiff_t p0 = 0; p0 < k; p0 += depth_) {
+      const std::ptrdiff_t depth = std::min(depth_, k - p0);
+      if (!one_pass || xs_.first != i0) pack(x_, xs_, i0, rows, product_.nr, p0, depth, problem_.x_factors);
+      pack(y_, ys_, j0, cols, product_.mr, p0, depth, problem_.y_factors);
+      const std::ptrdiff_t x_panels = (rows + product_.nr - 1) / product_.nr;
+      const std::ptrdiff_t y_panels = (cols + product_.mr - 1) / product_.mr;
+      constexpr std::ptrdiff_t parts = 4;
+      parallel_for(y_panels * parts, [&](std::ptrdiff_t task) {
+        const std::ptrdiff_t y_panel = task / parts;
+        for (std::ptrdiff_t x_panel = x_panels * (task % parts) / parts;
+             x_panel < x_panels * (task % parts + 1) / parts; ++x_panel) {
+          const bool below = x_panel * product_.nr > (y_panel + 1) * product_.mr - 1;
+          if (problem_.symmetric && i0 == j0 && below) continue;
+          block(x_panel, y_panel, depth, p0 == 0, p0 + depth == k);
+        }
+      });
+    }
+  }
+
+  // One block of nr rows by mr columns: the product over this depth, and after the last depth all the rest.
+  void block(std::ptrdiff_t x_panel, std::ptrdiff_t y_panel, std::ptrdiff_t depth, bool start, bool last) {
+    const std::ptrdiff_t mr = product_.mr;
+    const std::ptrdiff_t nr = product_.nr;
+    thread_local std::vector<T> tile;
+    thread_local std::vector<double> own;
+    tile.resize(static_cast<std::size_t>(mr * nr));
+    own.resize(static_cast<std::size_t>(mr * nr));
+    double* sums = own.data();
+    if (!sums_.empty()) sums = sums_.data() + (y_panel * (rows_ / nr) + x_panel) * mr * nr;
+    if (start) std::fill(sums, sums + mr * nr, 0.0);
+    const T* a = ys_.panels.data() + y_panel * mr * depth;
+    const T* b = xs_.panels.data() + x_panel * nr * depth;
+    for (std::ptrdiff_t p = 0; p < depth; p += Sizes<T>::chunk) {
+      product_.multiply(std::min(Sizes<T>::chunk, depth - p), a + p * mr, b + p * nr, tile.data());
+      leaf_.accumulate(tile.data(), sums, mr * nr);
+    }
+    if (!last) return;
+    const std::ptrdiff_t here = std::min(nr, xs_.count - x_panel * nr);
+    for (std::ptrdiff_t r = 0; r < here; ++r) finish(x_panel * nr + r, y_panel * mr, sums + r * mr);
+  }
+
+  // Products of one row with mr columns become entries.
+  void finish(std::ptrdiff_t row, std::ptrdiff_t col, double* products) {
+    const std::ptrdiff_t mr = product_.mr;
+    const double* norms = ys_.norms.data() + col;
+    const double* factors = ys_.factors.data() + col;
+    const double norm = xs_.norms[static_cast<std::size_t>(row)];
+    const double factor = xs_.factors[static_cast<std::size_t>(row)];
+    double threshold = Sizes<T>::cancelled;
+    if (problem_.entry == Entry::gaussian) {
+      const double steepest = *std::max_element(factors, factors + mr) * factor / 2;
+      if ((norm + *std::max_element(norms, norms + mr)) * steepest <= 1) threshold = nearly_equal;
+    }
+    if (leaf_.squared(products, norms, norm, threshold, mr)) {
+      recompute(row, col, threshold, products);
+    }
+    T* out = values_.data() + row * cols_ + col;
+    switch (problem_.entry) {
+      case Entry::distance:
+        return leaf_.root(products, unit_, out, mr);
+      case Entry::squared_distance:
+        return leaf_.scaled(products, unit_, out, mr);
+      case Entry::scaled_square:
+        return leaf_.scaled(products, 1.0, out, mr);
+      case Entry::gaussian:
+        return leaf_.gaussian(products, factors, factor / 2, out, mr);
+    }
+  }
+
+  void recompute(std::ptrdiff_t row, std::ptrdiff_t col, double threshold, double* squares) const {
+    thread_local std::vector<T> x_copy, y_copy;
+    const std::ptrdiff_t count = std::min<std::ptrdiff_t>(product_.mr, ys_.count - col);
+    const double* norms = ys_.norms.data() + col;
+    const T* x = nullptr;
+    for (std::ptrdiff_t c = 0; c < count; ++c) {
+      const double size = xs_.norms[static_cast<std::size_t>(row)] + norms[c];
+      if (!(squares[c] < threshold * size)) continue;
+      const bool on_diagonal = problem_.same && xs_.first + row == ys_.first + col + c;
+      if (on_diagonal) continue;  // filled later
+      if (x == nullptr) x = x_.contiguous(xs_.first + row, x_copy);
+      squares[c] = leaf_.direct(x, y_.contiguous(ys_.first + col + c, y_copy), scale_, problem_.x.cols);
+    }
+  }
+
+  void call_metric(std::ptrdiff_t i0, std::ptrdiff_t rows, std::ptrdiff_t j0, std::ptrdiff_t cols) {
+    const std::ptrdiff_t k = problem_.x.cols;
+    const T* x_rows[Sizes<T>::metric_tile];
+    const T* y_rows[Sizes<T>::metric_tile];
+    const auto gather = [k](const Side<T>& side, std::ptrdiff_t first, std::ptrdiff_t count,
+                            std::vector<T>& copies, const T** out) {
+      const bool copied = side.view.col_stride != 1;
+      if (copied) copies.resize(static_cast<std::size_t>(count * k));
+      parallel_for(count, [&](std::ptrdiff_t i) {
+        thread_local std::vector<T> copy;
+        const T* row = side.contiguous(first + i, copy);
+        out[i] = copied ? std::copy(row, row + k, copies.data() + i * k) - k : row;
+      });
+    };
+    gather(x_, i0, rows, xs_.panels, x_rows);
+    gather(y_, j0, cols, ys_.panels, y_rows);
+    parallel_for(rows, [&](std::ptrdiff_t i) {
+      for (std::ptrdiff_t j = problem_.symmetric && i0 == j0 ? i + 1 : 0; j < cols; ++j) {
+        const double value = problem_.metric(k, x_rows[i], y_rows[j]);
+        if (std::isnan(value)) {
+          throw std::invalid_argument("`metric` must return a number, got NaN or an exception for rows " +
+                                      std::to_string(*x_.list(i0 + i)) + " and " +
+                                      std::to_string(*y_.list(j0 + j)));
+        }
+        values_[static_cast<std::size_t>(i * cols_ + j)] = static_cast<T>(value);
+      }
+    });
+  }
+
+  // The lower half of a tile on the diagonal from its upper half.
+  void mirror(std::ptrdiff_t rows) {
+    T* values = values_.data();
+    const std::ptrdiff_t stride = cols_;
+    parallel_ranges(rows, 32, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+      for (std::ptrdiff_t j = 0; j < end; ++j) {
+        for (std::ptrdiff_t i = std::max(begin, j + 1); i < end; ++i) {
+          values[i * stride + j] = values[j * stride + i];
+        }
+      }
+    });
+  }
+
+  void fill_diagonal(std::ptrdiff_t i0, std::ptrdiff_t rows, std::ptrdiff_t j0, std::ptrdiff_t cols) {
+    for (std::ptrdiff_t i = std::max(i0, j0); i < std::min(i0 + rows, j0 + cols); ++i) {
+      values_[static_cast<std::size_t>((i - i0) * cols_ + i - j0)] = problem_.diagonal;
+    }
+  }
+
+  const PairProblem<T>& problem_;
+  Side<T> x_, y_;
+  const GemmLeaf<T> product_ = gemm_leaf<T>();
+  const DistanceLeaf<T> leaf_ = distance_leaf<T>();
+  std::ptrdiff_t depth_, side_;
+  std::ptrdiff_t rows_ = 0, cols_ = 0;  // of the room for a tile
+  double unit_ = 1;
+  T scale_ = 1;
+  std::vector<T> centre_;
+  Strip<T> xs_, ys_;
+  std::vector<double> sums_;  // of a tile, block by block, where its depth comes in several pieces
+  std::vector<T> values_;
+};
+
+}  // namespace
+
+template <class T>
+double for_each_tile(
+    const PairProblem<T>& problem,
+    const std::function<bool(std::ptrdiff_t, std::ptrdiff_t, std::ptrdiff_t, std::ptrdiff_t)>& wanted,
+    const std::function<void(const PairTile<T>&)>& sink, Monitor& monitor) {
+  Tiles<T> tiles(problem);
+  tiles.run(wanted, sink, monitor);
+  return tiles.unit();
+}
+
+#define WAVELENS_INSTANTIATE(T)                                                                   \
+  template double for_each_tile<T>(                                                               \
+      const PairProblem<T>&,                                                                      \
+      const std::function<bool(std::ptrdiff_t, std::ptrdiff_t, std::ptrdiff_t, std::ptrdiff_t)>&, \
+      const std::function<void(const PairTile<T>&)>&, Monitor&);
+WAVELENS_INSTANTIATE(float)
+WAVELENS_INSTANTIATE(double)
+
+}  // namespace wavelens

@@ -1,0 +1,461 @@
+"""Distances and Gaussian similarities between rows; whole, or reduced row by row without the matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from wavelens import _core
+from wavelens._arguments import FloatArray, as_float_matrix, check_choice, check_integer
+from wavelens.linalg._bandwidth import (
+    Codes,
+    Doubles,
+    as_bandwidths,
+    as_labels,
+    class_bandwidths,
+    overall_bandwidth,
+)
+from wavelens.linalg._metrics import Metric, metric_address
+
+__all__ = [
+    "ClassSimilarity",
+    "Nearest",
+    "class_similarity",
+    "gaussian_similarity",
+    "k_nearest",
+    "pairwise_distances",
+]
+
+Progress = Callable[[float], object]
+
+
+class Nearest(NamedTuple):
+    """The nearest rows of each row; unpacks as ``indices, distances``.
+
+    Attributes
+    ----------
+    indices : ndarray of int64, shape (n, k)
+        Rows of `y` (of `x` where no `y` was given), nearest first; ties go to the lower index.
+    distances : ndarray, shape (n, k)
+        Their distances, in the dtype of the data.
+    """
+
+    indices: npt.NDArray[np.int64]
+    distances: FloatArray
+
+
+@dataclass(frozen=True)
+class ClassSimilarity:
+    """Mean Gaussian similarity of rows to classes.
+
+    Attributes
+    ----------
+    similarity : ndarray, shape (n, n_classes)
+        In [0, 1]; NaN where the row is the only one of the class, which leaves nothing to be similar to.
+    classes : ndarray, shape (n_classes,)
+        The labels, sorted: the meaning of the columns.
+    counts : ndarray of int, shape (n_classes,)
+        Rows in each class.
+    bandwidth : ndarray of float64, shape (n_classes,)
+        That was used for each class, in the unit of the data.
+    """
+
+    similarity: FloatArray
+    classes: npt.NDArray[Any]
+    counts: npt.NDArray[np.intp]
+    bandwidth: Doubles
+
+
+def _as_pair(x: npt.ArrayLike, y: npt.ArrayLike | None) -> tuple[FloatArray, FloatArray | None]:
+    first = as_float_matrix(x, "x")
+    if y is None:
+        return first, None
+    second = as_float_matrix(y, "y")
+    if first.shape[1] != second.shape[1]:
+        raise ValueError(
+            f"`y` must have as many columns as `x`, {first.shape[1]}, got {second.shape[1]} "
+            f"(shape {second.shape})"
+        )
+    dtype = np.result_type(first, second)
+    return first.astype(dtype, copy=False), second.astype(dtype, copy=False)
+
+
+def pairwise_distances(
+    x: npt.ArrayLike,
+    y: npt.ArrayLike | None = None,
+    *,
+    metric: str | Metric = "euclidean",
+    progress: Progress | None = None,
+) -> FloatArray:
+    """Distance of every row of `x` to every row of `y`.
+
+    Parameters
+    ----------
+    x : array_like, shape (n, d)
+        Any strides; read-only arrays and memory maps are not copied. Integers are converted to float64,
+        float16 to float32; where one of `x` and `y` is float32 and the other float64, the former is
+        converted.
+    y : array_like, shape (m, d), optional
+        Without it the rows of `x` are compared with one another, for half the work; the result is symmetric
+        to the last bit with zeros on the diagonal.
+    metric : {"euclidean", "sqeuclidean"} or callable, default "euclidean"
+        A function takes two contiguous vectors of length d and returns a number. Numba compiles it: give
+        one made with ``@numba.njit``, a plain function that Numba understands, or a ``@numba.cfunc`` of the
+        signature ``float64(intp, CPointer(T), CPointer(T))`` (length, two vectors), T the dtype of the
+        data. It is called from several threads at once; without `y` it is taken to be symmetric and to be
+        zero for equal rows. It must not raise and not return NaN.
+    progress : callable, optional
+        Is called some twenty times a second with the share of the work that is done.
+
+    Returns
+    -------
+    ndarray, shape (n, m)
+        C-ordered, in the dtype of the data. A distance beyond the dtype's range is infinite.
+
+    Raises
+    ------
+    ValueError
+        If `x` or `y` is not a matrix, is empty or not finite, if their widths differ, or if `metric` raises or
+        returns NaN.
+    TypeError
+        For a dtype that is not real, or a `metric` that cannot be compiled.
+
+    Notes ----- 2·n·m·d flops (half of it without `y`) and, besides the result, at most some 40 MiB.
+    Relative errors are near the dtype's epsilon, whatever the offset of the data and however close the
+    rows: where ‖x − y‖² = ‖x‖² + ‖y‖² − 2x·y cancels, the difference itself is taken. Data spread over
+    several far-apart clusters therefore cost more time. Entries 1e150 (1e19 in float32, for `k_nearest`)
+    times smaller than the largest one count as zero. Bitwise the same for any number of threads.
+
+    Examples
+    --------
+    >>> from wavelens.linalg import pairwise_distances
+    >>> pairwise_distances([[0.0, 0.0], [3.0, 4.0]])
+    array([[0., 5.],
+           [5., 0.]])
+    """
+    first, second = _as_pair(x, y)
+    address, keep = _metric(metric, first.dtype)
+    result = _core.pairwise_distances(first, second, metric == "sqeuclidean", address, progress)
+    del keep
+    return result
+
+
+def _metric(metric: object, dtype: np.dtype[Any]) -> tuple[int, object]:
+    if isinstance(metric, str):
+        check_choice(metric, "metric", ("euclidean", "sqeuclidean"))
+        return 0, None
+    return metric_address(metric, dtype)
+
+
+def gaussian_similarity(
+    x: npt.ArrayLike,
+    y: npt.ArrayLike | None = None,
+    *,
+    bandwidth: float | str | npt.ArrayLike = "median",
+    labels: npt.ArrayLike | None = None,
+    y_labels: npt.ArrayLike | None = None,
+    progress: Progress | None = None,
+) -> FloatArray:
+    """Gaussian similarity exp(−d²/(2h²)) of every row of `x` to every row of `y`.
+
+    Parameters
+    ----------
+    x : array_like, shape (n, d)
+        As in `pairwise_distances`.
+    y : array_like, shape (m, d), optional
+        Without it the rows of `x` are compared with one another, for half the work; the result is symmetric
+        to the last bit with ones on the diagonal.
+    bandwidth : number, "median", "per class" or array_like, default "median"
+        h, in the unit of the data. "median" is `median_bandwidth` of `x`; "per class" gives each row the
+        median distance inside its class. An array (n,) gives each row its own; with `y`, a pair of arrays
+        (n,) and (m,). Two rows of different bandwidths are compared with h² = hᵢ·hⱼ (Zelnik-Manor and
+        Perona, 2004), so that the similarity remains symmetric.
+    labels, y_labels : array_like, shape (n,) and (m,), optional
+        Classes of the rows, for "per class". The bandwidths are those of the classes of `x`; `y` may have
+        no others.
+    progress : callable, optional
+        Is called some twenty times a second with the share of the work that is done.
+
+    Returns
+    -------
+    ndarray, shape (n, m)
+        C-ordered, in the dtype of the data.
+
+    Raises
+    ------
+    ValueError
+        As `pairwise_distances`; if a bandwidth is not positive; if the median distance is 0.
+    TypeError
+        For a dtype that is not real.
+
+    Notes ----- 2·n·m·d flops (half of it without `y`), the exponentials fused in; besides the result at
+    most some 40 MiB. The exponential is exact to about one unit in the last place; float32 data keep a
+    relative error of some 1e-7 for similarities above 0.1. Bitwise the same for any number of threads.
+
+    Examples
+    --------
+    >>> from wavelens.linalg import gaussian_similarity
+    >>> gaussian_similarity([[0.0], [1.0], [2.0]], bandwidth=1).round(3)
+    array([[1.   , 0.607, 0.135],
+           [0.607, 1.   , 0.607],
+           [0.135, 0.607, 1.   ]])
+    """
+    first, second = _as_pair(x, y)
+    p, q = _row_bandwidths(first, second, bandwidth, labels, y_labels)
+    with np.errstate(over="ignore"):
+        p, q = 1 / p, 1 / q
+    return _core.gaussian_similarity(first, second, p, q, progress)
+
+
+def _row_bandwidths(
+    x: FloatArray,
+    y: FloatArray | None,
+    bandwidth: object,
+    labels: npt.ArrayLike | None,
+    y_labels: npt.ArrayLike | None,
+) -> tuple[Doubles, Doubles]:
+    n, m = len(x), len(x) if y is None else len(y)
+    if isinstance(bandwidth, str):
+        check_choice(bandwidth, "bandwidth", ("median", "per class"))
+        if bandwidth == "median":
+            bandwidth = overall_bandwidth(x)
+            return np.full(n, bandwidth), np.full(m, bandwidth)
+        if labels is None or (y is not None and y_labels is None):
+            raise ValueError(
+                f"`{'labels' if labels is None else 'y_labels'}` must be given for bandwidth='per class'"
+            )
+        classes, codes = as_labels(labels, n, "labels", "x")
+        medians = class_bandwidths(x, codes, len(classes))
+        if y is None:
+            return medians[codes], medians[codes]
+        assert y_labels is not None
+        known, y_codes = as_labels(y_labels, m, "y_labels", "y")
+        places = np.searchsorted(classes, known).clip(max=len(classes) - 1)
+        if (classes[places] != known).any():
+            raise ValueError(f"`y_labels` must be among `labels`, got {known[classes[places] != known][0]!r}")
+        return medians[codes], medians[places[y_codes]]
+    if y is None:
+        both = as_bandwidths(bandwidth, n, "bandwidth", "row")
+        return both, both
+    if isinstance(bandwidth, tuple) and len(bandwidth) == 2:
+        return (
+            as_bandwidths(bandwidth[0], n, "bandwidth[0]", "row of `x`"),
+            as_bandwidths(bandwidth[1], m, "bandwidth[1]", "row of `y`"),
+        )
+    if np.ndim(bandwidth) != 0:  # type: ignore[arg-type]
+        raise ValueError("`bandwidth` must be a number or, where `y` is given, a pair of arrays")
+    return as_bandwidths(bandwidth, n, "bandwidth", "row"), as_bandwidths(bandwidth, m, "bandwidth", "row")
+
+
+def class_similarity(
+    x: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    *,
+    y: npt.ArrayLike | None = None,
+    bandwidth: float | str | npt.ArrayLike = "median",
+    progress: Progress | None = None,
+) -> ClassSimilarity:
+    """Mean Gaussian similarity of each row to each class, without the matrix of similarities.
+
+    Parameters
+    ----------
+    x : array_like, shape (n, d)
+        The labelled rows, as in `pairwise_distances`.
+    labels : array_like, shape (n,)
+        Their classes.
+    y : array_like, shape (m, d), optional
+        New rows to compare with the classes of `x`. Without it the rows of `x` are compared, and a row does
+        not count itself among its own class.
+    bandwidth : number, "median", "per class" or array_like of shape (n_classes,), default "median"
+        h of exp(−d²/(2h²)), in the unit of the data. "median" is `median_bandwidth` of `x`. "per class"
+        uses for the similarity to a class the median distance inside it; an array gives these numbers, in
+        the order of `classes`.
+    progress : callable, optional
+        Is called some twenty times a second with the share of the work that is done.
+
+    Returns
+    -------
+    ClassSimilarity
+        `similarity` of shape (n, n_classes), or (m, n_classes) with `y`, the `classes`, `counts` and
+        `bandwidth`.
+
+    Raises
+    ------
+    ValueError
+        As `gaussian_similarity`; if `labels` has another length than `x`.
+    TypeError
+        For a dtype that is not real.
+
+    Notes ----- n²·d flops for one bandwidth, 2n²·d for several, 2·n·m·d with `y`; besides the result at
+    most some 40 MiB and a few vectors of length n. Sums are float64, in a fixed order: bitwise the same for
+    any number of threads.
+
+    Examples
+    --------
+    >>> from wavelens.linalg import class_similarity
+    >>> result = class_similarity([[0.0], [1.0], [5.0]], ["near", "near", "far"], bandwidth=1)
+    >>> result.classes.tolist()
+    ['far', 'near']
+    >>> result.similarity.round(4)
+    array([[0.000e+00, 6.065e-01],
+           [3.000e-04, 6.065e-01],
+           [      nan, 2.000e-04]])
+    """
+    first, second = _as_pair(x, y)
+    classes, codes = as_labels(labels, len(first), "labels", "x")
+    bandwidths = _class_bandwidths(first, codes, len(classes), bandwidth)
+    # h is split into p for the compared rows and q for the rows of the classes: p·q = 1/h².
+    middle = float(np.exp(np.mean(np.log(bandwidths))))
+    with np.errstate(over="ignore"):
+        p = np.full(len(first) if second is None else len(second), 1 / middle)
+        q = (1 / bandwidths * (middle / bandwidths))[codes]
+    same_for_all = bool((bandwidths == bandwidths[0]).all())
+    if same_for_all:
+        p[:] = q[:] = 1 / bandwidths[0]
+    if second is None:
+        sums = _core.class_sums(first, None, codes, len(classes), p, q, same_for_all, progress)
+    else:
+        sums = _core.class_sums(second, first, codes, len(classes), p, q, False, progress)
+    counts = np.bincount(codes, minlength=len(classes))
+    others = np.broadcast_to(counts, sums.shape).astype(np.float64)
+    if second is None:
+        others[np.arange(len(codes)), codes] -= 1
+    sums[others == 0] = np.nan
+    np.divide(sums, others, out=sums, where=others > 0)
+    return ClassSimilarity(sums.astype(first.dtype, copy=False), classes, counts, bandwidths)
+
+
+def _class_bandwidths(x: FloatArray, codes: Codes, n_classes: int, bandwidth: object) -> Doubles:
+    if not isinstance(bandwidth, str):
+        return np.array(as_bandwidths(bandwidth, n_classes, "bandwidth", "classe"))
+    check_choice(bandwidth, "bandwidth", ("median", "per class"))
+    if bandwidth == "median":
+        return np.full(n_classes, overall_bandwidth(x))
+    return class_bandwidths(x, codes, n_classes)
+
+
+def k_nearest(
+    x: npt.ArrayLike,
+    y: npt.ArrayLike | None = None,
+    k: int = 1,
+    *,
+    of: str = "any",
+    labels: npt.ArrayLike | None = None,
+    y_labels: npt.ArrayLike | None = None,
+    metric: str | Metric = "euclidean",
+    progress: Progress | None = None,
+) -> Nearest:
+    """Find the `k` nearest rows of each row, without the matrix of distances.
+
+    Parameters
+    ----------
+    x : array_like, shape (n, d)
+        Rows to find neighbours for, as in `pairwise_distances`.
+    y : array_like, shape (m, d), optional
+        Where to look. Without it, among the other rows of `x`; a row is then never its own neighbour,
+        though another row with the same entries is one at distance 0.
+    k : int, default 1
+        How many.
+    of : {"any", "other", "same"}, default "any"
+        Whom to look for: any row, rows of another class, rows of the same class.
+    labels, y_labels : array_like, shape (n,) and (m,)
+        Classes of the rows of `x` and `y`, needed unless `of` is "any".
+    metric : {"euclidean", "sqeuclidean"} or callable, default "euclidean"
+        As in `pairwise_distances`.
+    progress : callable, optional
+        Is called some twenty times a second with the share of the work that is done.
+
+    Returns
+    -------
+    Nearest
+        ``indices, distances``, both (n, k), nearest first; ties go to the lower index.
+
+    Raises
+    ------
+    ValueError
+        As `pairwise_distances`; if some row has fewer than `k` rows to choose from; if labels are missing
+        or of another length.
+    TypeError
+        As `pairwise_distances`; if `k` is not an integer.
+
+    Notes ----- n²·d flops, 2·n·m·d with `y`; besides the result at most some 40 MiB and 24·n·k bytes.
+    Bitwise the same for any number of threads.
+
+    Examples
+    --------
+    >>> from wavelens.linalg import k_nearest
+    >>> rows = [[0.0], [1.0], [3.0], [7.0]]
+    >>> indices, distances = k_nearest(rows)
+    >>> indices.ravel(), distances.ravel()
+    (array([1, 0, 1, 2]), array([1., 1., 2., 4.]))
+    >>> k_nearest(rows, of="other", labels=["a", "a", "b", "b"]).indices.ravel()
+    array([2, 2, 1, 1])
+    """
+    first, second = _as_pair(x, y)
+    check_choice(of, "of", ("any", "other", "same"))
+    k = check_integer(k, "k", low=1)
+    codes, y_codes, classes = _both_codes(first, second, of, labels, y_labels)
+    _check_enough(k, of, first, second, codes, y_codes, classes)
+    address, keep = _metric(metric, first.dtype)
+    indices, distances = _core.k_nearest(first, second, k, of, codes, y_codes, address, progress)
+    del keep
+    missing = np.flatnonzero(indices[:, -1] < 0)
+    if len(missing):
+        raise ValueError(
+            f"`metric` must return finite numbers; row {missing[0]} has fewer than {k} finite distances"
+        )
+    if metric == "sqeuclidean":
+        with np.errstate(over="ignore"):
+            distances *= distances
+    return Nearest(indices, distances)
+
+
+def _both_codes(
+    x: FloatArray, y: FloatArray | None, of: str, labels: npt.ArrayLike | None, y_labels: npt.ArrayLike | None
+) -> tuple[Codes | None, Codes | None, npt.NDArray[Any]]:
+    if of == "any":
+        return None, None, np.empty(0)
+    if labels is None or (y is not None and y_labels is None):
+        raise ValueError(f"`{'labels' if labels is None else 'y_labels'}` must be given for of={of!r}")
+    classes, codes = as_labels(labels, len(x), "labels", "x")
+    if y is None:
+        return codes, codes, classes
+    assert y_labels is not None
+    y_classes, y_codes = as_labels(y_labels, len(y), "y_labels", "y")
+    everything, numbers = np.unique(np.concatenate([classes, y_classes]), return_inverse=True)
+    numbers = numbers.astype(np.int64, copy=False)
+    return numbers[: len(classes)][codes], numbers[len(classes) :][y_codes], everything
+
+
+def _check_enough(
+    k: int,
+    of: str,
+    x: FloatArray,
+    y: FloatArray | None,
+    codes: Codes | None,
+    y_codes: Codes | None,
+    classes: npt.NDArray[Any],
+) -> None:
+    """Raise unless every row has `k` rows to choose from."""
+    everyone = len(x) - 1 if y is None else len(y)
+    if codes is None or y_codes is None:
+        if k > everyone:
+            whose = "every row of `x` has" if y is None else "`y` has"
+            rows = "other rows" if y is None else "rows"
+            raise ValueError(f"`k` must be at most {everyone} ({whose} {everyone} {rows}), got {k}")
+        return
+    counts = np.bincount(y_codes, minlength=len(classes))
+    present = np.unique(codes)
+    inside = counts[present]
+    choice = inside - (1 if y is None else 0) if of == "same" else counts.sum() - inside
+    least = int(np.argmin(choice))
+    if k > choice[least]:
+        name = classes[present[least]].item()
+        raise ValueError(
+            f"`k` must be at most {choice[least]} (a row of class {name!r} has so many rows of "
+            f"{'the same' if of == 'same' else 'another'} class to choose from), got {k}"
+        )
