@@ -129,11 +129,11 @@ def load(
         random_state=random_state,
     )
     if not opened.labelled:
-        in_folder = isinstance(opened, FolderSource)
+        sub_folders = "put the images into one sub-folder per class, or "
         raise DataError(
             f"{opened.name}: nothing says which class an image belongs to; "
-            f"{'put the images into one sub-folder per class, or ' if in_folder else ''}give `labels` (--labels): "
-            "one for each image, or a .csv file with the columns file and label"
+            f"{sub_folders if isinstance(opened, FolderSource) else ''}"
+            "give `labels` (--labels): one for each image, or a .csv file with the columns file and label"
         )
     return select_classes(opened.load(progress=progress))
 
@@ -199,7 +199,7 @@ def open_source(
         return source
     path = _existing_path(source)
     if path is not None and path.is_dir():
-        _refuse(path, "a folder", key=key, labels_key=labels_key)
+        _refuse(f"{path} is a folder", key=key, labels_key=labels_key)
         return FolderSource(
             path,
             labels,
@@ -254,7 +254,12 @@ def _read_arrays(
     """Read or map anything that is no folder."""
     if path is not None and path.suffix.lower() == ".npz":
         return read_npz(path, key, labels_key, split, own_labels=own_labels)
-    _refuse("the source" if path is None else path, key=key, labels_key=labels_key, split=split)
+    _refuse(
+        "the source has no named parts" if path is None else f"{path} has no named parts",
+        key=key,
+        labels_key=labels_key,
+        split=split,
+    )
     if path is None:
         return _digits() if isinstance(source, str) else Arrays(check_images(source), "images")
     if path.suffix.lower() == ".npy":
@@ -285,10 +290,10 @@ def _existing_path(source: object) -> Path | None:
     return path
 
 
-def _refuse(source: object, kind: str, **given: object) -> None:
+def _refuse(why: str, **given: object) -> None:
     for name, value in given.items():
         if value is not None:
-            raise ValueError(f"`{name}` is given, but {source} is {kind}, to which it does not apply")
+            raise ValueError(f"`{name}` is given, but {why}")
 
 
 def _check_size(size: object) -> tuple[int, int] | None:

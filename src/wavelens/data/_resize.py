@@ -134,9 +134,10 @@ def _resize_array(images: npt.NDArray[Any], target: Target) -> npt.NDArray[Any]:
         resized = resize_float(floats, target)
     if kind in "iu":
         bounds = np.iinfo(images.dtype)
-        return np.clip(np.rint(resized), bounds.min, bounds.max).astype(images.dtype)
-    result: npt.NDArray[Any] = resized if kind == "b" else resized.astype(images.dtype, copy=False)
-    return result
+        resized = np.clip(np.rint(resized), bounds.min, bounds.max)
+    if kind != "b":
+        resized = resized.astype(images.dtype, copy=False)
+    return resized
 
 
 def _pad(image: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
