@@ -9,7 +9,7 @@ it is opened, and reads images in order.
 from __future__ import annotations
 
 from wavelens.data._load import BUNDLED, load, open_source
-from wavelens.data._source import ImageChunk, ImageData, ImageSource, SkippedFile, natural_key
+from wavelens.data._source import ImageChunk, ImageData, ImageSource, SkippedFile
 
 __all__ = [
     "BUNDLED",
@@ -18,6 +18,5 @@ __all__ = [
     "ImageSource",
     "SkippedFile",
     "load",
-    "natural_key",
     "open_source",
 ]

@@ -14,9 +14,12 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from wavelens.data._arrays import Arrays, check_images
+from wavelens.data._labels import check_labels
+from wavelens.data._source import listed, printable
 from wavelens.exceptions import DataError
 
-__all__ = ["Archive", "Entries", "find_entries", "read_npy"]
+__all__ = ["Archive", "read_npy", "read_npz"]
 
 SPLITS = ("train", "val", "test")
 # Names that people give to images and to labels, in the order in which they are tried.
@@ -124,16 +127,16 @@ class Archive:
             raise DataError(f"{self.path}: cannot be read: {error.strerror or error}") from error
 
 
-def read_npy(path: Path) -> npt.NDArray[Any]:
+def read_npy(path: Path) -> Arrays:
     """Map the array of a ``.npy`` file into memory.
 
     Raises
     ------
     DataError
-        If it is damaged or holds pickled objects.
+        If it is damaged, holds pickled objects, or holds no images.
     """
     try:
-        return cast(npt.NDArray[Any], np.load(path, mmap_mode="r", allow_pickle=False))
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
         text = str(error)
         if "Python objects" in text or "Object arrays" in text:
@@ -145,6 +148,75 @@ def read_npy(path: Path) -> npt.NDArray[Any]:
         raise DataError(f"{path}: cannot be read: {text}") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise DataError(f"{path}: a .npz archive under the name of a .npy file; rename it")
+    return Arrays(_checked(path, array, "images"), printable(path.stem))
+
+
+def read_npz(
+    path: Path, key: str | None, labels_key: str | None, split: str | None, *, own_labels: bool = True
+) -> Arrays:
+    """Read images, labels and names from a ``.npz`` file.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file.
+    key, labels_key, split
+        As in `wavelens.data.load`.
+    own_labels : bool
+        Whether the labels in the file are wanted.
+    """
+    archive = Archive(path)
+    found = find_entries(archive, key, labels_key, split)
+    parts = [_checked(path, archive.read(each.images), each.images) for each in found]
+    shapes = {each.shape[1:] for each in parts}
+    if len(shapes) > 1:
+        raise DataError(f"{path}: the parts hold images of different shapes, {listed(sorted(shapes))}")
+    notes = []
+    if found[0].split is not None and split is None and key is None:
+        notes.append(f"The part {found[0].split!r} of the file was taken ({found[0].images}).")
+    labels = None
+    if own_labels and all(each.labels for each in found):
+        labels = np.concatenate(
+            [_labels(archive, each, len(part)) for each, part in zip(found, parts, strict=True)]
+        )
+    return Arrays(
+        images=parts[0] if len(parts) == 1 else np.concatenate(parts),
+        name=printable(path.stem),
+        labels=labels,
+        class_names=class_names_of(archive),
+        image_names=_image_names(archive, found, [len(part) for part in parts]),
+        notes=notes,
+    )
+
+
+def _labels(archive: Archive, entries: Entries, n: int) -> npt.NDArray[Any]:
+    key = str(entries.labels)
+    try:
+        return check_labels(archive.read(key), n, name=key)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{archive.path}: {error}") from error
+
+
+def _image_names(archive: Archive, found: Sequence[Entries], lengths: Sequence[int]) -> Sequence[str] | None:
+    names: list[str] = []
+    for entries, n in zip(found, lengths, strict=True):
+        if entries.file_names is not None and archive.shape(entries.file_names) == (n,):
+            names += as_strings(archive.read(entries.file_names))
+        elif len(found) == 1:
+            return None
+        else:
+            names += [f"{entries.split}/{i}" for i in range(n)]
+    return names
+
+
+def _checked(path: Path, array: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+    try:
+        return check_images(array, name)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def find_entries(
@@ -161,8 +233,11 @@ def find_entries(
         if key not in archive.keys:
             raise DataError(f"{archive.path}: no array {key!r}; it holds {archive.describe()}")
         part = next((each for each in SPLITS if _split_of(key, each)), None)
-        labels = labels_key or _partner(archive.keys, LABEL_KEYS, part)
-        return [Entries(key, labels, _partner(archive.keys, FILE_NAME_KEYS, part), part)]
+        beside = [
+            _partner(archive.keys, names, part) or _partner(archive.keys, names, None)
+            for names in (LABEL_KEYS, FILE_NAME_KEYS)
+        ]
+        return [Entries(key, labels_key or beside[0], beside[1], part)]
     divided = [each for each in SPLITS if _partner(archive.keys, IMAGE_KEYS, each)]
     plain = _partner(archive.keys, IMAGE_KEYS, None)
     if split is None and plain is None and divided:
@@ -193,8 +268,14 @@ def class_names_of(archive: Archive) -> list[str] | None:
     key = _partner(archive.keys, CLASS_NAME_KEYS, None)
     if key is None or len(archive.shape(key)) != 1:
         return None
-    names = archive.read(key)
-    return [each.decode() if isinstance(each, bytes) else str(each) for each in names.tolist()]
+    return as_strings(archive.read(key))
+
+
+def as_strings(names: npt.NDArray[Any]) -> list[str]:
+    """Return names, which may be stored as bytes, as strings."""
+    if names.dtype.kind == "S":
+        return [each.decode("utf-8", "replace") for each in names.tolist()]
+    return [str(each) for each in names.tolist()]
 
 
 def _partner(keys: Sequence[str], names: Sequence[str], split: str | None) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -47,8 +48,10 @@ def check_images(images: object, name: str = "images") -> Images:
     """
     if hasattr(images, "toarray"):
         raise TypeError(f"`{name}` must be a dense array, got a sparse {type(images).__name__}")
+    if isinstance(images, np.ma.MaskedArray):
+        raise TypeError(f"`{name}` must not be a masked array; fill the masked pixels first")
     try:
-        array = np.asanyarray(images)
+        array = np.asarray(images)
     except ValueError as error:
         raise ValueError(f"`{name}` must be images of one size: {error}") from error
     if array.dtype.kind not in "fiub":
@@ -75,6 +78,32 @@ def check_images(images: object, name: str = "images") -> Images:
     return array
 
 
+@dataclass(frozen=True)
+class Arrays:
+    """Images as they lie in an array or a file, with what is written beside them.
+
+    Attributes
+    ----------
+    images : ndarray
+        As `check_images` gives it.
+    name : str
+        Of the set.
+    labels : ndarray of int or str, optional
+        As `check_labels` gives it.
+    class_names, image_names : sequence of str, optional
+        Names that the file holds.
+    notes : sequence of str
+        What was chosen.
+    """
+
+    images: Images
+    name: str
+    labels: npt.NDArray[Any] | None = None
+    class_names: Sequence[str] | None = None
+    image_names: Sequence[str] | None = None
+    notes: Sequence[str] = ()
+
+
 class ArraySource(ImageSource):
     """Images in an array.
 
@@ -90,6 +119,8 @@ class ArraySource(ImageSource):
         Positions if not given.
     name : str
         For titles and error messages.
+    notes : sequence of str
+        What has been done to the images before.
     rows : ndarray of int, optional
         Positions of the images to take, ascending; all by default. `labels` and `image_names` are of these.
     size : tuple of int, optional
@@ -98,6 +129,10 @@ class ArraySource(ImageSource):
         Resize without stretching, and repeat the outermost pixels.
     color : {"grey", "rgb"}, optional
         By default as many channels as the array has, without alpha.
+    labelled : bool
+        Whether the labels mean anything.
+    from_file : bool
+        Whether what is wrong with the images is a `DataError` and not a `ValueError`.
     """
 
     def __init__(
@@ -108,6 +143,7 @@ class ArraySource(ImageSource):
         *,
         image_names: Sequence[str] | None = None,
         name: str = "images",
+        notes: Sequence[str] = (),
         rows: Codes | None = None,
         size: tuple[int, int] | None = None,
         keep_aspect: bool = False,
@@ -120,7 +156,7 @@ class ArraySource(ImageSource):
         self.class_names = class_names
         self.image_names = Positions(len(labels)) if image_names is None else image_names
         self.labelled = labelled
-        self.notes: list[str] = []
+        self.notes = list(notes)
         self.skipped = []
         self._rows = rows
         self._from_file = from_file

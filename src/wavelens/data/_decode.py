@@ -29,12 +29,32 @@ __all__ = [
     "shows_colour",
 ]
 
-# Formats that hold pixels and are recognised by their first bytes. EPS is not among them: it runs
-# Ghostscript.
-FORMATS = ["PNG", "JPEG", "MPO", "GIF", "BMP", "DIB", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF", "PCX", "SGI", "ICO", "ICNS", "DDS", "MSP", "SUN", "XBM", "XPM", "QOI", "PSD", "IM"]
-ENDINGS = frozenset(
-    [".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k", ".jpx", ".jpf", ".avif", ".avifs", ".pcx", ".sgi", ".rgb", ".rgba", ".bw", ".ico", ".icns", ".dds", ".msp", ".ras", ".xbm", ".xpm", ".qoi", ".psd", ".im"]
-)
+# Formats that hold pixels and are recognised by their first bytes, with their usual endings. EPS is not among
+# them: it runs Ghostscript.
+FORMATS = {
+    "PNG": ".png .apng",
+    "JPEG": ".jpg .jpeg .jpe .jfif .jif",
+    "MPO": ".mpo",
+    "GIF": ".gif",
+    "BMP": ".bmp",
+    "DIB": ".dib",
+    "TIFF": ".tif .tiff",
+    "WEBP": ".webp",
+    "PPM": ".ppm .pgm .pbm .pnm .pfm",
+    "JPEG2000": ".jp2 .j2k .jpx .jpf",
+    "AVIF": ".avif .avifs",
+    "QOI": ".qoi",
+    "PSD": ".psd",
+    "PCX": ".pcx",
+    "SGI": ".sgi .rgb .rgba .bw",
+    "ICO": ".ico",
+    "ICNS": ".icns",
+    "DDS": ".dds",
+    "SUN": ".ras",
+    "XBM": ".xbm",
+    "XPM": ".xpm",
+}
+ENDINGS = frozenset(" ".join(FORMATS.values()).split())
 # A JPEG much larger than wanted is decoded at a half, a quarter or an eighth of its size, as long as this
 # many times the target is left to the Lanczos filter; pillow names 3 as the gap at which the difference
 # cannot be told.
@@ -69,7 +89,7 @@ class Header:
     @property
     def deep(self) -> bool:
         """More than 8 bits a channel."""
-        return self.mode == "F" or self.mode.startswith("I")
+        return _is_deep(self.mode)
 
     @property
     def coloured(self) -> bool:
@@ -120,7 +140,7 @@ def decode(path: Path, target: Target) -> Decoded | SkippedFile:
 
     def read(image: Image.Image) -> Decoded:
         size = (image.height, image.width)
-        mode, alpha = image.mode, bool(image.has_transparency_data)
+        mode, alpha = image.mode, not _is_deep(image.mode) and bool(image.has_transparency_data)
         if image.format == "JPEG":
             enough = REDUCING_GAP * max(target.size)
             image.draft(None, (enough, enough))
@@ -192,7 +212,7 @@ def in_threads(
 
 
 def progress_bar(total: int, what: str, progress: bool | None) -> Any:
-    """Return a tqdm bar on stderr: after a second and on a terminal only, unless `progress` says otherwise."""
+    """Return a bar on stderr: after a second and on a terminal only, unless `progress` says otherwise."""
     from tqdm import tqdm
 
     disable = None if progress is None else not progress
@@ -243,6 +263,10 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
+def _is_deep(mode: str) -> bool:
+    return mode == "F" or mode.startswith("I")
+
+
 def _is_sixteen_bit(mode: str, file_format: str | None) -> bool:
     # Older pillow opens a 16-bit PNG with 32-bit integers.
     return mode.startswith("I;16") or (mode == "I" and file_format == "PNG")
@@ -251,7 +275,7 @@ def _is_sixteen_bit(mode: str, file_format: str | None) -> bool:
 def _plain(image: Image.Image, colour: bool, file_format: str | None) -> Image.Image:
     """Return the image in mode L or RGB, or F for more than 8 bits; alpha is dropped, not blended."""
     mode = image.mode
-    if mode == "F" or mode.startswith("I"):
+    if _is_deep(mode):
         values = np.asarray(image).astype(np.float32)
         if _is_sixteen_bit(mode, file_format):
             values /= 257

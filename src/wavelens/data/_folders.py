@@ -35,6 +35,7 @@ from wavelens.data._source import (
     listed,
     pick,
     printable,
+    taken,
 )
 from wavelens.exceptions import DataError
 
@@ -138,9 +139,7 @@ class FolderSource(ImageSource):
         kept = np.fromiter(headers, np.intp, len(headers))
         chosen = pick(self.labels[kept], limit, random_state)
         if chosen is not None:
-            self.notes.append(
-                f"{len(chosen)} of {len(kept)} images taken, at most {limit} of each class, at random."
-            )
+            self.notes.append(taken(len(chosen), len(kept), limit))
             kept = kept[chosen]
         self._paths = [listing.paths[i] for i in kept]
         self.labels = self.labels[kept]
@@ -171,8 +170,8 @@ class FolderSource(ImageSource):
             )
         elif not in_colour:
             self.notes.append(
-                f"Read as grey: {len(can)} of {len(candidates)} images looked at are stored with colour channels; "
-                f"{len(coloured) or 'none'} of them {'show' if len(coloured) > 1 else 'shows'} colour."
+                f"Read as grey: {len(can)} of {len(candidates)} images looked at are stored with channels for "
+                f"colour, which {len(coloured) or 'none'} of them {'show' if len(coloured) > 1 else 'shows'}."
             )
         return in_colour
 

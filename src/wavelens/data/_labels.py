@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -167,7 +168,7 @@ def read_label_file(path: Path, names: Sequence[str]) -> npt.NDArray[Any] | dict
 
 def match_labels(table: dict[str, str], names: Sequence[str], path: Path) -> npt.NDArray[Any]:
     """Find each name in the table: by its path, else by its last part, else by that without the ending."""
-    for key in (str, _last_part, _stem):
+    for key in _keys:
         keyed: dict[str, str] = {}
         for name, label in table.items():
             if keyed.setdefault(key(name), label) != label:
@@ -177,9 +178,8 @@ def match_labels(table: dict[str, str], names: Sequence[str], path: Path) -> npt
                 set(names)
             ):
                 return _as_numbers([keyed[key(name)] for name in names])
-    known = {key(name) for name in table for key in (str, _last_part, _stem)}
-    missing = [name for name in names if name not in known and _last_part(name) not in known]
-    missing = [name for name in missing if _stem(name) not in known]
+    known = {key(name) for name in table for key in _keys}
+    missing = [name for name in names if not any(key(name) in known for key in _keys)]
     if missing:
         count = f"{len(missing)} of {len(names)} images have" if len(missing) > 1 else "one image has"
         raise DataError(f"{path}: {count} no label: {listed(missing)}")
@@ -224,8 +224,8 @@ def _by_name(rows: list[list[str]], names: Sequence[str], path: Path) -> dict[st
             label_column = 1 - name_column
     elif len(head) == 2:
         name_column, label_column = 0, 1
-        known = {key(name) for name in names for key in (str, _last_part, _stem)}
-        if not any(key(rows[0][0]) in known for key in (str, _last_part, _stem)):
+        known = {key(name) for name in names for key in _keys}
+        if not any(key(rows[0][0]) in known for key in _keys):
             rows = rows[1:]
     if label_column is None or name_column is None:
         raise DataError(
@@ -254,7 +254,7 @@ def _as_numbers(values: list[str]) -> npt.NDArray[Any]:
 
 
 def _posix(name: str) -> str:
-    return name.replace("\\", "/").removeprefix("./")
+    return unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./"))
 
 
 def _last_part(name: str) -> str:
@@ -263,3 +263,7 @@ def _last_part(name: str) -> str:
 
 def _stem(name: str) -> str:
     return PurePosixPath(_posix(name)).stem
+
+
+# Ways in which a name in a file of labels may mean an image, the strictest first.
+_keys = (_posix, _last_part, _stem)

@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from wavelens._arguments import check_choice, check_integer
-from wavelens.data._archives import Archive, Entries, class_names_of, find_entries, read_npy
-from wavelens.data._arrays import ArraySource, Positions, check_images
+from wavelens.data._archives import read_npy, read_npz
+from wavelens.data._arrays import Arrays, ArraySource, Positions, check_images
 from wavelens.data._folders import FolderSource
-from wavelens.data._labels import check_labels, encode_labels, labels_for
-from wavelens.data._source import ImageData, Images, ImageSource, listed, pick, printable, select_classes
+from wavelens.data._labels import encode_labels, labels_for
+from wavelens.data._source import ImageData, ImageSource, pick, select_classes, taken
 from wavelens.exceptions import DataError
 
 __all__ = ["BUNDLED", "load", "open_source"]
@@ -130,9 +129,11 @@ def load(
         random_state=random_state,
     )
     if not opened.labelled:
+        sub_folders = "put the images into one sub-folder per class, or "
         raise DataError(
-            f"{opened.name}: nothing says which class an image belongs to; put the images into one sub-folder "
-            "per class, or give `labels` (--labels), such as a .csv file with the columns file and label"
+            f"{opened.name}: nothing says which class an image belongs to; "
+            f"{sub_folders if isinstance(opened, FolderSource) else ''}"
+            "give `labels` (--labels): one for each image, or a .csv file with the columns file and label"
         )
     return select_classes(opened.load(progress=progress))
 
@@ -198,7 +199,7 @@ def open_source(
         return source
     path = _existing_path(source)
     if path is not None and path.is_dir():
-        _refuse(path, "a folder", key=key, labels_key=labels_key)
+        _refuse(f"{path} is a folder", key=key, labels_key=labels_key)
         return FolderSource(
             path,
             labels,
@@ -211,141 +212,74 @@ def open_source(
             progress=progress,
             random_state=random_state,
         )
-    images, values, class_names, image_names, notes, name = _read_arrays(
-        source, path, labels, key, labels_key, split
-    )
-    labelled = values is not None
-    if values is None:
-        values = np.full(len(images), "unlabelled")
+    arrays = _read_arrays(source, path, key, labels_key, split, labels is None)
+    n = len(arrays.images)
+    image_names = arrays.image_names or Positions(n)
+    values, known_names = arrays.labels, arrays.class_names
+    if labels is not None:
+        values, known_names = labels_for(labels, image_names), None
     try:
-        codes, class_names, more = encode_labels(values, class_names)
+        unlabelled = np.full(n, "unlabelled")
+        codes, class_names, notes = encode_labels(unlabelled if values is None else values, known_names)
     except ValueError as error:
-        raise (ValueError(str(error)) if path is None else DataError(f"{path}: {error}")) from error
+        raise DataError(f"{path}: {error}") from error
     rows = pick(codes, limit, random_state)
     if rows is not None:
-        more.append(f"{len(rows)} of {len(codes)} images taken, at most {limit} of each class, at random.")
-        codes = codes[rows]
-        image_names = [image_names[i] for i in rows]
-    opened = ArraySource(
-        images,
+        notes.append(taken(len(rows), n, limit))
+        codes, image_names = codes[rows], [image_names[i] for i in rows]
+    return ArraySource(
+        arrays.images,
         codes,
         class_names,
         image_names=image_names,
-        name=name,
+        name=arrays.name,
+        notes=(*arrays.notes, *notes),
         rows=rows,
         size=height_width,
         keep_aspect=keep_aspect,
         color=color,
-        labelled=labelled,
+        labelled=values is not None,
         from_file=path is not None,
     )
-    opened.notes[:0] = [*notes, *more]
-    return opened
-
-
-_Arrays = tuple[Images, Any, Sequence[str] | None, Sequence[str], list[str], str]
 
 
 def _read_arrays(
     source: object,
     path: Path | None,
-    labels: object,
     key: str | None,
     labels_key: str | None,
     split: str | None,
-) -> _Arrays:
-    """Return images, labels, class names, image names, notes and a name, from anything that is no folder."""
-    if path is None and isinstance(source, str):
-        _refuse(source, "a bundled set", key=key, labels_key=labels_key, split=split)
-        images, values, class_names = _digits()
-        return (
-            images,
-            values if labels is None else labels_for(labels, Positions(len(images))),
-            class_names,
-            Positions(len(images)),
-            [],
-            source,
-        )
+    own_labels: bool,
+) -> Arrays:
+    """Read or map anything that is no folder."""
+    if path is not None and path.suffix.lower() == ".npz":
+        return read_npz(path, key, labels_key, split, own_labels=own_labels)
+    _refuse(
+        "the source has no named parts" if path is None else f"{path} has no named parts",
+        key=key,
+        labels_key=labels_key,
+        split=split,
+    )
     if path is None:
-        _refuse("the array", "an array", key=key, labels_key=labels_key, split=split)
-        images = check_images(source)
-        names = Positions(len(images))
-        return images, None if labels is None else labels_for(labels, names), None, names, [], "images"
-    suffix = path.suffix.lower()
-    if suffix == ".npz":
-        return _read_npz(path, labels, key, labels_key, split)
-    if suffix == ".npy":
-        _refuse(path, "a .npy file", key=key, labels_key=labels_key, split=split)
-        images = _checked(path, read_npy(path))
-        names = Positions(len(images))
-        return (
-            images,
-            None if labels is None else labels_for(labels, names),
-            None,
-            names,
-            [],
-            printable(path.stem),
-        )
+        return _digits() if isinstance(source, str) else Arrays(check_images(source), "images")
+    if path.suffix.lower() == ".npy":
+        return read_npy(path)
     raise DataError(f"{path}: expected a folder of images, a .npz or a .npy file")
 
 
-def _read_npz(
-    path: Path, labels: object, key: str | None, labels_key: str | None, split: str | None
-) -> _Arrays:
-    archive = Archive(path)
-    found = find_entries(archive, key, labels_key, split)
-    parts = [_checked(path, archive.read(each.images), each.images) for each in found]
-    shapes = {each.shape[1:] for each in parts}
-    if len(shapes) > 1:
-        raise DataError(f"{path}: the parts hold images of different shapes, {listed(sorted(shapes))}")
-    images = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    names = [
-        name for each, part in zip(found, parts, strict=True) for name in _names(archive, each, len(part))
-    ]
-    notes = []
-    if found[0].split is not None and split is None and key is None:
-        notes.append(f"The part {found[0].split!r} of the file was taken ({found[0].images}).")
-    if labels is not None:
-        return images, labels_for(labels, names), class_names_of(archive), names, notes, printable(path.stem)
-    if any(each.labels is None for each in found):
-        return images, None, None, names, notes, printable(path.stem)
-    values = []
-    for each, part in zip(found, parts, strict=True):
-        try:
-            values.append(check_labels(archive.read(str(each.labels)), len(part), name=str(each.labels)))
-        except (TypeError, ValueError) as error:
-            raise DataError(f"{path}: {error}") from error
-    return images, np.concatenate(values), class_names_of(archive), names, notes, printable(path.stem)
-
-
-def _names(archive: Archive, entries: Entries, n: int) -> Sequence[str]:
-    prefix = "" if entries.split is None else f"{entries.split}/"
-    if entries.file_names is not None and archive.shape(entries.file_names) == (n,):
-        names = archive.read(entries.file_names).tolist()
-        return [each.decode() if isinstance(each, bytes) else str(each) for each in names]
-    return Positions(n) if not prefix else [f"{prefix}{i}" for i in range(n)]
-
-
-def _digits() -> tuple[Images, Images, Sequence[str]]:
+def _digits() -> Arrays:
     # scikit-learn takes a second to import; only those who ask for its digits wait for it.
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    return digits.images, digits.target, [str(each) for each in digits.target_names]
-
-
-def _checked(path: Path, array: Images, name: str = "images") -> Images:
-    try:
-        return check_images(array, name)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{path}: {error}") from error
+    return Arrays(digits.images, "digits", digits.target, [str(each) for each in digits.target_names])
 
 
 def _existing_path(source: object) -> Path | None:
     """Return the path that `source` names; None for arrays and bundled names."""
     if not isinstance(source, str | os.PathLike) or (isinstance(source, str) and source in BUNDLED):
         return None
-    path = Path(os.fsdecode(source))
+    path = Path(os.fsdecode(source)).expanduser()
     try:
         exists = path.exists()
     except (OSError, ValueError) as error:
@@ -356,10 +290,10 @@ def _existing_path(source: object) -> Path | None:
     return path
 
 
-def _refuse(source: object, kind: str, **given: object) -> None:
+def _refuse(why: str, **given: object) -> None:
     for name, value in given.items():
         if value is not None:
-            raise ValueError(f"`{name}` is given, but {source} is {kind}, to which it does not apply")
+            raise ValueError(f"`{name}` is given, but {why}")
 
 
 def _check_size(size: object) -> tuple[int, int] | None:

@@ -85,7 +85,7 @@ def lanczos_matrix(n_in: int, n_out: int) -> npt.NDArray[np.float64]:
 
 
 def to_grey(images: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the luminance of images (..., 3) in their dtype; for uint8 bit for bit what pillow's mode L gives."""
+    """Return the luminance of images (..., 3) in their dtype; for uint8 it is pillow's mode L bit for bit."""
     red, green, blue = images[..., 0], images[..., 1], images[..., 2]
     grey: npt.NDArray[Any]
     if images.dtype == np.uint8:
@@ -134,8 +134,10 @@ def _resize_array(images: npt.NDArray[Any], target: Target) -> npt.NDArray[Any]:
         resized = resize_float(floats, target)
     if kind in "iu":
         bounds = np.iinfo(images.dtype)
-        return np.clip(np.rint(resized), bounds.min, bounds.max).astype(images.dtype)
-    return resized if kind == "b" else resized.astype(images.dtype, copy=False)
+        resized = np.clip(np.rint(resized), bounds.min, bounds.max)
+    if kind != "b":
+        resized = resized.astype(images.dtype, copy=False)
+    return resized
 
 
 def _pad(image: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,7 +70,7 @@ class ImageData:
     labels : ndarray of int, shape (n,)
         Codes into `class_names`.
     class_names : tuple of str
-        One for each class; every class has at least one image.
+        One for each class. After `wavelens.data.load` every class has at least two images.
     image_names : tuple of str
         File names relative to the source, or positions as text.
     name : str
@@ -292,9 +292,9 @@ def listed(items: Sequence[object], most: int = 8) -> str:
     return ", ".join(str(each) for each in items[:most]) + more
 
 
-def with_notes(data: ImageData, notes: Sequence[str]) -> ImageData:
-    """Return `data` with further notes."""
-    return replace(data, notes=(*data.notes, *notes)) if notes else data
+def taken(count: int, total: int, limit: int | None) -> str:
+    """Write the note on a limit."""
+    return f"{count} of {total} images taken, at most {limit} of each class, at random."
 
 
 def _counts(labels: Codes, class_names: tuple[str, ...]) -> dict[str, int]:
