@@ -19,3 +19,15 @@ def set_num_threads(count: int) -> None: ...
 
 # finite
 def first_nonfinite(a: _Floats) -> tuple[int, int] | None: ...
+
+# pivoted_qr
+def pivoted_qr(
+    a: _Floats,
+    k: int,
+    method: str,
+    rtol: float,
+    with_q: bool,
+    with_r: bool,
+    seed: int,
+    progress: Any = None,
+) -> tuple[npt.NDArray[np.intp], _Floats, _Floats | None, _Floats | None]: ...
