@@ -51,3 +51,15 @@ def class_sums(
     symmetric: bool,
     progress: _Progress = None,
 ) -> _Doubles: ...
+
+# pivoted_qr
+def pivoted_qr(
+    a: _Floats,
+    k: int,
+    method: str,
+    rtol: float,
+    with_q: bool,
+    with_r: bool,
+    seed: int,
+    progress: Any = None,
+) -> tuple[npt.NDArray[np.intp], _Floats, _Floats | None, _Floats | None]: ...

@@ -1,4 +1,4 @@
-"""Dense linear algebra: arrays in, results out."""
+"""Dense linear algebra of the engine: arrays in, results out."""
 
 from wavelens.linalg._bandwidth import median_bandwidth
 from wavelens.linalg._pairwise import (
@@ -9,13 +9,16 @@ from wavelens.linalg._pairwise import (
     k_nearest,
     pairwise_distances,
 )
+from wavelens.linalg._pivoted_qr import PivotedQR, pivoted_qr
 
 __all__ = [
     "ClassSimilarity",
     "Nearest",
+    "PivotedQR",
     "class_similarity",
     "gaussian_similarity",
     "k_nearest",
     "median_bandwidth",
     "pairwise_distances",
+    "pivoted_qr",
 ]
