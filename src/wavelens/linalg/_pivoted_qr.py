@@ -131,7 +131,11 @@ def pivoted_qr(
     """
     matrix = as_float_matrix(a, "a", finite=False)
     smaller = min(matrix.shape)
-    k = smaller if k is None else check_integer(k, "k", low=1, high=smaller, why="the smaller dimension of `a`")
+    k = (
+        smaller
+        if k is None
+        else check_integer(k, "k", low=1, high=smaller, why="the smaller dimension of `a`")
+    )
     check_choice(method, "method", _methods)
     if rtol is not None and not 0 <= rtol < 1:
         raise ValueError(f"`rtol` must be at least 0 and below 1, got {rtol}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Self
 
 import numpy as np
@@ -19,6 +20,7 @@ from wavelens.linalg import (
     median_bandwidth,
     select_columns,
 )
+from wavelens.patterns._persistence import load_analysis, save_analysis
 from wavelens.patterns._reconstruction import order_by_contribution
 from wavelens.patterns._results import Patterns, Reconstruction, SigmaAssociation, Spectrum
 from wavelens.wavelets import WaveletTransform
@@ -167,8 +169,9 @@ class PatternAnalysis(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         )
         self.sigma_ = self.gsvd_.sigma
         self.embedding_ = np.empty((len(images), self.sigma_.shape[1]), dtype=chosen.dtype)
-        for rows, left, sigma in zip(members, self.gsvd_.u, self.sigma_, strict=True):
-            self.embedding_[rows] = left * sigma
+        for i, rows in enumerate(members):
+            weight = self.gsvd_.weights[i].astype(chosen.dtype)
+            self.embedding_[rows] = self.gsvd_.u[i] * (self.sigma_[i] / weight)
         self.bandwidth_ = (
             median_bandwidth(self.embedding_, random_state=self.random_state)
             if self.bandwidth == "median"
@@ -435,6 +438,30 @@ class PatternAnalysis(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def _along_spectrum(self, class_: object, other: object) -> npt.NDArray[np.intp]:
         indices = self.spectrum(class_, other).indices
         return indices[self.labels_[indices] == self._class_index(class_)]
+
+    # Files
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted analysis to an npz file with a JSON header.
+
+        Parameters
+        ----------
+        path : path
+            Replaced if it exists.
+        """
+        check_is_fitted(self)
+        save_analysis(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read an analysis that `save` wrote.
+
+        Raises
+        ------
+        DataError
+            If the file is damaged, something else, or of a newer format.
+        """
+        return load_analysis(path, cls)
 
     # Helpers
 

@@ -1,0 +1,130 @@
+"""A fitted `PatternAnalysis` as an npz file with a JSON header. No pickle: loading runs no code of the file.
+
+The left basis is not stored; it is the rows of UΣ, class by class, over σ.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from wavelens import _core
+from wavelens.exceptions import DataError
+from wavelens.linalg import HOGSVD
+from wavelens.wavelets import WaveletTransform
+
+if TYPE_CHECKING:
+    from wavelens.patterns._analysis import PatternAnalysis
+
+__all__ = ["load_analysis", "save_analysis"]
+
+_Analysis = TypeVar("_Analysis", bound="PatternAnalysis")
+
+_format = "wavelens.patterns.PatternAnalysis"
+_format_version = 1
+_solver_parts = ("scale", "pivots", "project", "triangle", "z")
+
+
+def save_analysis(analysis: PatternAnalysis, path: str | os.PathLike[str]) -> None:
+    """Write the analysis; the file appears whole or not at all."""
+    weights = analysis.weights
+    header = {
+        "format": _format,
+        "format_version": _format_version,
+        "wavelens_version": _core.version,
+        "parameters": analysis.get_params()
+        | {"weights": weights if isinstance(weights, str | None) else "array"},
+        "image_shape": analysis.wavelet_transform_.shape,
+        "bandwidth": analysis.bandwidth_,
+    }
+    gsvd = analysis.gsvd_
+    arrays = {
+        "header": np.array(json.dumps(header)),
+        "classes": analysis.classes_,
+        "labels": analysis.labels_,
+        "coefficients": analysis.coefficients_,
+        "embedding": analysis.embedding_,
+        "sigma": gsvd.sigma,
+        "v": gsvd.v,
+        "tau": gsvd.tau,
+        "commonness": gsvd.commonness,
+        "owner": gsvd.owner,
+        "resolved": gsvd.resolved,
+        "weights": gsvd.weights,
+    }
+    for name, part in zip(_solver_parts, gsvd._solver, strict=True):
+        arrays[f"solver_{name}"] = part
+    if analysis.classes_.dtype.kind == "O":
+        raise TypeError("`classes_` of dtype object cannot be saved; fit with labels of str or int")
+    target = Path(path)
+    partial = target.with_name(target.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            np.savez(file, **arrays)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_analysis(path: str | os.PathLike[str], make: type[_Analysis]) -> _Analysis:
+    """Read what `save_analysis` wrote."""
+    try:
+        with np.load(Path(path), allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        header = json.loads(str(arrays.pop("header")[()]))
+        found = header["format"], header["format_version"]
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} is damaged or was not written by PatternAnalysis.save: {error}") from error
+    if found[0] != _format:
+        raise DataError(f"{path} holds a {found[0]}, expected a {_format}")
+    if found[1] > _format_version:
+        raise DataError(
+            f"{path} has format version {found[1]}, written by wavelens {header.get('wavelens_version')}; "
+            f"this wavelens {_core.version} reads up to version {_format_version}"
+        )
+    try:
+        return _restore(header, arrays, make)
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        raise DataError(f"{path} is damaged: {error!r}") from error
+
+
+def _restore(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], make: type[_Analysis]) -> _Analysis:
+    parameters = header["parameters"]
+    if parameters["weights"] == "array":
+        parameters["weights"] = arrays["weights"]
+    analysis = make(**parameters)
+    shape = tuple(header["image_shape"])
+    analysis.wavelet_transform_ = WaveletTransform(shape, analysis.wavelet, analysis.level, analysis.mode)
+    analysis.classes_ = arrays["classes"]
+    analysis.labels_ = arrays["labels"]
+    analysis.coefficients_ = arrays["coefficients"]
+    analysis.embedding_ = arrays["embedding"]
+    analysis.bandwidth_ = float(header["bandwidth"])
+    sigma, weights = arrays["sigma"], arrays["weights"]
+    left = []
+    for i in range(len(sigma)):
+        scaled = analysis.embedding_[analysis.labels_ == i] * weights[i].astype(sigma.dtype)
+        left.append(np.divide(scaled, sigma[i], out=np.zeros_like(scaled), where=sigma[i] > 0))
+    analysis.gsvd_ = HOGSVD(
+        u=tuple(left),
+        sigma=sigma,
+        v=arrays["v"],
+        tau=arrays["tau"],
+        rank=sigma.shape[1],
+        commonness=arrays["commonness"],
+        owner=arrays["owner"],
+        resolved=arrays["resolved"],
+        weights=weights,
+        _solver=tuple(arrays[f"solver_{name}"] for name in _solver_parts),
+    )
+    analysis.sigma_ = analysis.gsvd_.sigma
+    analysis._similarity_to_classes = None
+    return analysis
