@@ -6,4 +6,5 @@ PYBIND11_MODULE(_core, m) {
   wavelens::fill_lapack_from_scipy();
   wavelens::register_engine(m);
   wavelens::register_finite(m);
+  wavelens::register_ho_gsvd(m);
 }

@@ -9,5 +9,6 @@ void fill_lapack_from_scipy();
 
 void register_engine(pybind11::module_& m);
 void register_finite(pybind11::module_& m);
+void register_ho_gsvd(pybind11::module_& m);
 
 }  // namespace wavelens

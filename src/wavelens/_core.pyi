@@ -1,5 +1,6 @@
 """The compiled engine. Arguments are positional-or-keyword; dtypes are checked by the face."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,3 +20,14 @@ def set_num_threads(count: int) -> None: ...
 
 # finite
 def first_nonfinite(a: _Floats) -> tuple[int, int] | None: ...
+
+# ho_gsvd
+def ho_gsvd(
+    matrices: list[_Floats],
+    ridge: float,
+    weights: list[float],
+    rtol: float,
+    unit: bool,
+    progress: Callable[[float], None] | None = None,
+) -> tuple[Any, ...]: ...
+def ho_gsvd_rows(solver: tuple[Any, ...], x: _Floats) -> _Floats: ...

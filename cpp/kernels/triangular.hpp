@@ -1,0 +1,29 @@
+// Upper triangular matrices in the recursive form of Gustavson and of Elmroth, Jonsson and Kågström (SIAM
+// Review 46, 2004): halves meet in matrix products, so that everything runs at the rate of `gemm`, is bitwise
+// the same for any number of threads and needs no copy.
+#pragma once
+
+#include "wavelens/matrix_view.hpp"
+
+namespace wavelens {
+
+// A = RᵀR. `a` (symmetric) becomes R with zeros below its diagonal, `inverse` becomes R⁻¹ likewise. False if
+// a pivot is not positive; then both are spoilt. 4n³/3 flops.
+template <class T>
+bool cholesky_with_inverse(MatrixView<T> a, MatrixView<T> inverse);
+
+// inverse = R⁻¹, zeros below the diagonal. Division by a zero on the diagonal gives infinities.
+template <class T>
+void invert_upper(MatrixView<const T> r, MatrixView<T> inverse);
+
+// X·R = B, in place of B. Every row of X solves a system near its own: |B − XR| ≤ c·eps·|X||R| entry by
+// entry, so long as the diagonal blocks of order 64 are not singular to working accuracy. Of `inverse` = R⁻¹
+// only those blocks are read. m·n² flops.
+template <class T>
+void solve_upper_right(MatrixView<const T> r, MatrixView<const T> inverse, MatrixView<T> b);
+
+// C = RᵀB for upper triangular R (n × m with n ≤ m: upper trapezoidal), which skips most of the zeros.
+template <class T>
+void multiply_upper_transposed(MatrixView<const T> r, MatrixView<const T> b, MatrixView<T> c);
+
+}  // namespace wavelens
