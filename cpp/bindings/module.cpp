@@ -8,4 +8,5 @@ PYBIND11_MODULE(_core, m) {
   wavelens::register_finite(m);
   wavelens::register_pairwise(m);
   wavelens::register_pivoted_qr(m);
+  wavelens::register_ho_gsvd(m);
 }

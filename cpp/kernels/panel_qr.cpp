@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "greedy_columns.hpp"
-#include "triangular.hpp"
+#include "panel_triangles.hpp"
 #include "wavelens/gemm.hpp"
 #include "wavelens/thread_pool.hpp"
 
@@ -127,7 +127,7 @@ PanelQr<T> panel_qr(MatrixView<const T> basis, MatrixView<T> panel, const Index*
 
   Dense<T> r(rank, rank), inverse(rank, rank), factor(b, rank);
   copy_r(sketch, taken, r.view);
-  invert_upper<T>(r.view, inverse.view);
+  panel_invert_upper<T>(r.view, inverse.view);
   for (Index i = 0; i < rank; ++i) {
     for (Index j = i; j < rank; ++j) factor.view(taken[at(i)], j) = scale[at(taken[at(i)])] * inverse.view(i, j);
   }
@@ -143,14 +143,14 @@ PanelQr<T> panel_qr(MatrixView<const T> basis, MatrixView<T> panel, const Index*
   for (int round = 0; round < 2; ++round) {
     Dense<T> g(rank, rank);
     gram<T>(T(1), left.block(0, 0, n, rank), g.view.block(0, 0, rank, rank));
-    rank = cholesky<T>(g.view.block(0, 0, rank, rank), T(1000) * std::numeric_limits<T>::epsilon());
+    rank = panel_cholesky<T>(g.view.block(0, 0, rank, rank), T(1000) * std::numeric_limits<T>::epsilon());
     if (rank == 0) return result;
     for (Index j = 0; j < g.view.cols; ++j) {
       for (Index i = 0; i < j; ++i) g.view(i, j) = T(0);
     }
     const auto l = g.view.block(0, 0, rank, rank);
     const auto l_inverse = last_inverse.view.block(0, 0, rank, rank);
-    invert_lower<T>(l, l_inverse);
+    panel_invert_lower<T>(l, l_inverse);
     const auto product = next.view.block(0, 0, rank, rank);
     gemm<T>(T(1), l.transposed(), r.view.block(0, 0, rank, rank), T(0), product);
     for (Index j = 0; j < rank; ++j) {

@@ -1,63 +1,29 @@
-// Small dense triangles, by columns: what the panels of a QR need between two products.
+// Upper triangular matrices in the recursive form of Gustavson and of Elmroth, Jonsson and Kågström (SIAM
+// Review 46, 2004): halves meet in matrix products, so that everything runs at the rate of `gemm`, is bitwise
+// the same for any number of threads and needs no copy.
 #pragma once
-
-#include <cmath>
-#include <cstddef>
-#include <vector>
 
 #include "wavelens/matrix_view.hpp"
 
 namespace wavelens {
 
-// A ← L with A = L·Lᵀ (lower part only). Returns how many columns could be factored: it stops where a pivot is
-// not above `floor` times what it started from.
+// A = RᵀR. `a` (symmetric) becomes R with zeros below its diagonal, `inverse` becomes R⁻¹ likewise. False if
+// a pivot is not positive; then both are spoilt. 4n³/3 flops.
 template <class T>
-std::ptrdiff_t cholesky(MatrixView<T> a, T floor) {
-  std::vector<T> start(static_cast<std::size_t>(a.cols));
-  for (std::ptrdiff_t j = 0; j < a.cols; ++j) start[static_cast<std::size_t>(j)] = a(j, j);
-  for (std::ptrdiff_t j = 0; j < a.cols; ++j) {
-    if (!(a(j, j) > floor * start[static_cast<std::size_t>(j)])) return j;
-    const T root = std::sqrt(a(j, j));
-    T* column = &a(0, j);
-    column[j] = root;
-    for (std::ptrdiff_t i = j + 1; i < a.rows; ++i) column[i] /= root;
-    for (std::ptrdiff_t c = j + 1; c < a.cols; ++c) {
-      T* target = &a(0, c);
-      const T factor = column[c];
-      for (std::ptrdiff_t i = c; i < a.rows; ++i) target[i] -= factor * column[i];
-    }
-  }
-  return a.cols;
-}
+bool cholesky_with_inverse(MatrixView<T> a, MatrixView<T> inverse);
 
-// X = U⁻¹ for an upper triangular U.
+// inverse = R⁻¹, zeros below the diagonal. Division by a zero on the diagonal gives infinities.
 template <class T>
-void invert_upper(MatrixView<const T> u, MatrixView<T> x) {
-  for (std::ptrdiff_t j = 0; j < u.cols; ++j) {
-    T* out = &x(0, j);
-    for (std::ptrdiff_t i = 0; i < u.rows; ++i) out[i] = i == j ? T(1) : T(0);
-    for (std::ptrdiff_t p = j; p >= 0; --p) {
-      const T* column = &u(0, p);
-      const T value = out[p] / column[p];
-      out[p] = value;
-      for (std::ptrdiff_t i = 0; i < p; ++i) out[i] -= value * column[i];
-    }
-  }
-}
+void invert_upper(MatrixView<const T> r, MatrixView<T> inverse);
 
-// X = L⁻¹ for a lower triangular L.
+// X·R = B, in place of B. Every row of X solves a system near its own: |B − XR| ≤ c·eps·|X||R| entry by
+// entry, so long as the diagonal blocks of order 64 are not singular to working accuracy. Of `inverse` = R⁻¹
+// only those blocks are read. m·n² flops.
 template <class T>
-void invert_lower(MatrixView<const T> l, MatrixView<T> x) {
-  for (std::ptrdiff_t j = 0; j < l.cols; ++j) {
-    T* out = &x(0, j);
-    for (std::ptrdiff_t i = 0; i < l.rows; ++i) out[i] = i == j ? T(1) : T(0);
-    for (std::ptrdiff_t p = j; p < l.cols; ++p) {
-      const T* column = &l(0, p);
-      const T value = out[p] / column[p];
-      out[p] = value;
-      for (std::ptrdiff_t i = p + 1; i < l.rows; ++i) out[i] -= value * column[i];
-    }
-  }
-}
+void solve_upper_right(MatrixView<const T> r, MatrixView<const T> inverse, MatrixView<T> b);
+
+// C = RᵀB for upper triangular R (n × m with n ≤ m: upper trapezoidal), which skips most of the zeros.
+template <class T>
+void multiply_upper_transposed(MatrixView<const T> r, MatrixView<const T> b, MatrixView<T> c);
 
 }  // namespace wavelens

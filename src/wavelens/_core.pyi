@@ -63,3 +63,13 @@ def pivoted_qr(
     seed: int,
     progress: Any = None,
 ) -> tuple[npt.NDArray[np.intp], _Floats, _Floats | None, _Floats | None]: ...
+# ho_gsvd
+def ho_gsvd(
+    matrices: list[_Floats],
+    ridge: float,
+    weights: list[float],
+    rtol: float,
+    unit: bool,
+    progress: Callable[[float], None] | None = None,
+) -> tuple[Any, ...]: ...
+def ho_gsvd_rows(solver: tuple[Any, ...], x: _Floats) -> _Floats: ...

@@ -1,6 +1,7 @@
-"""Dense linear algebra of the engine: arrays in, results out."""
+"""Pivoted QR, higher-order GSVD and pairwise distances: arrays in, results out."""
 
 from wavelens.linalg._bandwidth import median_bandwidth
+from wavelens.linalg._ho_gsvd import HOGSVD, TriangularFactor, ho_gsvd
 from wavelens.linalg._pairwise import (
     ClassSimilarity,
     Nearest,
@@ -12,11 +13,14 @@ from wavelens.linalg._pairwise import (
 from wavelens.linalg._pivoted_qr import PivotedQR, pivoted_qr
 
 __all__ = [
+    "HOGSVD",
     "ClassSimilarity",
     "Nearest",
     "PivotedQR",
+    "TriangularFactor",
     "class_similarity",
     "gaussian_similarity",
+    "ho_gsvd",
     "k_nearest",
     "median_bandwidth",
     "pairwise_distances",

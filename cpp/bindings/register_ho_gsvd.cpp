@@ -1,0 +1,100 @@
+#include <pybind11/stl.h>
+
+#include <memory>
+
+#include "arrays.hpp"
+#include "registers.hpp"
+#include "wavelens/ho_gsvd.hpp"
+
+namespace wavelens {
+namespace {
+
+// The vector becomes the array's memory; no copy.
+template <class T>
+py::array_t<T> taken(std::vector<T>&& entries, std::vector<py::ssize_t> shape, bool by_column) {
+  auto owner = std::make_unique<std::vector<T>>(std::move(entries));
+  T* data = owner->data();
+  const py::capsule free(owner.release(), [](void* p) { delete static_cast<std::vector<T>*>(p); });
+  constexpr py::ssize_t item = sizeof(T);
+  if (!by_column) return py::array_t<T>(std::move(shape), data, free);
+  const std::vector<py::ssize_t> strides{item, item * shape[0]};
+  return py::array_t<T>(std::move(shape), strides, data, free);
+}
+
+template <class T>
+std::vector<MatrixView<const T>> views(const std::vector<py::array>& arrays) {
+  std::vector<MatrixView<const T>> out;
+  for (const py::array& each : arrays) out.push_back(matrix_view<T>(each));
+  return out;
+}
+
+template <class T>
+py::object solver_tuple(RowSolver<T>&& s, py::ssize_t r) {
+  const py::ssize_t m = static_cast<py::ssize_t>(s.scale.size());
+  const bool exact = s.project.empty();
+  return py::make_tuple(taken(std::move(s.scale), {m}, false),
+                        taken(std::move(s.pivots), {exact ? r : 0}, false),
+                        taken(std::move(s.project), {exact ? 0 : m, exact ? 0 : r}, true),
+                        taken(std::move(s.triangle), {r, r}, true), taken(std::move(s.z), {r, r}, true));
+}
+
+template <class T>
+py::tuple decompose(const std::vector<py::array>& arrays, const HoGsvdOptions& options,
+                    const py::object& progress) {
+  const auto matrices = views<T>(arrays);
+  PythonMonitor monitor(progress);
+  HoGsvd<T> result = without_gil([&] { return ho_gsvd(matrices, options, monitor); });
+  const py::ssize_t r = result.rank;
+  py::tuple u(arrays.size());
+  for (std::size_t i = 0; i < arrays.size(); ++i)
+    u[i] = taken(std::move(result.u[i]), {matrices[i].rows, r}, true);
+  const py::ssize_t n = static_cast<py::ssize_t>(arrays.size());
+  py::array_t<bool> resolved(r);
+  std::copy(result.resolved.begin(), result.resolved.end(), resolved.mutable_data());
+  return py::make_tuple(u, taken(std::move(result.sigma), {n, r}, false),
+                        taken(std::move(result.v), {matrices[0].cols, r}, true),
+                        taken(std::move(result.tau), {r}, false), taken(std::move(result.owner), {r}, false),
+                        resolved, solver_tuple(std::move(result.solver), r));
+}
+
+template <class T>
+std::vector<T> flat(const py::handle& array) {
+  const auto a = py::cast<py::array_t<T, py::array::f_style>>(array);
+  return std::vector<T>(a.data(), a.data() + a.size());
+}
+
+template <class T>
+py::array_t<T> rows_of(const py::tuple& parts, const py::array& x) {
+  const RowSolver<T> solver{flat<T>(parts[0]), flat<std::ptrdiff_t>(parts[1]), flat<T>(parts[2]),
+                            flat<T>(parts[3]), flat<T>(parts[4])};
+  const py::ssize_t r = py::cast<py::array>(parts[4]).shape(0);
+  const auto view = matrix_view<T>(x);
+  py::array_t<T> out = new_row_major<T>(view.rows, r);
+  const MatrixView<T> target = mutable_view(out);
+  without_gil([&] { ho_gsvd_rows(solver, r, view, target); });
+  return out;
+}
+
+}  // namespace
+
+void register_ho_gsvd(py::module_& m) {
+  m.def(
+      "ho_gsvd",
+      [](const std::vector<py::array>& matrices, double ridge, std::vector<double> weights, double rtol,
+         bool unit, const py::object& progress) {
+        if (matrices.empty()) throw py::value_error("at least two matrices are needed");
+        const HoGsvdOptions options{ridge, std::move(weights), rtol, unit};
+        return for_dtype(matrices[0],
+                         [&](auto zero) { return decompose<decltype(zero)>(matrices, options, progress); });
+      },
+      py::arg("matrices"), py::arg("ridge"), py::arg("weights"), py::arg("rtol"), py::arg("unit"),
+      py::arg("progress") = py::none());
+  m.def(
+      "ho_gsvd_rows",
+      [](const py::tuple& solver, const py::array& x) -> py::array {
+        return for_dtype(x, [&](auto zero) -> py::array { return rows_of<decltype(zero)>(solver, x); });
+      },
+      py::arg("solver"), py::arg("x"));
+}
+
+}  // namespace wavelens

@@ -1,0 +1,138 @@
+// A column-major matrix that owns its entries, and LAPACK's decompositions of it with the workspace seen to.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <limits>
+#include <vector>
+
+#include "wavelens/lapack.hpp"
+#include "wavelens/matrix_view.hpp"
+
+namespace wavelens {
+
+template <class T>
+struct Dense {
+  std::vector<T> entries;
+  std::ptrdiff_t rows = 0;
+  std::ptrdiff_t cols = 0;
+
+  Dense() = default;
+  Dense(std::ptrdiff_t n_rows, std::ptrdiff_t n_cols)
+      : entries(static_cast<std::size_t>(n_rows * n_cols)), rows(n_rows), cols(n_cols) {}
+
+  T* data() { return entries.data(); }
+  T* col(std::ptrdiff_t j) { return entries.data() + j * rows; }
+  const T* col(std::ptrdiff_t j) const { return entries.data() + j * rows; }
+  T& operator()(std::ptrdiff_t i, std::ptrdiff_t j) {
+    return entries[static_cast<std::size_t>(i + j * rows)];
+  }
+  const T& operator()(std::ptrdiff_t i, std::ptrdiff_t j) const {
+    return entries[static_cast<std::size_t>(i + j * rows)];
+  }
+  MatrixView<T> view() { return column_major(entries.data(), rows, cols); }
+  MatrixView<const T> view() const { return {entries.data(), rows, cols, 1, rows}; }
+  MatrixView<const T> cview() const { return view(); }
+  MatrixView<T> columns(std::ptrdiff_t begin, std::ptrdiff_t end) {
+    return view().block(0, begin, rows, end - begin);
+  }
+  int ld() const { return lapack_int(std::max<std::ptrdiff_t>(1, rows)); }
+};
+
+template <class T>
+Dense<T> copy_of(MatrixView<const T> a) {
+  Dense<T> out(a.rows, a.cols);
+  for (std::ptrdiff_t j = 0; j < a.cols; ++j) {
+    for (std::ptrdiff_t i = 0; i < a.rows; ++i) out(i, j) = a(i, j);
+  }
+  return out;
+}
+
+// Calls routine(work, lwork, info) twice: for the size of its workspace, then for the result.
+template <class T, class Routine>
+void with_workspace(const char* name, Routine routine) {
+  T size = 0;
+  int lwork = -1, info = 0;
+  routine(&size, &lwork, &info);
+  check_info(info, name);
+  // In float32 a size beyond 2²⁴ comes back rounded.
+  const double wanted =
+      static_cast<double>(size) * (1 + 2 * static_cast<double>(std::numeric_limits<T>::epsilon()));
+  lwork = lapack_int(static_cast<std::ptrdiff_t>(wanted) + 1);
+  std::vector<T> work(static_cast<std::size_t>(lwork));
+  routine(work.data(), &lwork, &info);
+  check_info(info, name);
+}
+
+// Eigenvalues, ascending; `a` (symmetric, upper part read) becomes the eigenvectors.
+template <class T>
+std::vector<T> eigh(Dense<T>& a) {
+  std::vector<T> values(static_cast<std::size_t>(a.cols));
+  if (a.cols == 0) return values;
+  char vectors = 'V', upper = 'U';
+  int n = lapack_int(a.cols), lwork = -1, liwork = -1, info = 0, isize = 0, ld = a.ld();
+  T size = 0;
+  lapack<T>().syevd(&vectors, &upper, &n, a.data(), &ld, values.data(), &size, &lwork, &isize, &liwork,
+                    &info);
+  check_info(info, "syevd");
+  // The documented size; a float32 cannot hold it exactly.
+  lwork = lapack_int(
+      std::max<std::ptrdiff_t>(1 + 6 * a.cols + 2 * a.cols * a.cols, static_cast<std::ptrdiff_t>(size)));
+  liwork = std::max(isize, lapack_int(3 + 5 * a.cols));
+  std::vector<T> work(static_cast<std::size_t>(lwork));
+  std::vector<int> iwork(static_cast<std::size_t>(liwork));
+  lapack<T>().syevd(&vectors, &upper, &n, a.data(), &ld, values.data(), work.data(), &lwork, iwork.data(),
+                    &liwork, &info);
+  check_info(info, "syevd");
+  return values;
+}
+
+// R (min(rows, cols) × cols) of a = QR; `a` becomes Q (rows × min(rows, cols)) in its leading columns. With
+// `pivots`, columns are exchanged and pivots[j] (from 0) tells which one came to place j.
+template <class T>
+Dense<T> qr(Dense<T>& a, std::vector<int>* pivots = nullptr, bool with_q = true) {
+  const std::ptrdiff_t k = std::min(a.rows, a.cols);
+  Dense<T> r(k, a.cols);
+  if (k == 0) return r;
+  std::vector<T> tau(static_cast<std::size_t>(k));
+  int m = lapack_int(a.rows), n = lapack_int(a.cols), kk = lapack_int(k), ld = a.ld();
+  if (pivots) {
+    pivots->assign(static_cast<std::size_t>(a.cols), 0);
+    with_workspace<T>("geqp3", [&](T* work, int* lwork, int* info) {
+      lapack<T>().geqp3(&m, &n, a.data(), &ld, pivots->data(), tau.data(), work, lwork, info);
+    });
+    for (int& each : *pivots) --each;
+  } else {
+    with_workspace<T>("geqrf", [&](T* work, int* lwork, int* info) {
+      lapack<T>().geqrf(&m, &n, a.data(), &ld, tau.data(), work, lwork, info);
+    });
+  }
+  for (std::ptrdiff_t j = 0; j < a.cols; ++j) {
+    std::copy(a.col(j), a.col(j) + std::min(j + 1, k), r.col(j));
+  }
+  if (with_q) {
+    with_workspace<T>("orgqr", [&](T* work, int* lwork, int* info) {
+      lapack<T>().orgqr(&m, &kk, &kk, a.data(), &ld, tau.data(), work, lwork, info);
+    });
+  }
+  return r;
+}
+
+// Singular values, descending, of a square matrix; `vt` receives the right vectors as rows.
+template <class T>
+std::vector<T> right_svd(Dense<T>& a, Dense<T>& vt) {
+  std::vector<T> values(static_cast<std::size_t>(a.cols));
+  vt = Dense<T>(a.cols, a.cols);
+  if (a.cols == 0) return values;
+  Dense<T> u(a.rows, a.rows);
+  char all = 'A';
+  int m = lapack_int(a.rows), n = lapack_int(a.cols), ld = a.ld(), ldu = u.ld(), ldvt = vt.ld();
+  std::vector<int> iwork(static_cast<std::size_t>(8 * a.cols));
+  with_workspace<T>("gesdd", [&](T* work, int* lwork, int* info) {
+    lapack<T>().gesdd(&all, &m, &n, a.data(), &ld, values.data(), u.data(), &ldu, vt.data(), &ldvt, work,
+                      lwork, iwork.data(), info);
+  });
+  return values;
+}
+
+}  // namespace wavelens

@@ -1,0 +1,261 @@
+// D_i = U_i·Σ_i·Vᵀ (i = 1…N) with one V, U_i of unit columns and Σ_i diagonal: Ponnapalli, Saunders, Van Loan
+// and Alter
+// ("A higher-order generalized singular value decomposition…", PLoS ONE 6, 2011), for matrices of any rank as
+// in Kempf, Goulart and Duncan ("A higher-order generalized singular value decomposition for rank-deficient
+// matrices", 2021).
+//
+// Their definition averages the quotients A_iA_j⁻¹ of A_i = D_iᵀD_i and takes eigenvectors of that
+// unsymmetric matrix, which squares the condition number twice over. Here the stacked matrices are brought to
+// [Q_1; …; Q_N]·R first (ho_gsvd_stack). In the coordinates of R the problem is symmetric and tame: ΣQ_iᵀQ_i
+// = I, the sought directions are the columns of an orthogonal Z (ho_gsvd_directions for N ≥ 3, ho_gsvd_pair
+// for N = 2), and
+//
+//     V = RᵀZ,  U_iΣ_i = Q_iZ,  σ_ik = ‖Q_i z_k‖,  Σ_i σ_ik² = 1.
+//
+// Whatever Z is, U_iΣ_iVᵀ = Q_iZZᵀR = D_i to rounding: the backward error does not know the condition number,
+// and V is never solved with. Columns are scaled by powers of two first, so that their units do not matter.
+//
+// A row of U_iΣ_i is D_row·R⁻¹Z: new images go the same way as the old ones (ho_gsvd_rows).
+#include "wavelens/ho_gsvd.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+#include <string>
+
+#include "ho_gsvd_clusters.hpp"
+#include "ho_gsvd_directions.hpp"
+#include "ho_gsvd_stack.hpp"
+#include "triangular.hpp"
+#include "wavelens/gemm.hpp"
+#include "wavelens/thread_pool.hpp"
+
+namespace wavelens {
+namespace {
+
+using Index = std::ptrdiff_t;
+
+template <class T>
+T norm(const T* x, Index n) {
+  double sum = 0;
+  for (Index i = 0; i < n; ++i) sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  if (sum > 1e-250 && sum < 1e250) return static_cast<T>(std::sqrt(sum));
+  double largest = 0;
+  for (Index i = 0; i < n; ++i) largest = std::max(largest, std::abs(static_cast<double>(x[i])));
+  if (largest == 0) return T(0);
+  sum = 0;
+  for (Index i = 0; i < n; ++i)
+    sum += (static_cast<double>(x[i]) / largest) * (static_cast<double>(x[i]) / largest);
+  return static_cast<T>(largest * std::sqrt(sum));
+}
+
+template <class T>
+std::vector<double> checked_weights(const std::vector<MatrixView<const T>>& matrices,
+                                    const HoGsvdOptions& options) {
+  if (matrices.size() < 2) throw std::invalid_argument("at least two matrices are needed");
+  for (const auto& each : matrices) {
+    if (each.cols != matrices[0].cols || each.cols < 1 || each.rows < 1) {
+      throw std::invalid_argument("the matrices must have the same number of columns, and none may be empty");
+    }
+  }
+  if (!(options.ridge >= 0) || std::isinf(options.ridge))
+    throw std::invalid_argument("`ridge` must be at least 0");
+  if (options.weights.empty()) return std::vector<double>(matrices.size(), 1.0);
+  if (options.weights.size() != matrices.size()) throw std::invalid_argument("one weight a matrix is needed");
+  for (const double each : options.weights) {
+    if (!(each > 0) || std::isinf(each)) throw std::invalid_argument("weights must be positive");
+  }
+  return options.weights;
+}
+
+// U_iΣ_i in place of Q_i, then its columns' norms and U_i.
+template <class T>
+void left_factor(Stack<T>& stack, std::size_t i, const Dense<T>& w, HoGsvd<T>& out) {
+  const Index r = stack.rank;
+  Dense<T> b(stack.q[i].rows, r);
+  gemm<T>(T(1), stack.q[i].view().block(0, 0, b.rows, r), w.view(), T(0), b.view());
+  stack.q[i] = Dense<T>();
+  T* sigma = out.sigma.data() + static_cast<Index>(i) * r;
+  parallel_ranges(r, 16, [&](Index begin, Index end) {
+    for (Index k = begin; k < end; ++k) sigma[k] = norm(b.col(k), b.rows);
+  });
+  out.u[i] = std::move(b.entries);
+}
+
+// Which matrix alone a direction belongs to; what is zero to rounding becomes zero.
+template <class T>
+void find_owners(double isolated_below, double zero_below, HoGsvd<T>& out) {
+  const Index r = out.rank;
+  const Index n = static_cast<Index>(out.u.size());
+  const auto sigma = [&](Index i, Index k) -> T& { return out.sigma[static_cast<std::size_t>(i * r + k)]; };
+  out.owner.assign(static_cast<std::size_t>(r), -1);
+  for (Index k = 0; k < r; ++k) {
+    Index largest = 0;
+    for (Index i = 1; i < n; ++i) {
+      if (sigma(i, k) > sigma(largest, k)) largest = i;
+    }
+    double others = 0;
+    for (Index i = 0; i < n; ++i) {
+      if (i != largest) others = std::hypot(others, static_cast<double>(sigma(i, k)));
+    }
+    if (others <= isolated_below) out.owner[static_cast<std::size_t>(k)] = largest;
+    for (Index i = 0; i < n; ++i) {
+      if (i != largest && static_cast<double>(sigma(i, k)) <= zero_below) sigma(i, k) = T(0);
+    }
+  }
+}
+
+template <class T>
+void divide_by_sigma(HoGsvd<T>& out) {
+  const Index r = out.rank;
+  for (std::size_t i = 0; i < out.u.size(); ++i) {
+    const Index rows = static_cast<Index>(out.u[i].size()) / r;
+    parallel_ranges(r, 16, [&](Index begin, Index end) {
+      for (Index k = begin; k < end; ++k) {
+        const T sigma = out.sigma[i * static_cast<std::size_t>(r) + static_cast<std::size_t>(k)];
+        T* column = out.u[i].data() + k * rows;
+        for (Index row = 0; row < rows; ++row) column[row] = sigma > T(0) ? column[row] / sigma : T(0);
+      }
+    });
+  }
+}
+
+// Sign and, with `unit`, length of the columns of V; U, σ and z follow.
+template <class T>
+void normalize(bool unit, Dense<T>& v, HoGsvd<T>& out) {
+  const Index r = out.rank;
+  for (Index k = 0; k < r; ++k) {
+    const auto largest =
+        std::max_element(v.col(k), v.col(k) + v.rows, [](T a, T b) { return std::abs(a) < std::abs(b); });
+    const T sign = *largest < T(0) ? T(-1) : T(1);
+    const T length = unit ? norm(v.col(k), v.rows) : T(1);
+    for (Index i = 0; i < v.rows; ++i) v(i, k) = sign * v(i, k) / length;
+    for (Index i = 0; i < r; ++i) out.solver.z[static_cast<std::size_t>(i + k * r)] *= sign * length;
+    for (std::size_t i = 0; i < out.u.size(); ++i) {
+      out.sigma[i * static_cast<std::size_t>(r) + static_cast<std::size_t>(k)] *= length;
+      if (sign > T(0)) continue;
+      const Index rows = static_cast<Index>(out.u[i].size()) / r;
+      T* column = out.u[i].data() + k * rows;
+      for (Index row = 0; row < rows; ++row) column[row] = -column[row];
+    }
+  }
+}
+
+template <class T>
+RowSolver<T> row_solver(Stack<T>& stack, const Dense<T>& w) {
+  const Index r = stack.rank;
+  const Index m = stack.r.cols;
+  RowSolver<T> solver;
+  solver.scale = stack.scale;
+  solver.z = w.entries;
+  if (r == m) {
+    solver.pivots = stack.pivots;
+    if (stack.pivots.empty()) {
+      for (Index j = 0; j < m; ++j) solver.pivots.push_back(j);
+    }
+    Dense<T> triangle(r, r);
+    for (Index j = 0; j < r; ++j) {
+      const T* from = stack.r.col(solver.pivots[static_cast<std::size_t>(j)]);
+      std::copy(from, from + j + 1, triangle.col(j));
+    }
+    solver.triangle = std::move(triangle.entries);
+    return solver;
+  }
+  // Least squares: with (JR)ᵀ = PL, J the reversal of rows, R = (J·Lᵀ·J)·(PJ)ᵀ and J·Lᵀ·J is upper
+  // triangular.
+  Dense<T> flipped(m, r);
+  for (Index i = 0; i < r; ++i) {
+    for (Index j = 0; j < m; ++j) flipped(j, i) = stack.r(r - 1 - i, j);
+  }
+  const Dense<T> l = qr(flipped);
+  reverse_columns(flipped);
+  Dense<T> triangle(r, r);
+  for (Index j = 0; j < r; ++j) {
+    for (Index i = 0; i <= j; ++i) triangle(i, j) = l(r - 1 - j, r - 1 - i);
+  }
+  solver.triangle = std::move(triangle.entries);
+  solver.project = std::move(flipped.entries);
+  return solver;
+}
+
+}  // namespace
+
+template <class T>
+HoGsvd<T> ho_gsvd(const std::vector<MatrixView<const T>>& matrices, const HoGsvdOptions& options,
+                  Monitor& monitor) {
+  const std::vector<double> weights = checked_weights(matrices, options);
+  const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
+  Index rows = 0;
+  for (const auto& each : matrices) rows += each.rows;
+  const double rtol =
+      options.rtol >= 0 ? options.rtol : static_cast<double>(std::max(rows, matrices[0].cols)) * eps;
+
+  monitor.tick(0);
+  Stack<T> stack = stack_factor(matrices, weights, rtol, monitor);
+  const Directions<T> directions = matrices.size() == 2 ? pair_directions(stack, options.ridge, monitor)
+                                                        : general_directions(stack, options.ridge, monitor);
+  stack.grams.clear();
+  monitor.tick(0.7);
+
+  HoGsvd<T> out;
+  out.rank = stack.rank;
+  out.tau.assign(directions.tau.begin(), directions.tau.end());
+  out.resolved = directions.resolved;
+  out.sigma.resize(matrices.size() * static_cast<std::size_t>(out.rank));
+  out.u.resize(matrices.size());
+  Dense<T> v = right_factor<T>(stack, directions.z.view());
+  const Dense<T> w = corrected<T>(stack, directions.z.view(), -1);
+  out.solver = row_solver(stack, w);
+  for (std::size_t i = 0; i < matrices.size(); ++i) {
+    left_factor(stack, i, w, out);
+    monitor.tick(0.7 + 0.2 * static_cast<double>(i + 1) / static_cast<double>(matrices.size()));
+  }
+  find_owners(directions.isolated_below, eps * (20 + 2 * std::sqrt(static_cast<double>(out.rank))), out);
+  divide_by_sigma(out);
+  normalize(options.unit, v, out);
+  out.v = std::move(v.entries);
+  return out;
+}
+
+template <class T>
+void ho_gsvd_rows(const RowSolver<T>& solver, std::ptrdiff_t rank, MatrixView<const T> x,
+                  MatrixView<T> rows) {
+  const Index m = static_cast<Index>(solver.scale.size());
+  if (x.cols != m || rows.rows != x.rows || rows.cols != rank) {
+    throw std::invalid_argument("shapes of the rows do not agree with the decomposition");
+  }
+  const MatrixView<const T> triangle{solver.triangle.data(), rank, rank, 1, rank};
+  const MatrixView<const T> z{solver.z.data(), rank, rank, 1, rank};
+  Dense<T> inverse(rank, rank);
+  invert_upper<T>(triangle, inverse.view());
+  constexpr Index chunk = 1152;
+  for (Index first = 0; first < x.rows; first += chunk) {
+    const Index count = std::min(chunk, x.rows - first);
+    const bool exact = solver.project.empty();
+    Dense<T> p(count, exact ? rank : m);
+    parallel_ranges(p.cols, 16, [&](Index begin, Index end) {
+      for (Index j = begin; j < end; ++j) {
+        const Index column = exact ? solver.pivots[static_cast<std::size_t>(j)] : j;
+        const T scale = solver.scale[static_cast<std::size_t>(column)];
+        for (Index i = 0; i < count; ++i) p(i, j) = x(first + i, column) / scale;
+      }
+    });
+    if (!exact) {
+      Dense<T> projected(count, rank);
+      gemm<T>(T(1), p.view(), MatrixView<const T>{solver.project.data(), m, rank, 1, m}, T(0),
+              projected.view());
+      p = std::move(projected);
+    }
+    solve_upper_right<T>(triangle, inverse.view(), p.view());
+    gemm<T>(T(1), p.view(), z, T(0), rows.block(first, 0, count, rank));
+  }
+}
+
+#define WAVELENS_INSTANTIATE(T)                                                                           \
+  template HoGsvd<T> ho_gsvd<T>(const std::vector<MatrixView<const T>>&, const HoGsvdOptions&, Monitor&); \
+  template void ho_gsvd_rows<T>(const RowSolver<T>&, std::ptrdiff_t, MatrixView<const T>, MatrixView<T>);
+WAVELENS_INSTANTIATE(float)
+WAVELENS_INSTANTIATE(double)
+
+}  // namespace wavelens

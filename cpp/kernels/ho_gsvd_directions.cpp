@@ -1,0 +1,174 @@
+// N ≥ 3. With G_i = Q_iᵀQ_i (ΣG_i = I) the directions are the eigenvectors of T = (1/N)·Σ(G_i + πI)⁻¹, found
+// from M = ΣG_i(G_i + πI)⁻¹ = N·I − NπT, in which nothing grows as π falls. A matrix with fewer rows than the
+// rank enters as Y_i = L_i⁻¹Q_i, M_i = Y_iᵀY_i with L_iL_iᵀ = Q_iQ_iᵀ + πI. π = 0: singular vectors of [R_1⁻¹
+// … R_N⁻¹], R_i the triangular factor of Q_i.
+//
+#include "ho_gsvd_directions.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <numeric>
+#include <stdexcept>
+#include <string>
+
+#include "ho_gsvd_clusters.hpp"
+#include "triangular.hpp"
+#include "wavelens/gemm.hpp"
+
+namespace wavelens {
+namespace {
+
+using Index = std::ptrdiff_t;
+
+// Diagonalises ZᵀΣ(i·G_i)Z on columns begin…end; its eigenvalues, ascending.
+template <class T>
+std::vector<double> split_by_class(const Stack<T>& stack, Dense<T>& z, Index begin, Index end) {
+  const Index k = end - begin;
+  Dense<T> f(k, k), g(k, k);
+  for (std::size_t i = 0; i < stack.q.size(); ++i) {
+    const Dense<T> b = block_product<T>(stack, i, z.columns(begin, end));
+    gram<T>(static_cast<T>(i + 1), b.view(), g.view());
+    std::transform(f.entries.begin(), f.entries.end(), g.entries.begin(), f.entries.begin(), std::plus<T>());
+  }
+  const std::vector<T> values = eigh(f);
+  rotate<T>(z, begin, end, f.view());
+  return {values.begin(), values.end()};
+}
+
+// Settles the clusters of τ; `values` are the eigenvalues that belong to the columns of Z, in order of τ.
+template <class T, class Gap>
+void resolve_clusters(const Stack<T>& stack, std::vector<double>& values, Gap gap, Directions<T>& out,
+                      Monitor& monitor) {
+  const double class_gap =
+      256 * static_cast<double>(stack.q.size()) * static_cast<double>(std::numeric_limits<T>::epsilon());
+  out.resolved.assign(values.size(), 1);
+  for_runs(values, 0, static_cast<Index>(values.size()), gap, [&](Index begin, Index end) {
+    if (end - begin == 1) return;
+    const std::vector<double> classes = split_by_class(stack, out.z, begin, end);
+    monitor.tick(0.6);
+    for_runs(classes, 0, end - begin, [=](double) { return class_gap; }, [&](Index first, Index last) {
+      if (last - first == 1) return;
+      std::fill(out.resolved.begin() + begin + first, out.resolved.begin() + begin + last, 0);
+      settle(stack, out.z, begin + first, begin + last);
+      monitor.tick(0.6);
+    });
+    const double mean =
+        std::accumulate(values.begin() + begin, values.begin() + end, 0.0) / static_cast<double>(end - begin);
+    std::fill(values.begin() + begin, values.begin() + end, mean);
+  });
+}
+
+// Adds G_i(G_i + πI)⁻¹ to `sum`.
+template <class T>
+void add_regularized(const Stack<T>& stack, std::size_t i, T ridge, Dense<T>& sum) {
+  const Index r = stack.rank;
+  const bool tall = stack.grams[i].cols > 0;
+  const Dense<T> p = tall ? Dense<T>() : block_product<T>(stack, i, identity<T>(r).view());
+  const Index n = tall ? r : p.rows;
+  Dense<T> a(n, n);
+  if (tall) {
+    a = stack.grams[i];
+  } else {
+    gram<T>(T(1), p.view().transposed(), a.view());
+  }
+  for (Index j = 0; j < n; ++j) a(j, j) += ridge;
+  Dense<T> inverse(n, n);
+  if (!cholesky_with_inverse(a.view(), inverse.view())) {
+    throw std::invalid_argument("`ridge` is too small for matrices of this dtype");
+  }
+  Dense<T> own(r, r);
+  if (tall) {  // I − π·(G + πI)⁻¹
+    gram<T>(-ridge, inverse.view().transposed(), own.view());
+    for (Index j = 0; j < r; ++j) own(j, j) += T(1);
+  } else {
+    Dense<T> y(n, r);
+    multiply_upper_transposed<T>(inverse.view(), p.view(), y.view());
+    gram<T>(T(1), y.view(), own.view());
+  }
+  std::transform(sum.entries.begin(), sum.entries.end(), own.entries.begin(), sum.entries.begin(),
+                 std::plus<T>());
+}
+
+// π = 0: rows of `stacked` are those of R_i⁻ᵀ for every i.
+template <class T>
+Dense<T> stacked_inverses(const Stack<T>& stack, Monitor& monitor) {
+  const Index r = stack.rank;
+  const Index n = static_cast<Index>(stack.q.size());
+  const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
+  const Dense<T> eye = identity<T>(r);
+  Dense<T> stacked(n * r, r), inverse(r, r);
+  for (Index i = 0; i < n; ++i) {
+    double norm = 0;
+    if (stack.q[at(i)].rows >= r) {
+      Dense<T> p = block_product<T>(stack, at(i), eye.view());
+      const Dense<T> triangle = qr(p, nullptr, false);
+      invert_upper<T>(triangle.view(), inverse.view());
+      for (const T each : inverse.entries) norm = std::hypot(norm, static_cast<double>(each));
+    }
+    if (!(norm > 0 && norm * eps * static_cast<double>(std::max(r, stack.q[at(i)].rows)) < 1)) {
+      throw std::invalid_argument("`ridge` = 0 needs matrices of full column rank (" + std::to_string(r) +
+                                  "), matrix " + std::to_string(i) + " has not; give a `ridge` above 0");
+    }
+    for (Index j = 0; j < r; ++j) {
+      for (Index k = 0; k < r; ++k) stacked(i * r + k, j) = inverse(j, k);
+    }
+    monitor.tick(0.4);
+  }
+  return stacked;
+}
+
+}  // namespace
+
+template <class T>
+Directions<T> general_directions(const Stack<T>& stack, double ridge, Monitor& monitor) {
+  const Index r = stack.rank;
+  const double n = static_cast<double>(stack.q.size());
+  const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
+  Directions<T> out;
+  std::vector<double> values;  // in order of ascending τ
+  std::function<double(double)> gap;  // between values that rounding can confuse
+  if (ridge > 0) {
+    Dense<T> sum(r, r);
+    for (std::size_t i = 0; i < stack.q.size(); ++i) {
+      add_regularized(stack, i, static_cast<T>(ridge), sum);
+      monitor.tick(0.3 + 0.2 * static_cast<double>(i) / n);
+    }
+    const std::vector<T> mu = eigh(sum);
+    values.assign(mu.rbegin(), mu.rend());
+    reverse_columns(sum);
+    out.z = std::move(sum);
+    // Rounding of G_i by eps moves τ by eps/N·Σ(σ_i² + π)⁻², and that sum is at most N²τ² and Nτ/π.
+    gap = [=](double mu) {
+      const double tau = (n - mu) / (n * ridge);
+      return eps * (16 * n + 4 * ridge * std::min(n * n * tau * tau, n * tau / ridge));
+    };
+  } else {
+    Dense<T> stacked = stacked_inverses(stack, monitor);
+    Dense<T> triangle = qr(stacked, nullptr, false);
+    Dense<T> vt;
+    const std::vector<T> s = right_svd(triangle, vt);
+    out.z = copy_of<T>(vt.view().transposed());
+    reverse_columns(out.z);
+    for (auto each = s.rbegin(); each != s.rend(); ++each)
+      values.push_back(static_cast<double>(*each) * static_cast<double>(*each) / n);
+    gap = [=, largest = values.back()](double tau) { return 16 * eps * std::sqrt(tau * largest); };
+  }
+  monitor.tick(0.6);
+  resolve_clusters(stack, values, gap, out, monitor);
+  for (double& each : values) {
+    if (ridge > 0) each = (n - each) / (n * ridge);
+  }
+  out.tau = values;
+  const double isolated = 1 / (1 + ridge);  // μ of a direction that one matrix has alone
+  out.isolated_below = ridge > 0 ? std::sqrt(std::min(ridge, 1.0) * gap(isolated)) : 0;
+  return out;
+}
+
+#define WAVELENS_INSTANTIATE(T) \
+  template Directions<T> general_directions<T>(const Stack<T>&, double, Monitor&);
+WAVELENS_INSTANTIATE(float)
+WAVELENS_INSTANTIATE(double)
+
+}  // namespace wavelens

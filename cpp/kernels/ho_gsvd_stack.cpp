@@ -1,0 +1,329 @@
+// Two ways to the factor.
+//
+// Cholesky QR (Fukaya et al., SIAM J. Sci. Comput. 42, 2020): the Gram matrix A = DᵀD = RᵀR, Q = DR⁻¹, done
+// again on Q until QᵀQ = I + E with ‖E‖ ≤ √eps/2; a shift helps where A is not positive in floating point.
+// All of it is matrix products. D = QR holds to rounding whatever R is, since rows of Q are solved for
+// stably, and E is measured, so nothing is taken on trust: Z and V are corrected by E to first order, (I +
+// E)^(∓1/2) = I ∓ E/2. The rank is full for certain where 1/‖R⁻¹‖ stands well above the tolerance, because
+// the diagonal of a pivoted R is nowhere below the least singular value.
+//
+// Where that cannot be shown: Householder's QR of the stack, then pivoted QR of its R, cut at the tolerance.
+#include "ho_gsvd_stack.hpp"
+
+#include <cmath>
+#include <stdexcept>
+
+#include "triangular.hpp"
+#include "wavelens/gemm.hpp"
+#include "wavelens/thread_pool.hpp"
+
+namespace wavelens {
+namespace {
+
+using Index = std::ptrdiff_t;
+
+template <class T>
+Index total_rows(const std::vector<MatrixView<const T>>& matrices) {
+  Index rows = 0;
+  for (const auto& each : matrices) rows += each.rows;
+  return rows;
+}
+
+constexpr Index tile = 64;
+
+// body(row range, column range) over the whole matrix, in tiles that suit both orders of storage; tasks own
+// whole columns.
+template <class Body>
+void over_tiles(Index rows, Index cols, Body body) {
+  parallel_ranges(cols, tile, [&](Index begin, Index end) {
+    for (Index i = 0; i < rows; i += tile) body(i, std::min(rows, i + tile), begin, end);
+  });
+}
+
+// Column norms of the stack; `unit` (powers of two) divides the columns first.
+template <class T>
+std::vector<double> column_norms(const std::vector<MatrixView<const T>>& matrices,
+                                 const std::vector<double>& weights, const std::vector<double>& unit) {
+  const Index m = matrices[0].cols;
+  std::vector<double> sums(static_cast<std::size_t>(m));
+  for (std::size_t k = 0; k < matrices.size(); ++k) {
+    const MatrixView<const T> d = matrices[k];
+    over_tiles(d.rows, m, [&](Index i0, Index i1, Index j0, Index j1) {
+      double partial[tile] = {};
+      const auto add = [&](Index i, Index j) {
+        const double x = weights[k] * static_cast<double>(d(i, j)) / unit[static_cast<std::size_t>(j)];
+        partial[j - j0] += x * x;
+      };
+      if (std::abs(d.row_stride) < std::abs(d.col_stride)) {
+        for (Index j = j0; j < j1; ++j) {
+          for (Index i = i0; i < i1; ++i) add(i, j);
+        }
+      } else {
+        for (Index i = i0; i < i1; ++i) {
+          for (Index j = j0; j < j1; ++j) add(i, j);
+        }
+      }
+      for (Index j = j0; j < j1; ++j) sums[static_cast<std::size_t>(j)] += partial[j - j0];
+    });
+  }
+  for (double& each : sums) each = std::sqrt(each);
+  return sums;
+}
+
+template <class T>
+double largest_entry(const std::vector<MatrixView<const T>>& matrices, const std::vector<double>& weights,
+                     Index j) {
+  double largest = 0;
+  for (std::size_t k = 0; k < matrices.size(); ++k) {
+    for (Index i = 0; i < matrices[k].rows; ++i) {
+      largest = std::max(largest, weights[k] * std::abs(static_cast<double>(matrices[k](i, j))));
+    }
+  }
+  return largest;
+}
+
+double power_of_two_below(double x) { return std::ldexp(1.0, std::ilogb(x)); }
+
+// Powers of two that bring the columns' norms to [1, 2); 1 for a zero column.
+template <class T>
+std::vector<T> column_scale(const std::vector<MatrixView<const T>>& matrices,
+                            const std::vector<double>& weights) {
+  const std::size_t m = static_cast<std::size_t>(matrices[0].cols);
+  std::vector<double> unit(m, 1.0);
+  std::vector<double> norms = column_norms(matrices, weights, unit);
+  bool again = false;
+  for (std::size_t j = 0; j < m; ++j) {  // squares that over- or underflow are taken again, scaled
+    if (norms[j] > 1e-140 && norms[j] < 1e140) continue;
+    const double largest = largest_entry(matrices, weights, static_cast<Index>(j));
+    if (largest == 0) continue;
+    unit[j] = power_of_two_below(largest);
+    again = true;
+  }
+  if (again) norms = column_norms(matrices, weights, unit);
+  std::vector<T> scale(m, T(1));
+  bool all_zero = true;
+  for (std::size_t j = 0; j < m; ++j) {
+    if (norms[j] == 0) continue;
+    all_zero = false;
+    scale[j] = static_cast<T>(unit[j] * power_of_two_below(norms[j]));
+  }
+  if (all_zero)
+    throw std::invalid_argument("every entry of the matrices is zero: there is nothing to decompose");
+  return scale;
+}
+
+template <class T>
+void scaled_copy(MatrixView<const T> d, double weight, const std::vector<T>& scale, MatrixView<T> out) {
+  over_tiles(d.rows, d.cols, [&](Index i0, Index i1, Index j0, Index j1) {
+    for (Index j = j0; j < j1; ++j) {
+      // Two factors: the quotient of a subnormal scale would overflow.
+      const T divisor = scale[static_cast<std::size_t>(j)];
+      const T factor = static_cast<T>(weight);
+      for (Index i = i0; i < i1; ++i) out(i, j) = d(i, j) / divisor * factor;
+    }
+  });
+}
+
+template <class T>
+double frobenius(const Dense<T>& a) {
+  double sum = 0;
+  for (const T each : a.entries) sum += static_cast<double>(each) * static_cast<double>(each);
+  return std::sqrt(sum);
+}
+
+// Σ qᵢᵀqᵢ; those of matrices with at least as many rows as columns are kept in `grams`.
+template <class T>
+Dense<T> sum_of_grams(const std::vector<Dense<T>>& q, Index r, std::vector<Dense<T>>& grams, Monitor& monitor,
+                      double done) {
+  Dense<T> sum(r, r);
+  grams.assign(q.size(), Dense<T>());
+  for (std::size_t i = 0; i < q.size(); ++i) {
+    Dense<T> own(r, r);
+    gram<T>(T(1), q[i].view().block(0, 0, q[i].rows, r), own.view());
+    parallel_ranges(r, tile, [&](Index begin, Index end) {
+      for (Index j = begin * r; j < end * r; ++j)
+        sum.entries[static_cast<std::size_t>(j)] += own.entries[static_cast<std::size_t>(j)];
+    });
+    if (q[i].rows >= r) grams[i] = std::move(own);
+    monitor.tick(done);
+  }
+  return sum;
+}
+
+// I + E becomes E; its norm.
+template <class T>
+double to_excess(Dense<T>& sum) {
+  for (Index j = 0; j < sum.cols; ++j) sum(j, j) -= T(1);
+  return frobenius(sum);
+}
+
+// Takes the stack to Q and R by Cholesky QR; false where that cannot be shown to be right.
+template <class T>
+bool cholesky_qr(Stack<T>& stack, double rtol, Index rows, Monitor& monitor) {
+  const Index m = stack.q[0].cols;
+  const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
+  if (rows < m) return false;
+  std::vector<Dense<T>>& grams = stack.grams;
+  Dense<T> a = sum_of_grams(stack.q, m, grams, monitor, 0.1);
+  double excess = -1;        // ‖QᵀQ − I‖ of the round before; −1: Q is D
+  double inverse_bound = 1;  // of ‖R⁻¹‖
+  bool shifted = false;
+  for (int round = 0; round < 4; ++round) {
+    Dense<T> factor = a;
+    Dense<T> inverse(m, m);
+    // Beyond the limit the solver's one correction step would not reach working accuracy.
+    const double limit = 0.06 / std::sqrt(eps);
+    if (!cholesky_with_inverse(factor.view(), inverse.view()) || !(frobenius(inverse) < limit)) {
+      if (shifted) return false;
+      shifted = true;
+      factor = a;
+      const double size = static_cast<double>(rows), order = static_cast<double>(m);
+      const double shift = 11 * (size * order + order * (order + 1)) * eps / std::sqrt(size + order);
+      for (Index j = 0; j < m; ++j) factor(j, j) += static_cast<T>(shift);
+      if (!cholesky_with_inverse(factor.view(), inverse.view()) || !(frobenius(inverse) < limit))
+        return false;
+    }
+    for (std::size_t i = 0; i < stack.q.size(); ++i) {
+      solve_upper_right<T>(factor.view(), inverse.view(), stack.q[i].view());
+      monitor.tick(0.2);
+    }
+    inverse_bound *= excess >= 0 && excess < 0.5 ? 1.5 : frobenius(inverse);
+    if (!(4 * inverse_bound * rtol < 1)) return false;
+    if (round == 0) {
+      stack.r = std::move(factor);
+      stack.r_inverse = std::move(inverse);
+    } else {
+      Dense<T> product(m, m), inverse_product(m, m);
+      gemm<T>(T(1), factor.view(), stack.r.view(), T(0), product.view());
+      stack.r = std::move(product);
+      invert_upper<T>(stack.r.cview(), inverse_product.view());
+      stack.r_inverse = std::move(inverse_product);
+    }
+    a = sum_of_grams(stack.q, m, grams, monitor, 0.3);
+    Dense<T> e = a;
+    excess = to_excess(e);
+    if (excess <= 0.5 * std::sqrt(eps)) {
+      if (excess > 4 * eps) stack.excess = std::move(e);
+      stack.rank = m;
+      return true;
+    }
+  }
+  return false;
+}
+
+template <class T>
+void householder_qr(const std::vector<MatrixView<const T>>& matrices, const std::vector<double>& weights,
+                    double rtol, Stack<T>& stack, Monitor& monitor) {
+  const Index m = matrices[0].cols;
+  const Index rows = total_rows(matrices);
+  stack.q.clear();
+  Dense<T> all(rows, m);
+  Index first = 0;
+  for (std::size_t i = 0; i < matrices.size(); ++i) {
+    scaled_copy(matrices[i], weights[i], stack.scale, all.view().block(first, 0, matrices[i].rows, m));
+    first += matrices[i].rows;
+  }
+  Dense<T> triangle = qr(all);
+  monitor.tick(0.2);
+  std::vector<int> pivots;
+  const Index p = triangle.rows;
+  Dense<T> pivoted = qr(triangle, &pivots);  // triangle is its Q now
+  monitor.tick(0.25);
+  Index r = 0;
+  while (r < p && std::abs(pivoted(r, r)) > rtol * std::abs(pivoted(0, 0))) ++r;
+  stack.rank = r;
+  stack.r = Dense<T>(r, m);
+  for (Index j = 0; j < m; ++j) {
+    const Index at = pivots[static_cast<std::size_t>(j)];
+    std::copy(pivoted.col(j), pivoted.col(j) + std::min(r, j + 1), stack.r.col(at));
+  }
+  stack.pivots.assign(pivots.begin(), pivots.end());
+  first = 0;
+  for (const auto& each : matrices) {
+    stack.q.emplace_back(each.rows, r);
+    gemm<T>(T(1), all.view().block(first, 0, each.rows, p), triangle.view().block(0, 0, p, r), T(0),
+            stack.q.back().view());
+    first += each.rows;
+  }
+  sum_of_grams(stack.q, r, stack.grams, monitor, 0.3);
+}
+
+// G ← (I + E)^(−½)·G·(I + E)^(−½) to first order.
+template <class T>
+void correct_gram(const Dense<T>& e, Dense<T>& g) {
+  Dense<T> product(g.rows, g.cols);
+  gemm<T>(T(-0.5), e.view(), g.view(), T(0), product.view());
+  parallel_ranges(g.cols, tile, [&](Index begin, Index end) {
+    for (Index j = begin; j < end; ++j) {
+      for (Index i = 0; i < g.rows; ++i) g(i, j) += product(i, j) + product(j, i);
+    }
+  });
+}
+
+}  // namespace
+
+template <class T>
+Dense<T> corrected(const Stack<T>& stack, MatrixView<const T> z, int sign) {
+  Dense<T> out = copy_of(z);
+  if (stack.excess.cols > 0) gemm<T>(T(0.5) * T(sign), stack.excess.view(), z, T(1), out.view());
+  return out;
+}
+
+template <class T>
+Dense<T> block_product(const Stack<T>& stack, std::size_t i, MatrixView<const T> z) {
+  const Dense<T> w = corrected(stack, z, -1);
+  Dense<T> b(stack.q[i].rows, z.cols);
+  gemm<T>(T(1), stack.q[i].view().block(0, 0, b.rows, stack.rank), w.view(), T(0), b.view());
+  return b;
+}
+
+template <class T>
+Dense<T> right_factor(const Stack<T>& stack, MatrixView<const T> z) {
+  const Dense<T> w = corrected(stack, z, 1);
+  Dense<T> v(stack.r.cols, z.cols);
+  if (stack.pivots.empty()) {
+    multiply_upper_transposed<T>(stack.r.view(), w.view(), v.view());
+  } else {
+    gemm<T>(T(1), stack.r.view().transposed(), w.view(), T(0), v.view());
+  }
+  for (Index j = 0; j < v.cols; ++j) {
+    for (Index i = 0; i < v.rows; ++i) v(i, j) *= stack.scale[static_cast<std::size_t>(i)];
+  }
+  return v;
+}
+
+template <class T>
+Stack<T> stack_factor(const std::vector<MatrixView<const T>>& matrices, const std::vector<double>& weights,
+                      double rtol, Monitor& monitor) {
+  Stack<T> stack;
+  stack.scale = column_scale(matrices, weights);
+  const Index rows = total_rows(matrices);
+  if (rows >= matrices[0].cols) {
+    for (std::size_t i = 0; i < matrices.size(); ++i) {
+      stack.q.emplace_back(matrices[i].rows, matrices[i].cols);
+      scaled_copy(matrices[i], weights[i], stack.scale, stack.q.back().view());
+    }
+    monitor.tick(0.05);
+    if (cholesky_qr(stack, rtol, rows, monitor)) {
+      if (stack.excess.cols > 0) {
+        for (Dense<T>& each : stack.grams) {
+          if (each.cols > 0) correct_gram(stack.excess, each);
+        }
+      }
+      return stack;
+    }
+  }
+  householder_qr(matrices, weights, rtol, stack, monitor);
+  return stack;
+}
+
+#define WAVELENS_INSTANTIATE(T)                                                                          \
+  template Dense<T> corrected<T>(const Stack<T>&, MatrixView<const T>, int);                             \
+  template Dense<T> block_product<T>(const Stack<T>&, std::size_t, MatrixView<const T>);                 \
+  template Dense<T> right_factor<T>(const Stack<T>&, MatrixView<const T>);                               \
+  template Stack<T> stack_factor<T>(const std::vector<MatrixView<const T>>&, const std::vector<double>&, \
+                                    double, Monitor&);
+WAVELENS_INSTANTIATE(float)
+WAVELENS_INSTANTIATE(double)
+
+}  // namespace wavelens

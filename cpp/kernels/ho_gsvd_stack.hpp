@@ -1,0 +1,42 @@
+// The first stage of the HO-GSVD: the stacked matrices as [Q_1; …; Q_N]·R with orthonormal columns.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "dense.hpp"
+#include "wavelens/matrix_view.hpp"
+#include "wavelens/monitor.hpp"
+
+namespace wavelens {
+
+template <class T>
+struct Stack {
+  std::vector<Dense<T>> q;  // w_i·D_i = q[i]·r·diag(scale); n_i × rank
+  Dense<T> r;               // rank × m; upper triangular where the rank is full, then with `r_inverse`
+  Dense<T> r_inverse;       // only its diagonal blocks need be exact
+  std::vector<T> scale;     // powers of two: columns of the stack over them have norms in [1, 2)
+  std::vector<std::ptrdiff_t> pivots;  // that make r[:, pivots] triangular; empty: 0, 1, 2, …
+  std::ptrdiff_t rank = 0;
+  Dense<T> excess;              // E = Σ qᵢᵀqᵢ − I, small; empty where it is eps
+  std::vector<Dense<T>> grams;  // qᵢᵀqᵢ of the matrices with at least `rank` rows, else empty
+};
+
+// Z with (I + E)^(sign/2) applied, to first order: Z + sign·EZ/2.
+template <class T>
+Dense<T> corrected(const Stack<T>& stack, MatrixView<const T> z, int sign);
+
+// Rows of the orthonormal factor that belong to matrix i, times Z.
+template <class T>
+Dense<T> block_product(const Stack<T>& stack, std::size_t i, MatrixView<const T> z);
+
+// The right factor RᵀZ that belongs to orthonormal Z, in the scale of the data.
+template <class T>
+Dense<T> right_factor(const Stack<T>& stack, MatrixView<const T> z);
+
+// `weights` has one entry a matrix; rtol as in HoGsvdOptions, but not negative.
+template <class T>
+Stack<T> stack_factor(const std::vector<MatrixView<const T>>& matrices, const std::vector<double>& weights,
+                      double rtol, Monitor& monitor);
+
+}  // namespace wavelens
