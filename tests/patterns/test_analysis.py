@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 
+from wavelens.exceptions import DataError
 from wavelens.patterns import PatternAnalysis
 from wavelens.wavelets import WaveletTransform
 
@@ -218,3 +222,63 @@ def test_read_only_images_are_accepted_and_untouched():
     images.flags.writeable = False
     PatternAnalysis(n_coefficients=10).fit(images, labels)
     np.testing.assert_array_equal(images, before)
+
+
+def test_a_saved_analysis_comes_back(tmp_path, fitted):
+    analysis, images, labels, _ = fitted
+    path = tmp_path / "analysis.npz"
+    analysis.save(path)
+    back = PatternAnalysis.load(path)
+    assert back.get_params() == analysis.get_params()
+    np.testing.assert_array_equal(back.embedding_, analysis.embedding_)
+    np.testing.assert_array_equal(back.transform(images), analysis.transform(images))
+    np.testing.assert_array_equal(back.patterns_, analysis.patterns_)
+    for own, other in zip(back.gsvd_.u, analysis.gsvd_.u, strict=True):
+        np.testing.assert_allclose(own, other, rtol=1e-12, atol=1e-15)
+    np.testing.assert_array_equal(back.spectrum("a", "b").values, analysis.spectrum("a", "b").values)
+    assert [each.name for each in tmp_path.iterdir()] == ["analysis.npz"]
+
+
+def test_weights_are_kept_in_the_file(tmp_path):
+    images, labels, _ = planted()
+    for weights in ("size", [1.0, 3.0]):
+        analysis = PatternAnalysis(n_coefficients=10, weights=weights).fit(images[10:], labels[10:])
+        rows = analysis.transform(images[10:])
+        np.testing.assert_allclose(rows, analysis.embedding_, atol=1e-9 * np.abs(rows).max())
+        analysis.save(tmp_path / "analysis.npz")
+        back = PatternAnalysis.load(tmp_path / "analysis.npz")
+        for own, other in zip(back.gsvd_.u, analysis.gsvd_.u, strict=True):
+            np.testing.assert_allclose(own, other, rtol=1e-9, atol=1e-15)
+
+
+def test_damaged_foreign_and_newer_files_are_refused(tmp_path, fitted):
+    analysis, *_ = fitted
+    path = tmp_path / "analysis.npz"
+    analysis.save(path)
+    whole = path.read_bytes()
+    with np.load(path) as archive:
+        arrays = dict(archive)
+
+    def refused(message):
+        with pytest.raises(DataError, match=message):
+            PatternAnalysis.load(path)
+
+    path.write_bytes(whole[: len(whole) // 2])
+    refused("damaged")
+    path.write_bytes(b"")
+    refused("damaged")
+    np.savez(path, header=np.array(json.dumps({"format": "else", "format_version": 1})))
+    refused("holds a else")
+    header = json.loads(str(arrays["header"]))
+    np.savez(path, **arrays | {"header": np.array(json.dumps(header | {"format_version": 99}))})
+    refused("format version 99")
+    del arrays["sigma"]
+    np.savez(path, **arrays)
+    refused("damaged")
+    with pytest.raises(FileNotFoundError):
+        PatternAnalysis.load(tmp_path / "missing.npz")
+
+
+def test_methods_need_a_fit():
+    with pytest.raises(NotFittedError):
+        PatternAnalysis().transform(np.ones((1, 8, 8)))

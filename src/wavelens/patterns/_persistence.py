@@ -75,7 +75,7 @@ def save_analysis(analysis: PatternAnalysis, path: str | os.PathLike[str]) -> No
 def load_analysis(path: str | os.PathLike[str], make: type[_Analysis]) -> _Analysis:
     """Read what `save_analysis` wrote."""
     try:
-        with np.load(Path(path), allow_pickle=False) as archive:
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         header = json.loads(str(arrays.pop("header")[()]))
         found = header["format"], header["format_version"]
