@@ -7,7 +7,9 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -108,17 +110,17 @@ private:
 
 // Held by a bare pointer: after fork() the child must drop it without joining threads that don't exist there.
 Pool* pool = nullptr;
-std::mutex* pool_mutex = new std::mutex;
+std::mutex pool_mutex;
 std::atomic<int> wanted_threads{0};
 
 Pool& the_pool() {
-  const std::lock_guard<std::mutex> lock(*pool_mutex);
+  const std::lock_guard<std::mutex> lock(pool_mutex);
   if (pool == nullptr) {
 #ifdef WAVELENS_HAS_FORK
     static const bool registered = [] {
       pthread_atfork(nullptr, nullptr, [] {
         pool = nullptr;
-        pool_mutex = new std::mutex;
+        new (&pool_mutex) std::mutex;  // another thread may have held it
         inside_task = false;
       });
       return true;
