@@ -170,8 +170,8 @@ class FolderSource(ImageSource):
             )
         elif not in_colour:
             self.notes.append(
-                f"Read as grey: {len(can)} of {len(candidates)} images looked at are stored with channels for "
-                f"colour, which {len(coloured) or 'none'} of them {'show' if len(coloured) > 1 else 'shows'}."
+                f"Read as grey: {len(can)} of {len(candidates)} images looked at are stored with channels "
+                f"for colour, which {len(coloured) or 'none'} of them {'show' if len(coloured) > 1 else 'shows'}."
             )
         return in_colour
 
