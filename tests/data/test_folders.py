@@ -135,7 +135,10 @@ def test_alpha_that_tells_the_classes_apart_is_said(folder: Path) -> None:
         image = Image.fromarray(noise(i, 6, 8)).convert("RGBA")
         image.save(folder / "dog" / f"dog ({i}).png")
     notes = load(folder).notes
-    assert "Alpha channel dropped in 3 of 6 images (cat 0 of 3, dog 3 of 3: the files themselves tell the " in notes[-1]
+    assert (
+        "Alpha channel dropped in 3 of 6 images (cat 0 of 3, dog 3 of 3: the files themselves tell the "
+        in notes[-1]
+    )
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -368,7 +371,9 @@ def test_no_folder_no_images_one_class_one_image(tmp_path: Path, folder: Path) -
     with pytest.raises(DataError, match="no images in the class folder 'mouse'"):
         load(folder)
     (folder / "mouse" / "bad.png").write_text("x")
-    with pytest.raises(DataError, match=r"no readable image in class 'mouse' \(1 file left out: .*not an image"):
+    with pytest.raises(
+        DataError, match=r"no readable image in class 'mouse' \(1 file left out: .*not an image"
+    ):
         load(folder)
     write(folder / "mouse" / "good.png", noise(0, 6, 8))
     with pytest.raises(DataError, match="only one image in class 'mouse'"):
@@ -389,7 +394,7 @@ def test_a_folder_of_bad_files_only(tmp_path: Path) -> None:
     for name in ("a/1.png", "b/1.png"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text("x")
-    with pytest.raises(DataError, match="none of the 2 image files can be read: .*not an image"):
+    with pytest.raises(DataError, match=r"none of the 2 image files can be read: .*not an image"):
         load(tmp_path)
     for name in ("a/1.png", "b/1.png"):
         path = write(tmp_path / name, noise(0, 64, 64))
@@ -402,7 +407,9 @@ def test_labels_of_a_flat_folder_by_file_name(tmp_path: Path) -> None:
     for i in range(1, 11):
         write(tmp_path / "images" / f"scan ({i}).png", np.full((4, 4), i, np.uint8))
     table = tmp_path / "labels.csv"
-    table.write_text("file,label\n" + "".join(f"scan ({i}).png,{'odd' if i % 2 else 'even'}\n" for i in range(10, 0, -1)))
+    table.write_text(
+        "file,label\n" + "".join(f"scan ({i}).png,{'odd' if i % 2 else 'even'}\n" for i in range(10, 0, -1))
+    )
     data = load(tmp_path / "images", table)
     assert data.class_names == ("even", "odd")
     assert data.labels.tolist() == [1, 0] * 5
@@ -410,5 +417,12 @@ def test_labels_of_a_flat_folder_by_file_name(tmp_path: Path) -> None:
     assert by_position.labels.tolist() == data.labels.tolist()
     with pytest.raises(ValueError, match="one entry for each of the 10 image files, got 3"):
         load(tmp_path / "images", labels=[1, 2, 3])
-    with pytest.raises(ValueError, match="`key` is given, but .* is a folder"):
+    with pytest.raises(ValueError, match=r"`key` is given, but .* is a folder"):
         load(tmp_path / "images", table, key="x")
+
+
+def test_more_than_the_memory_is_refused(folder: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"6 images of 1000000 × 1000000 need 6000\.0 GB of memory; give a smaller"
+    ):
+        load(folder, size=1_000_000)

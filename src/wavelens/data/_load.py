@@ -98,10 +98,14 @@ def load(
 
     Notes
     -----
-    Files are decoded in `wavelens.num_threads` threads, and resized with a Lanczos filter; the result does
-    not depend on the number of threads. Of an animation the first frame is taken. A JPEG over six times as
-    large as needed is decoded at a reduced size first. Images beyond pillow's limit of pixels are left out
-    as unreadable.
+    Files are decoded by pillow in `wavelens.num_threads` threads; the result does not depend on their number.
+    Of an animation the first frame is taken; EXIF orientation is obeyed; alpha is dropped, not blended; colour
+    files of 16 bits a channel are read with 8, as pillow does. Resizing is by a Lanczos filter of three lobes; a
+    JPEG over six times as large as needed is decoded at a reduced size first. An image beyond pillow's limit of
+    pixels counts as unreadable.
+
+    Arrays are copied only if they are resized, change colour, are chosen from by `limit`, or do not lie in
+    memory as the machine reads it; so `images` may be read-only.
 
     Examples
     --------
@@ -212,6 +216,8 @@ def open_source(
             progress=progress,
             random_state=random_state,
         )
+    if key is not None:
+        _refuse(f"`key` names the array {key!r}", split=split)
     arrays = _read_arrays(source, path, key, labels_key, split, labels is None)
     n = len(arrays.images)
     image_names = arrays.image_names or Positions(n)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import re
 import unicodedata
 from abc import ABC, abstractmethod
@@ -225,14 +227,16 @@ class ImageSource(ABC):
         )
 
     def _allocate(self) -> Images:
-        shape = (self.n_images, *self.image_shape)
+        needed = math.prod((self.n_images, *self.image_shape, self.dtype.itemsize))
         try:
-            return np.empty(shape, self.dtype)
+            # Systems that promise more memory than they have would kill the process later.
+            if needed > physical_memory():
+                raise MemoryError
+            return np.empty((self.n_images, *self.image_shape), self.dtype)
         except (MemoryError, ValueError) as error:
-            gigabytes = float(np.prod(shape, dtype=float)) * self.dtype.itemsize / 1e9
             raise DataError(
                 f"{self.name}: {self.n_images} images of {' × '.join(map(str, self.image_shape))} need "
-                f"{gigabytes:.1f} GB of memory; give a smaller `size` or a `limit`"
+                f"{needed / 1e9:.1f} GB of memory; give a smaller `size` or a `limit`"
             ) from error
 
 
@@ -260,6 +264,14 @@ def select_classes(data: ImageData) -> ImageData:
             f"{_examples(data.skipped)}"
         )
     return data
+
+
+def physical_memory() -> float:
+    """Return the bytes of memory of this machine; infinity where the system does not tell."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):
+        return math.inf
 
 
 def pick(labels: Codes, limit: int | None, random_state: int) -> Codes | None:
