@@ -130,6 +130,7 @@ def test_damage_of_any_kind_is_a_reason_and_no_error(data: st.DataObject, ending
         assert found.pixels.dtype == (np.float32 if found.facts.deep else np.uint8)
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 def test_damaged_exif_is_no_reason_to_leave_out_an_image(tmp_path: Path) -> None:
     Image.fromarray(np.full((16, 16), 9, np.uint8)).save(
         tmp_path / "x.jpg", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff"

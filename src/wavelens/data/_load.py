@@ -98,11 +98,11 @@ def load(
 
     Notes
     -----
-    Files are decoded by pillow in `wavelens.num_threads` threads; the result does not depend on their number.
-    Of an animation the first frame is taken; EXIF orientation is obeyed; alpha is dropped, not blended; colour
-    files of 16 bits a channel are read with 8, as pillow does. Resizing is by a Lanczos filter of three lobes; a
-    JPEG over six times as large as needed is decoded at a reduced size first. An image beyond pillow's limit of
-    pixels counts as unreadable.
+    Files are decoded by pillow in `wavelens.num_threads` threads; the result does not depend on their
+    number. Of an animation the first frame is taken; EXIF orientation is obeyed; alpha is dropped, not
+    blended; colour files of 16 bits a channel are read with 8, as pillow does. Resizing is by a Lanczos
+    filter of three lobes; a JPEG over six times as large as needed is decoded at a reduced size first. An
+    image beyond pillow's limit of pixels counts as unreadable.
 
     Arrays are copied only if they are resized, change colour, are chosen from by `limit`, or do not lie in
     memory as the machine reads it; so `images` may be read-only.
