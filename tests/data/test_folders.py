@@ -386,8 +386,20 @@ def test_no_folder_no_images_one_class_one_image(tmp_path: Path, folder: Path) -
     (folder / "cat").rename(tmp_path / "cat")
     one.mkdir()
     (tmp_path / "cat").rename(one / "cat")
+    for path in (one / "cat").iterdir():
+        cut = write(path, noise(0, 64, 64)).read_bytes()[:-2000]
+        path.write_bytes(cut)
+    # Found out without decoding, which would find that none can be read.
     with pytest.raises(DataError, match="all 3 images belong to the one class 'cat'"):
         load(one)
+
+
+def test_a_class_that_loses_its_images_while_they_are_decoded(folder: Path) -> None:
+    for i in (1, 2, 10):
+        path = write(folder / "dog" / f"dog ({i}).png", noise(i, 64, 64))
+        path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(DataError, match=r"no readable image in class 'dog' \(3 files left out: .*damaged"):
+        load(folder)
 
 
 def test_a_folder_of_bad_files_only(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from wavelens.data._archives import read_npy, read_npz
 from wavelens.data._arrays import Arrays, ArraySource, Positions, check_images
 from wavelens.data._folders import FolderSource
 from wavelens.data._labels import encode_labels, labels_for
-from wavelens.data._source import ImageData, ImageSource, pick, select_classes, taken
+from wavelens.data._source import ImageData, ImageSource, check_classes, pick, taken
 from wavelens.exceptions import DataError
 
 __all__ = ["BUNDLED", "load", "open_source"]
@@ -139,7 +139,11 @@ def load(
             f"{sub_folders if isinstance(opened, FolderSource) else ''}"
             "give `labels` (--labels): one for each image, or a .csv file with the columns file and label"
         )
-    return select_classes(opened.load(progress=progress))
+    # Before the images are read, which may take long, and after, when some turned out unreadable.
+    check_classes(opened)
+    data = opened.load(progress=progress)
+    check_classes(data)
+    return data
 
 
 def open_source(

@@ -240,8 +240,8 @@ class ImageSource(ABC):
             ) from error
 
 
-def select_classes(data: ImageData) -> ImageData:
-    """Return `data` if its classes can be analysed: at least two, each with at least two images.
+def check_classes(data: ImageSource | ImageData) -> None:
+    """Refuse what cannot be analysed: fewer than two classes, or a class with fewer than two images.
 
     Raises
     ------
@@ -249,9 +249,10 @@ def select_classes(data: ImageData) -> ImageData:
         Naming the classes that are in the way.
     """
     counts = data.class_counts
+    left_out = _examples(data.skipped)
     empty = [name for name, count in counts.items() if count == 0]
     if empty:
-        raise DataError(f"{data.name}: no readable image in {_classes(empty)}{_examples(data.skipped)}")
+        raise DataError(f"{data.name}: no readable image in {_classes(empty)}{left_out}")
     if len(counts) == 1:
         raise DataError(
             f"{data.name}: all {data.n_images} images belong to the one class {data.class_names[0]!r}; "
@@ -260,10 +261,8 @@ def select_classes(data: ImageData) -> ImageData:
     single = [name for name, count in counts.items() if count == 1]
     if single:
         raise DataError(
-            f"{data.name}: only one image in {_classes(single)}; every class needs at least two"
-            f"{_examples(data.skipped)}"
+            f"{data.name}: only one image in {_classes(single)}; every class needs at least two{left_out}"
         )
-    return data
 
 
 def physical_memory() -> float:
