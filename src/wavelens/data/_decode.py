@@ -229,7 +229,9 @@ def _with_image(path: Path, read: Callable[[Image.Image], _Result]) -> _Result |
     try:
         if path.stat().st_size == 0:
             return SkippedFile(path, "the file is empty")
-        with Image.open(path, formats=_formats()) as image:
+        # Pillow gets the open file and not its name: by name it maps uncompressed TIFFs into memory, and
+        # scrambles those that are stored lying on their side.
+        with path.open("rb") as file, Image.open(file, formats=_formats()) as image:
             limit = Image.MAX_IMAGE_PIXELS
             if limit is not None and image.width * image.height > limit:
                 raise Image.DecompressionBombError

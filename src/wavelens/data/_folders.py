@@ -75,8 +75,9 @@ class FolderSource(ImageSource):
         progress: bool | None = None,
         random_state: int = 0,
     ) -> None:
-        self.name = printable(root.resolve().name)
+        self.name = printable(root.resolve().name) or str(root)
         self.skipped = []
+        self._unreadable: set[int] = set()
         self._strict = strict
         listing = list_folder(root, split, by_class=labels is None)
         self.notes = list(listing.notes)
@@ -169,9 +170,10 @@ class FolderSource(ImageSource):
                 "the others are grey."
             )
         elif not in_colour:
+            shown = f"only {len(coloured)} of them do" if coloured else "none of them does"
             self.notes.append(
-                f"Read as grey: {len(can)} of {len(candidates)} images looked at are stored with channels for "
-                f"colour, which {len(coloured) or 'none'} of them {'show' if len(coloured) > 1 else 'shows'}."
+                f"Read as grey: {len(can)} of {len(candidates)} images looked at are stored so that they "
+                f"could show colour, but {shown}."
             )
         return in_colour
 
@@ -230,7 +232,9 @@ class FolderSource(ImageSource):
         with closing(in_threads(partial(decode, target=self._target), paths)) as results:
             for position, result in zip(positions.tolist(), results, strict=True):
                 if isinstance(result, SkippedFile):
-                    if result not in self.skipped:
+                    # A source may be read several times.
+                    if position not in self._unreadable:
+                        self._unreadable.add(position)
                         self.skipped.append(result)
                 else:
                     images[len(index)] = result.pixels

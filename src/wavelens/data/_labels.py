@@ -205,10 +205,10 @@ def _rows(text: str, path: Path) -> list[list[str]]:
         raise DataError(f"{path}: {error}") from error
     rows = [[cell.strip() for cell in row] for row in rows]
     for number, row in enumerate(rows, 1):
-        if len(row) != len(rows[0]):
-            raise DataError(f"{path}: row {number} has {len(row)} columns, the first has {len(rows[0])}")
         if not any(row):
             raise DataError(f"{path}: row {number} is empty")
+        if len(row) != len(rows[0]):
+            raise DataError(f"{path}: row {number} has {len(row)} columns, the first has {len(rows[0])}")
     return rows
 
 

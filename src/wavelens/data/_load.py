@@ -13,7 +13,7 @@ from wavelens.data._archives import read_npy, read_npz
 from wavelens.data._arrays import Arrays, ArraySource, Positions, check_images
 from wavelens.data._folders import FolderSource
 from wavelens.data._labels import encode_labels, labels_for
-from wavelens.data._source import ImageData, ImageSource, pick, select_classes, taken
+from wavelens.data._source import ImageData, ImageSource, check_classes, pick, taken
 from wavelens.exceptions import DataError
 
 __all__ = ["BUNDLED", "load", "open_source"]
@@ -98,10 +98,14 @@ def load(
 
     Notes
     -----
-    Files are decoded in `wavelens.num_threads` threads, and resized with a Lanczos filter; the result does
-    not depend on the number of threads. Of an animation the first frame is taken. A JPEG over six times as
-    large as needed is decoded at a reduced size first. Images beyond pillow's limit of pixels are left out
-    as unreadable.
+    Files are decoded by pillow in `wavelens.num_threads` threads; the result does not depend on their
+    number. Of an animation the first frame is taken; EXIF orientation is obeyed; alpha is dropped, not
+    blended; colour files of 16 bits a channel are read with 8, as pillow does. Resizing is by a Lanczos
+    filter of three lobes; a JPEG over six times as large as needed is decoded at a reduced size first. An
+    image beyond pillow's limit of pixels counts as unreadable.
+
+    Arrays are copied only if they are resized, change colour, are chosen from by `limit`, or do not lie in
+    memory as the machine reads it; so `images` may be read-only.
 
     Examples
     --------
@@ -135,7 +139,11 @@ def load(
             f"{sub_folders if isinstance(opened, FolderSource) else ''}"
             "give `labels` (--labels): one for each image, or a .csv file with the columns file and label"
         )
-    return select_classes(opened.load(progress=progress))
+    # Before the images are read, which may take long, and after, when some turned out unreadable.
+    check_classes(opened)
+    data = opened.load(progress=progress)
+    check_classes(data)
+    return data
 
 
 def open_source(
@@ -212,6 +220,8 @@ def open_source(
             progress=progress,
             random_state=random_state,
         )
+    if key is not None:
+        _refuse(f"`key` names the array {key!r}", split=split)
     arrays = _read_arrays(source, path, key, labels_key, split, labels is None)
     n = len(arrays.images)
     image_names = arrays.image_names or Positions(n)

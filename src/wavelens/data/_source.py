@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import re
 import unicodedata
 from abc import ABC, abstractmethod
@@ -225,19 +227,21 @@ class ImageSource(ABC):
         )
 
     def _allocate(self) -> Images:
-        shape = (self.n_images, *self.image_shape)
+        needed = math.prod((self.n_images, *self.image_shape, self.dtype.itemsize))
         try:
-            return np.empty(shape, self.dtype)
+            # Systems that promise more memory than they have would kill the process later.
+            if needed > physical_memory():
+                raise MemoryError
+            return np.empty((self.n_images, *self.image_shape), self.dtype)
         except (MemoryError, ValueError) as error:
-            gigabytes = float(np.prod(shape, dtype=float)) * self.dtype.itemsize / 1e9
             raise DataError(
                 f"{self.name}: {self.n_images} images of {' × '.join(map(str, self.image_shape))} need "
-                f"{gigabytes:.1f} GB of memory; give a smaller `size` or a `limit`"
+                f"{needed / 1e9:.1f} GB of memory; give a smaller `size` or a `limit`"
             ) from error
 
 
-def select_classes(data: ImageData) -> ImageData:
-    """Return `data` if its classes can be analysed: at least two, each with at least two images.
+def check_classes(data: ImageSource | ImageData) -> None:
+    """Refuse what cannot be analysed: fewer than two classes, or a class with fewer than two images.
 
     Raises
     ------
@@ -245,9 +249,10 @@ def select_classes(data: ImageData) -> ImageData:
         Naming the classes that are in the way.
     """
     counts = data.class_counts
+    left_out = _examples(data.skipped)
     empty = [name for name, count in counts.items() if count == 0]
     if empty:
-        raise DataError(f"{data.name}: no readable image in {_classes(empty)}{_examples(data.skipped)}")
+        raise DataError(f"{data.name}: no readable image in {_classes(empty)}{left_out}")
     if len(counts) == 1:
         raise DataError(
             f"{data.name}: all {data.n_images} images belong to the one class {data.class_names[0]!r}; "
@@ -256,10 +261,16 @@ def select_classes(data: ImageData) -> ImageData:
     single = [name for name, count in counts.items() if count == 1]
     if single:
         raise DataError(
-            f"{data.name}: only one image in {_classes(single)}; every class needs at least two"
-            f"{_examples(data.skipped)}"
+            f"{data.name}: only one image in {_classes(single)}; every class needs at least two{left_out}"
         )
-    return data
+
+
+def physical_memory() -> float:
+    """Return the bytes of memory of this machine; infinity where the system does not tell."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):
+        return math.inf
 
 
 def pick(labels: Codes, limit: int | None, random_state: int) -> Codes | None:
