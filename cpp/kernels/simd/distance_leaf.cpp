@@ -3,33 +3,14 @@
 
 #include "simd/distance_leaf.hpp"
 
+#include "simd/convert.hpp"
 #include "simd/leaf.hpp"
 
 namespace wavelens {
 namespace {
 
-constexpr int lanes = WAVELENS_VECTOR_BYTES / 8;
-typedef double Doubles __attribute__((vector_size(WAVELENS_VECTOR_BYTES)));
+constexpr int lanes = double_lanes;
 typedef long long Integers __attribute__((vector_size(WAVELENS_VECTOR_BYTES)));
-
-// As many entries of T as Doubles has.
-template <class T>
-struct Entries {
-  typedef T type __attribute__((vector_size(lanes * sizeof(T))));
-  typedef T unaligned __attribute__((vector_size(lanes * sizeof(T)), aligned(alignof(T)), may_alias));
-};
-
-template <class T>
-inline Doubles load(const T* from) {
-  typename Entries<T>::type entries = *reinterpret_cast<const typename Entries<T>::unaligned*>(from);
-  return __builtin_convertvector(entries, Doubles);
-}
-
-template <class T>
-inline void store(T* to, Doubles value) {
-  *reinterpret_cast<typename Entries<T>::unaligned*>(to) =
-      __builtin_convertvector(value, typename Entries<T>::type);
-}
 
 inline Doubles all(double value) { return value - Doubles{}; }
 
@@ -37,11 +18,6 @@ inline double total(Doubles value) {
   double sum = 0;
   for (int lane = 0; lane < lanes; ++lane) sum += value[lane];
   return sum;
-}
-
-template <class T>
-void accumulate(const T* __restrict tile, double* __restrict sum, std::ptrdiff_t n) {
-  for (std::ptrdiff_t i = 0; i < n; i += lanes) store(sum + i, load(sum + i) + load(tile + i));
 }
 
 bool squared(double* __restrict products, const double* __restrict norms, double norm, double threshold,
@@ -181,8 +157,8 @@ std::ptrdiff_t next_within_each(const T* values, const T* bounds, std::ptrdiff_t
 
 template <class T>
 DistanceLeaf<T> leaf() {
-  return {accumulate<T>, squared, scaled<T>, root<T>,        gaussian<T>,
-          direct<T>,     sum<T>,  add<T>,    next_within<T>, next_within_each<T>};
+  return {squared, scaled<T>, root<T>,        gaussian<T>,        direct<T>,
+          sum<T>,  add<T>,    next_within<T>, next_within_each<T>};
 }
 
 }  // namespace

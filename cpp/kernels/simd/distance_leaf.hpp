@@ -6,11 +6,9 @@
 
 namespace wavelens {
 
-// Lengths `n` of the first five are multiples of the product leaf's mr.
+// Lengths `n` of the first four are multiples of the product leaf's mr.
 template <class T>
 struct DistanceLeaf {
-  // sum += tile
-  void (*accumulate)(const T* tile, double* sum, std::ptrdiff_t n);
   // products ← max(0, norm + norms − 2·products); whether one of them is under threshold·(norm + norms).
   bool (*squared)(double* products, const double* norms, double norm, double threshold, std::ptrdiff_t n);
   // out = squares·factor·factor

@@ -3,6 +3,7 @@
 
 #include "simd/gemm_leaf.hpp"
 
+#include "simd/convert.hpp"
 #include "simd/leaf.hpp"
 
 namespace wavelens {
@@ -41,6 +42,49 @@ void multiply(std::ptrdiff_t depth, const T* __restrict a, const T* __restrict b
   }
 }
 
+// sums += value
+inline void add_wide(Vector<float>::type value, double* sums) {
+  union {
+    Vector<float>::type whole;
+    Entries<float>::type halves[2];
+  } split = {value};
+  store(sums, load(sums) + widened(split.halves[0]));
+  store(sums + double_lanes, load(sums + double_lanes) + widened(split.halves[1]));
+}
+
+inline void add_wide(Vector<double>::type value, double* sums) { store(sums, load(sums) + value); }
+
+// As `multiply`, but the registers are emptied into float64 sums after every `chunk` terms.
+template <class T, int vectors, int nr>
+void collect(std::ptrdiff_t depth, std::ptrdiff_t chunk, const T* __restrict a, const T* __restrict b,
+             double* __restrict sums) {
+  using V = typename Vector<T>::type;
+  using U = typename Vector<T>::unaligned;
+  constexpr int lanes = Vector<T>::lanes;
+  for (std::ptrdiff_t start = 0; start < depth; start += chunk) {
+    const std::ptrdiff_t stop = start + chunk < depth ? start + chunk : depth;
+    V sum[nr][vectors] = {};
+    for (std::ptrdiff_t p = start; p < stop; ++p) {
+      V column[vectors];
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) column[v] = *reinterpret_cast<const U*>(a + v * lanes);
+#pragma GCC unroll 16
+      for (int j = 0; j < nr; ++j) {
+        const V entry = b[j] - V{};
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; ++v) sum[j][v] += column[v] * entry;
+      }
+      a += vectors * lanes;
+      b += nr;
+    }
+#pragma GCC unroll 16
+    for (int j = 0; j < nr; ++j) {
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) add_wide(sum[j][v], sums + (j * vectors + v) * lanes);
+    }
+  }
+}
+
 #if defined(WAVELENS_LEAF_avx512)
 constexpr int n_vectors = 3;
 constexpr int n_columns = 8;
@@ -54,7 +98,8 @@ constexpr int n_columns = 4;
 
 template <class T>
 GemmLeaf<T> leaf() {
-  return {n_vectors * Vector<T>::lanes, n_columns, multiply<T, n_vectors, n_columns>};
+  return {n_vectors * Vector<T>::lanes, n_columns, multiply<T, n_vectors, n_columns>,
+          collect<T, n_vectors, n_columns>};
 }
 
 }  // namespace

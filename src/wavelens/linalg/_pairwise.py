@@ -119,8 +119,8 @@ def pairwise_distances(
     Raises
     ------
     ValueError
-        If `x` or `y` is not a matrix, is empty or not finite, if their widths differ, or if `metric` raises or
-        returns NaN.
+        If `x` or `y` is not a matrix, is empty or not finite, if their widths differ, or if `metric`
+        raises or returns NaN.
     TypeError
         For a dtype that is not real, or a `metric` that cannot be compiled.
 
@@ -236,7 +236,8 @@ def _row_bandwidths(
         known, y_codes = as_labels(y_labels, m, "y_labels", "y")
         places = np.searchsorted(classes, known).clip(max=len(classes) - 1)
         if (classes[places] != known).any():
-            raise ValueError(f"`y_labels` must be among `labels`, got {known[classes[places] != known][0]!r}")
+            unknown = known[classes[places] != known][0].item()
+            raise ValueError(f"`y_labels` must be among `labels`, got {unknown!r}")
         return medians[codes], medians[places[y_codes]]
     if y is None:
         both = as_bandwidths(bandwidth, n, "bandwidth", "row")
@@ -441,6 +442,8 @@ def _check_enough(
     classes: npt.NDArray[Any],
 ) -> None:
     """Raise unless every row has `k` rows to choose from."""
+    if y is None and len(x) < 2:
+        raise ValueError("`x` must have at least 2 rows for one to have a neighbour, got 1")
     everyone = len(x) - 1 if y is None else len(y)
     if codes is None or y_codes is None:
         if k > everyone:
