@@ -69,7 +69,35 @@ std::vector<double> checked_weights(const std::vector<MatrixView<const T>>& matr
   return options.weights;
 }
 
-// U_iΣ_i in place of Q_i, then its columns' norms and U_i.
+// Two matrices have orthogonal left factors. Columns of UΣ with a small σ are so only to eps/σ; a QR decomposition
+// of them, free of the other columns and in order of falling σ, makes good for that.
+template <class T>
+void orthogonalize_small(Dense<T>& b, T* sigma) {
+  const Index r = b.cols;
+  std::vector<Index> small;
+  for (Index k = 0; k < r; ++k) {
+    if (sigma[k] <= T(0.2)) small.push_back(k);
+  }
+  if (small.empty()) return;
+  std::sort(small.begin(), small.end(), [&](Index j, Index k) { return sigma[j] > sigma[k]; });
+  const Index count = static_cast<Index>(small.size());
+  Dense<T> part(b.rows, count), onto(r, count);
+  for (Index k = 0; k < count; ++k) std::copy_n(b.col(small[at(k)]), b.rows, part.col(k));
+  gemm<T>(T(1), b.view().transposed(), part.view(), T(0), onto.view());
+  for (Index j = 0; j < count; ++j) {
+    for (Index k = 0; k < r; ++k) onto(k, j) = sigma[k] > T(0.2) ? onto(k, j) / (sigma[k] * sigma[k]) : T(0);
+  }
+  gemm<T>(T(-1), b.view(), onto.view(), T(1), part.view());
+  const Dense<T> triangle = qr(part);
+  for (Index k = 0; k < count; ++k) {
+    T* column = b.col(small[at(k)]);
+    const T length = k < triangle.rows ? triangle(k, k) : T(0);
+    for (Index i = 0; i < b.rows; ++i) column[i] = length == T(0) ? T(0) : length * part(i, k);
+    sigma[small[at(k)]] = std::abs(length);
+  }
+}
+
+// U_iΣ_i in place of Q_i, and its columns' norms.
 template <class T>
 void left_factor(Stack<T>& stack, std::size_t i, const Dense<T>& w, HoGsvd<T>& out) {
   const Index r = stack.rank;
@@ -80,6 +108,7 @@ void left_factor(Stack<T>& stack, std::size_t i, const Dense<T>& w, HoGsvd<T>& o
   parallel_ranges(r, 16, [&](Index begin, Index end) {
     for (Index k = begin; k < end; ++k) sigma[k] = norm(b.col(k), b.rows);
   });
+  if (out.u.size() == 2) orthogonalize_small(b, sigma);
   out.u[i] = std::move(b.entries);
 }
 
@@ -104,6 +133,15 @@ void find_owners(double isolated_below, double zero_below, HoGsvd<T>& out) {
       if (i != largest && static_cast<double>(sigma(i, k)) <= zero_below) sigma(i, k) = T(0);
     }
   }
+}
+
+template <class T>
+void check_full_rank(const HoGsvd<T>& out) {
+  const auto zero = std::find(out.sigma.begin(), out.sigma.end(), T(0));
+  if (zero == out.sigma.end()) return;
+  throw std::invalid_argument("`ridge` = 0 needs matrices of full column rank (" + std::to_string(out.rank) +
+                              "), matrix " + std::to_string((zero - out.sigma.begin()) / out.rank) +
+                              " has not; give a `ridge` above 0");
 }
 
 template <class T>
@@ -212,6 +250,7 @@ HoGsvd<T> ho_gsvd(const std::vector<MatrixView<const T>>& matrices, const HoGsvd
     monitor.tick(0.7 + 0.2 * static_cast<double>(i + 1) / static_cast<double>(matrices.size()));
   }
   find_owners(directions.isolated_below, eps * (20 + 2 * std::sqrt(static_cast<double>(out.rank))), out);
+  if (options.ridge == 0) check_full_rank(out);
   divide_by_sigma(out);
   normalize(options.unit, v, out);
   out.v = std::move(v.entries);

@@ -1,8 +1,9 @@
-// N ≥ 3. With G_i = Q_iᵀQ_i (ΣG_i = I) the directions are the eigenvectors of T = (1/N)·Σ(G_i + πI)⁻¹, found
-// from M = ΣG_i(G_i + πI)⁻¹ = N·I − NπT, in which nothing grows as π falls. A matrix with fewer rows than the
-// rank enters as Y_i = L_i⁻¹Q_i, M_i = Y_iᵀY_i with L_iL_iᵀ = Q_iQ_iᵀ + πI. π = 0: singular vectors of [R_1⁻¹
-// … R_N⁻¹], R_i the triangular factor of Q_i.
-//
+// N ≥ 3. With G_i = Q_iᵀQ_i (ΣG_i = I) the directions are the eigenvectors of T = (1/N)·Σ(G_i + πI)⁻¹. What is
+// decomposed is P = NπT, in which nothing grows as π falls: with the Cholesky factor G_i + πI = R_iᵀR_i its terms are
+// π·R_i⁻¹R_i⁻ᵀ, and for a matrix with fewer rows than the rank I − Y_iᵀY_i, Y_i = L_i⁻¹Q_i, L_iL_iᵀ = Q_iQ_iᵀ + πI. (The
+// sum of G_i(G_i + πI)⁻¹ = N·I − P has the same eigenvectors, but those of directions that are nearly common would
+// suffer from its norm: their eigenvalues differ by π times little.) π = 0: singular vectors of
+// [R_1⁻¹ … R_N⁻¹], R_i the triangular factor of Q_i.
 #include "ho_gsvd_directions.hpp"
 
 #include <algorithm>
@@ -60,7 +61,7 @@ void resolve_clusters(const Stack<T>& stack, std::vector<double>& values, Gap ga
   });
 }
 
-// Adds G_i(G_i + πI)⁻¹ to `sum`.
+// Adds π·(G_i + πI)⁻¹ to `sum`.
 template <class T>
 void add_regularized(const Stack<T>& stack, std::size_t i, T ridge, Dense<T>& sum) {
   const Index r = stack.rank;
@@ -79,13 +80,13 @@ void add_regularized(const Stack<T>& stack, std::size_t i, T ridge, Dense<T>& su
     throw std::invalid_argument("`ridge` is too small for matrices of this dtype");
   }
   Dense<T> own(r, r);
-  if (tall) {  // I − π·(G + πI)⁻¹
-    gram<T>(-ridge, inverse.view().transposed(), own.view());
-    for (Index j = 0; j < r; ++j) own(j, j) += T(1);
+  if (tall) {
+    gram<T>(ridge, inverse.view().transposed(), own.view());
   } else {
     Dense<T> y(n, r);
     multiply_upper_transposed<T>(inverse.view(), p.view(), y.view());
-    gram<T>(T(1), y.view(), own.view());
+    gram<T>(T(-1), y.view(), own.view());
+    for (Index j = 0; j < r; ++j) own(j, j) += T(1);
   }
   std::transform(sum.entries.begin(), sum.entries.end(), own.entries.begin(), sum.entries.begin(),
                  std::plus<T>());
@@ -135,14 +136,13 @@ Directions<T> general_directions(const Stack<T>& stack, double ridge, Monitor& m
       add_regularized(stack, i, static_cast<T>(ridge), sum);
       monitor.tick(0.3 + 0.2 * static_cast<double>(i) / n);
     }
-    const std::vector<T> mu = eigh(sum);
-    values.assign(mu.rbegin(), mu.rend());
-    reverse_columns(sum);
+    const std::vector<T> scaled = eigh(sum);
+    values.assign(scaled.begin(), scaled.end());
     out.z = std::move(sum);
     // Rounding of G_i by eps moves τ by eps/N·Σ(σ_i² + π)⁻², and that sum is at most N²τ² and Nτ/π.
-    gap = [=](double mu) {
-      const double tau = (n - mu) / (n * ridge);
-      return eps * (16 * n + 4 * ridge * std::min(n * n * tau * tau, n * tau / ridge));
+    gap = [=, largest = values.back()](double value) {
+      const double tau = value / (n * ridge);
+      return eps * (16 * largest + 4 * ridge * std::min(n * n * tau * tau, n * tau / ridge));
     };
   } else {
     Dense<T> stacked = stacked_inverses(stack, monitor);
@@ -157,12 +157,12 @@ Directions<T> general_directions(const Stack<T>& stack, double ridge, Monitor& m
   }
   monitor.tick(0.6);
   resolve_clusters(stack, values, gap, out, monitor);
-  for (double& each : values) {
-    if (ridge > 0) each = (n - each) / (n * ridge);
+  if (ridge > 0) {
+    const double isolated = (n - 1) + ridge / (1 + ridge);  // the eigenvalue of a direction that one matrix has alone
+    out.isolated_below = std::sqrt(std::min(ridge, 1.0) * gap(isolated));
+    for (double& each : values) each /= n * ridge;
   }
   out.tau = values;
-  const double isolated = 1 / (1 + ridge);  // μ of a direction that one matrix has alone
-  out.isolated_below = ridge > 0 ? std::sqrt(std::min(ridge, 1.0) * gap(isolated)) : 0;
   return out;
 }
 

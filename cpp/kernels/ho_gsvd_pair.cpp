@@ -39,8 +39,8 @@ std::vector<double> cs_angles(const Stack<T>& stack, Dense<T>& z, Monitor& monit
   }
   const std::vector<T> squares = eigh(z);
   monitor.tick(0.5);
-  const auto low = std::lower_bound(squares.begin(), squares.end(), T(0.01)) - squares.begin();
-  const auto high = std::lower_bound(squares.begin(), squares.end(), T(0.99)) - squares.begin();
+  const auto low = std::lower_bound(squares.begin(), squares.end(), T(0.04)) - squares.begin();
+  const auto high = std::lower_bound(squares.begin(), squares.end(), T(0.96)) - squares.begin();
   std::vector<double> angles(at(r));
   for (Index k = low; k < high; ++k) {
     const double c = static_cast<double>(squares[at(k)]);
