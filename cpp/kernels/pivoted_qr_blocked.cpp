@@ -125,7 +125,9 @@ void BlockedChoice<T>::join(Index step, double best, Index block) {
                                 : 0.7 * bounds_[at(waiting_[next_ + at(std::min(block, remaining)) - 1])];
   Index count = std::min(smallest_batch, remaining);
   while (count < remaining && bounds_[at(waiting_[next_ + at(count)])] >= level) ++count;
-  const Index* names = waiting_.data() + next_;
+  // In the order of A, so that it is read along its lines.
+  Index* names = waiting_.data() + next_;
+  std::sort(names, names + count);
   const auto target = sketch_->append(names, count);
   if (whole_) {
     gather_columns(a_, names, unit_ * a_.factor, target);
