@@ -29,37 +29,51 @@ constexpr std::ptrdiff_t gemm_depth = 1536 / static_cast<std::ptrdiff_t>(sizeof(
 
 inline std::ptrdiff_t round_up(std::ptrdiff_t n, std::ptrdiff_t step) { return (n + step - 1) / step * step; }
 
+// One panel of up to `width` rows of x, or of those that `list` names, for the depths [begin, end).
+template <class T>
+void pack_panel(MatrixView<const T> x, const std::ptrdiff_t* list, std::ptrdiff_t width, std::ptrdiff_t begin,
+                std::ptrdiff_t end, T* out) {
+  const std::ptrdiff_t here = x.rows;
+  if (x.row_stride == 1) {
+    for (std::ptrdiff_t p = begin; p < end; ++p) {
+      const T* source = x.data + p * x.col_stride;
+      if (list) {
+        for (std::ptrdiff_t i = 0; i < here; ++i) out[p * width + i] = source[list[i]];
+      } else {
+        std::copy(source, source + here, out + p * width);
+      }
+    }
+  } else {
+    for (std::ptrdiff_t i = 0; i < here; ++i) {
+      const T* source = x.data + (list ? list[i] : i) * x.row_stride;
+      for (std::ptrdiff_t p = begin; p < end; ++p) out[p * width + i] = source[p * x.col_stride];
+    }
+  }
+  for (std::ptrdiff_t i = here; i < width; ++i) {
+    for (std::ptrdiff_t p = begin; p < end; ++p) out[p * width + i] = T(0);
+  }
+}
+
 // Packs x (rows × depth) into panels of `width` rows: out[panel][depth][width], the last one padded by zeros.
-// `row_list` (or nullptr) picks rows of x; then x.rows is the length of the list.
+// `row_list` (or nullptr) picks rows of x; then x.rows is the length of the list. Eight depths at a time, so that
+// the reads run along a few lines of x where its rows are adjacent, and the writes stay in cache where they are
+// not.
 template <class T>
 void pack_panels(MatrixView<const T> x, const std::ptrdiff_t* row_list, std::ptrdiff_t width, T* out) {
   const std::ptrdiff_t depth = x.cols;
-  for (std::ptrdiff_t first = 0; first < x.rows; first += width, out += width * depth) {
-    const std::ptrdiff_t here = std::min(width, x.rows - first);
-    const auto row = [&](std::ptrdiff_t i) {
-      return x.data + (row_list ? row_list[first + i] : first + i) * x.row_stride;
-    };
-    if (here < width) std::fill(out, out + width * depth, T(0));
-    if (!row_list && x.row_stride == 1) {
-      for (std::ptrdiff_t p = 0; p < depth; ++p) {
-        const T* source = x.data + first + p * x.col_stride;
-        std::copy(source, source + here, out + p * width);
-      }
-    } else if (row_list && x.row_stride == 1) {
-      const std::ptrdiff_t* list = row_list + first;
-      for (std::ptrdiff_t p = 0; p < depth; ++p) {
-        const T* source = x.data + p * x.col_stride;
-        for (std::ptrdiff_t i = 0; i < here; ++i) out[p * width + i] = source[list[i]];
-      }
-    } else {
-      // Rows are read eight entries at a time, so that the writes of a block stay in cache.
-      for (std::ptrdiff_t start = 0; start < depth; start += 8) {
-        const std::ptrdiff_t stop = std::min(depth, start + 8);
-        for (std::ptrdiff_t i = 0; i < here; ++i) {
-          const T* source = row(i);
-          for (std::ptrdiff_t p = start; p < stop; ++p) out[p * width + i] = source[p * x.col_stride];
-        }
-      }
+  const auto pack = [&](std::ptrdiff_t first, std::ptrdiff_t begin, std::ptrdiff_t end) {
+    MatrixView<const T> rows = x;
+    rows.rows = std::min(width, x.rows - first);
+    if (!row_list) rows.data += first * x.row_stride;
+    pack_panel(rows, row_list ? row_list + first : nullptr, width, begin, end, out + first * depth);
+  };
+  if (x.row_stride == 1) {
+    for (std::ptrdiff_t p = 0; p < depth; p += 8) {
+      for (std::ptrdiff_t first = 0; first < x.rows; first += width) pack(first, p, std::min(depth, p + 8));
+    }
+  } else {
+    for (std::ptrdiff_t first = 0; first < x.rows; first += width) {
+      for (std::ptrdiff_t p = 0; p < depth; p += 8) pack(first, p, std::min(depth, p + 8));
     }
   }
 }

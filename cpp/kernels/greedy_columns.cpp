@@ -67,7 +67,7 @@ Index GreedyColumns<T>::best() {
     const T top = leaf.largest(size(), squares_.data(), T(0));
     if (top == T(0)) return -1;
     // Columns a little below the top are likely to be asked for next: bring them along.
-    const T near_top = top * T(0.8);
+    const T near_top = top * T(0.9);
     Index winner = -1;
     stale_.clear();
     for (Index c = 0; c < size(); ++c) {
@@ -111,10 +111,12 @@ void GreedyColumns<T>::update_group(const Index* positions, Index count) {
   Index oldest = steps_;
   for (Index c = 0; c < count; ++c) oldest = std::min(oldest, levels_[at(positions[c])]);
   for (Index step = oldest; step < steps_; ++step) {
-    const T* v = reflectors_.data() + step * stride_;
+    T* behind[group];
+    Index n_behind = 0;
     for (Index c = 0; c < count; ++c) {
-      if (levels_[at(positions[c])] <= step) leaf.reflect(step, stride_, v, columns_[at(positions[c])]);
+      if (levels_[at(positions[c])] <= step) behind[n_behind++] = columns_[at(positions[c])];
     }
+    leaf.reflect(step, stride_, reflectors_.data() + step * stride_, behind, n_behind);
   }
   for (Index c = 0; c < count; ++c) {
     levels_[at(positions[c])] = steps_;
@@ -146,7 +148,7 @@ template <class T>
 void GreedyColumns<T>::apply_q(T* x) const {
   const ReflectLeaf<T> leaf = reflect_leaf<T>();
   for (Index step = steps_ - 1; step >= 0; --step) {
-    leaf.reflect(step, stride_, reflectors_.data() + step * stride_, x);
+    leaf.reflect(step, stride_, reflectors_.data() + step * stride_, &x, 1);
   }
 }
 

@@ -1,8 +1,8 @@
 // Randomized, left-looking pivoted QR in blocks (after Martinsson et al., SISC 39, 2017; Duersch & Gu, SISC 39,
 // 2017), for a matrix that is read and never written.
 //
-// With Q a basis of the columns chosen so far, a block is chosen from a sketch B = Ω(I − QQᵀ)A, Ω Gaussian with a
-// quarter to a half more rows than the block: pivoting B greedily picks, up to the noise of the sketch, the
+// With Q a basis of the columns chosen so far, a block is chosen from a sketch B = Ω(I − QQᵀ)A, Ω Gaussian with
+// 16 to 64 more rows than the block: pivoting B greedily picks, up to the noise of the sketch, the
 // columns that pivoting (I − QQᵀ)A would pick. Those columns of A are projected, orthogonalised and pivoted once
 // more among themselves (panel_qr), which yields the true diagonal of R.
 //
@@ -57,7 +57,7 @@ private:
 
   // Rows of the sketch. Late pivots of a block see few sketch rows and are chosen with noise; that matters
   // where residuals fall within the block, and little where all columns are about as long.
-  Index sketch_rows(Index block) const { return block + (flat_ ? block / 4 : block / 2) + 8; }
+  Index sketch_rows(Index block) const { return block + (flat_ ? 16 : 64); }
 
   // How long a sketched residual of unit length is after `step` pivots.
   double sketch_length(Index step) const {
@@ -125,7 +125,9 @@ void BlockedChoice<T>::join(Index step, double best, Index block) {
                                 : 0.7 * bounds_[at(waiting_[next_ + at(std::min(block, remaining)) - 1])];
   Index count = std::min(smallest_batch, remaining);
   while (count < remaining && bounds_[at(waiting_[next_ + at(count)])] >= level) ++count;
-  const Index* names = waiting_.data() + next_;
+  // In the order of A, so that it is read along its lines.
+  Index* names = waiting_.data() + next_;
+  std::sort(names, names + count);
   const auto target = sketch_->append(names, count);
   if (whole_) {
     gather_columns(a_, names, unit_ * a_.factor, target);

@@ -21,28 +21,44 @@ T sum_of(typename Vector<T>::type v) {
   return sum;
 }
 
-template <class T>
-void reflect(std::ptrdiff_t first, std::ptrdiff_t stride, const T* v, T* x) {
+// Several columns share the reads of v; what is done to one column does not depend on how many there are.
+template <class T, int columns>
+void reflect_some(std::ptrdiff_t start, std::ptrdiff_t stride, const T* v, T* const* x) {
   using V = typename Vector<T>::type;
   using U = typename Vector<T>::unaligned;
   constexpr std::ptrdiff_t lanes = Vector<T>::lanes;
-  const std::ptrdiff_t start = first / lanes * lanes;
-  V sum[4] = {};
+  V even[columns] = {}, odd[columns] = {};
   std::ptrdiff_t i = start;
-  for (; i + 4 * lanes <= stride; i += 4 * lanes) {
+  for (; i + 2 * lanes <= stride; i += 2 * lanes) {
+    const V here = *reinterpret_cast<const U*>(v + i);
+    const V next = *reinterpret_cast<const U*>(v + i + lanes);
 #pragma GCC unroll 4
-    for (int u = 0; u < 4; ++u) {
-      const std::ptrdiff_t at = i + u * lanes;
-      sum[u] += *reinterpret_cast<const U*>(v + at) * *reinterpret_cast<const U*>(x + at);
+    for (int c = 0; c < columns; ++c) {
+      even[c] += here * *reinterpret_cast<const U*>(x[c] + i);
+      odd[c] += next * *reinterpret_cast<const U*>(x[c] + i + lanes);
     }
   }
-  for (; i < stride; i += lanes) {
-    sum[0] += *reinterpret_cast<const U*>(v + i) * *reinterpret_cast<const U*>(x + i);
+  if (i < stride) {
+    const V here = *reinterpret_cast<const U*>(v + i);
+#pragma GCC unroll 4
+    for (int c = 0; c < columns; ++c) even[c] += here * *reinterpret_cast<const U*>(x[c] + i);
   }
-  const V factor = sum_of<T>((sum[0] + sum[1]) + (sum[2] + sum[3])) - V{};
+  V factor[columns];
+#pragma GCC unroll 4
+  for (int c = 0; c < columns; ++c) factor[c] = sum_of<T>(even[c] + odd[c]) - V{};
   for (i = start; i < stride; i += lanes) {
-    *reinterpret_cast<U*>(x + i) -= factor * *reinterpret_cast<const U*>(v + i);
+    const V here = *reinterpret_cast<const U*>(v + i);
+#pragma GCC unroll 4
+    for (int c = 0; c < columns; ++c) *reinterpret_cast<U*>(x[c] + i) -= factor[c] * here;
   }
+}
+
+template <class T>
+void reflect(std::ptrdiff_t first, std::ptrdiff_t stride, const T* v, T* const* x, std::ptrdiff_t count) {
+  const std::ptrdiff_t start = first / Vector<T>::lanes * Vector<T>::lanes;
+  std::ptrdiff_t c = 0;
+  for (; c + 4 <= count; c += 4) reflect_some<T, 4>(start, stride, v, x + c);
+  for (; c < count; ++c) reflect_some<T, 1>(start, stride, v, x + c);
 }
 
 template <class T>
