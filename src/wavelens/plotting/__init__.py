@@ -1,1 +1,24 @@
-"""Plotting."""
+"""Figures: a Display computes once, holds plain data, and draws it with `plot`.
+
+`XDisplay.from_analysis(analysis, …)` collects the data, `.plot(ax=None)` draws it into the axes given or a
+figure of its own and returns the Display, with `ax_` and `figure_`. Nothing is registered with pyplot, so
+nothing stays open. Colours can be told apart by colour-blind people.
+"""
+
+from __future__ import annotations
+
+from wavelens.plotting._pattern_images import ImageGridDisplay, PatternDisplay, ReconstructionDisplay
+from wavelens.plotting._pattern_similarity import ClassSimilarityDisplay, SimilarityDisplay, SpectrumDisplay
+from wavelens.plotting._pattern_strength import AngleDisplay, InfluenceDisplay, SingularValueDisplay
+
+__all__ = [
+    "AngleDisplay",
+    "ClassSimilarityDisplay",
+    "ImageGridDisplay",
+    "InfluenceDisplay",
+    "PatternDisplay",
+    "ReconstructionDisplay",
+    "SimilarityDisplay",
+    "SingularValueDisplay",
+    "SpectrumDisplay",
+]

@@ -1,1 +1,7 @@
-"""Report."""
+"""Reports: one HTML page that opens from disk and asks for nothing outside."""
+
+from __future__ import annotations
+
+from wavelens.report._patterns import LabelledImages, write_patterns_report
+
+__all__ = ["LabelledImages", "write_patterns_report"]

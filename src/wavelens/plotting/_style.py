@@ -1,0 +1,168 @@
+"""What all Displays share: colours, sizes, fonts, axes, and images as pixels to show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+
+__all__ = [
+    "GRID",
+    "INK",
+    "MAGNITUDE",
+    "MUTED",
+    "SIGNED",
+    "Display",
+    "category_color",
+    "color_range",
+    "finish_axes",
+    "image_pixels",
+    "new_figure",
+    "pattern_pixels",
+    "plain",
+    "shorten",
+]
+
+# Okabe and Ito's colours, ordered so that neighbours differ most; grey stands for their black, which
+# cannot be seen on a dark page.
+_categories = ("#0072b2", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#56b4e9", "#8c8c8c", "#b8a800")
+INK, MUTED, GRID = "#1c2128", "#5b6470", "#d5dae1"
+MAGNITUDE, SIGNED = "cividis", "RdBu_r"
+_text_size, _title_size = 9.0, 10.5
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class Display:
+    """Base of all Displays: after `plot`, `ax_` holds the axes and `figure_` their figure."""
+
+    ax_: Axes
+    figure_: Figure | SubFigure
+
+    def _begin(self, ax: Axes | None, size: tuple[float, float]) -> Axes:
+        """Take the axes given, or make a figure that nothing else knows of (pyplot would keep it alive)."""
+        if ax is None:
+            ax = new_figure(size).add_subplot()
+        self.ax_, self.figure_ = ax, ax.figure
+        return ax
+
+
+def new_figure(size: tuple[float, float]) -> Figure:
+    """Return an empty figure, `size` in inches."""
+    return Figure(figsize=size, layout="constrained", facecolor="white")
+
+
+def category_color(index: int) -> str:
+    """Return the colour of the class at `index`; after eight they begin again."""
+    return _categories[index % len(_categories)]
+
+
+def finish_axes(ax: Axes, *, title: str = "", x: str = "", y: str = "", grid: str = "") -> None:
+    """Give axes their title, labels, fonts and colours; `grid` is "", "x", "y" or "both"."""
+    ax.set_title(title, fontsize=_title_size, color=INK, loc="left", pad=8)
+    ax.set_xlabel(x, fontsize=_text_size, color=INK)
+    ax.set_ylabel(y, fontsize=_text_size, color=INK)
+    ax.tick_params(which="both", labelsize=_text_size - 0.5, labelcolor=INK, color=MUTED)
+    ax.set_facecolor("none")
+    for side, spine in ax.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(MUTED)
+    if grid:
+        ax.grid(True, axis=grid, color=GRID, linewidth=0.6)  # type: ignore[arg-type]
+        ax.set_axisbelow(True)
+
+
+def legend(ax: Axes, names: Sequence[str], **options: Any) -> None:
+    """Add a legend in the common style; names are shown as they stand, underscores and dollars included."""
+    handles = ax.get_legend_handles_labels()[0]
+    found = ax.legend(
+        handles,
+        list(map(str, range(len(names)))),
+        frameon=False,
+        fontsize=_text_size,
+        labelcolor=INK,
+        **options,
+    )
+    for text, name in zip(found.get_texts(), names, strict=True):
+        text.set_text(plain(shorten(name)))
+
+
+def plain(name: object) -> str:
+    """Return text that matplotlib shows as it stands: no formula between dollar signs, one line."""
+    return " ".join(str(name).split()).replace("$", r"\$")
+
+
+def shorten(name: object, most: int = 24) -> str:
+    """Cut the middle out of a long name."""
+    text = str(name)
+    if len(text) <= most:
+        return text
+    head = (most - 1) // 2
+    return f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"
+
+
+def names_of(classes: npt.NDArray[Any], class_names: Sequence[str] | None) -> tuple[str, ...]:
+    """Return a name for each class; integer labels are places in `class_names`."""
+    if class_names is None:
+        return tuple(map(str, classes))
+    if classes.dtype.kind in "iu" and len(classes) and 0 <= classes.min() <= classes.max() < len(class_names):
+        return tuple(str(class_names[code]) for code in classes)
+    if len(class_names) == len(classes):
+        return tuple(map(str, class_names))
+    raise ValueError(
+        f"`class_names` must give a name to each of the {len(classes)} classes, got {len(class_names)} names"
+    )
+
+
+def color_range(images: npt.NDArray[Any]) -> tuple[float, float]:
+    """Return the values that stand for black and white, the same for all images of a dataset."""
+    sample = np.asarray(images[:: max(1, len(images) // 500)])
+    low, high = float(sample.min()), float(sample.max())
+    if images.dtype == np.uint8 and high > 127:
+        return 0.0, 255.0
+    if images.dtype.kind == "f" or images.dtype.itemsize > 1:
+        # A few hot pixels would leave everything else black.
+        inner_low, inner_high = np.quantile(sample, [0.0005, 0.9995])
+        if inner_high - inner_low < 0.5 * (high - low) and inner_high > inner_low:
+            low, high = float(inner_low), float(inner_high)
+    return low, high if high > low else low + 1.0
+
+
+def image_pixels(images: npt.NDArray[Any], limits: tuple[float, float]) -> Pixels:
+    """Return images as bytes, (n, h, w, 3) if they have three or more channels, else (n, h, w)."""
+    shown = _viewable(np.asarray(images))
+    low, high = limits
+    scaled = (shown.astype(np.float64) - low) * (255.0 / (high - low))
+    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+
+
+def pattern_pixels(patterns: npt.NDArray[Any]) -> Pixels:
+    """Return signed images as bytes (n, h, w, 3), each scaled to its own largest size.
+
+    Grey patterns go from blue (negative) over white to red; colour patterns are shown around mid grey.
+    """
+    shown = _viewable(np.asarray(patterns)).astype(np.float64)
+    out = np.empty((*shown.shape[:3], 3), dtype=np.uint8)
+    for i, pattern in enumerate(shown):
+        size = np.abs(pattern)
+        # A thousandth of the pixels may saturate, so that one spike does not hide the pattern.
+        limit = float(np.quantile(size, 0.999)) or float(size.max()) or 1.0
+        share = np.clip(0.5 + pattern / (2 * limit), 0, 1)
+        if pattern.ndim == 2:
+            share = colormaps[SIGNED](share)[..., :3]
+        out[i] = np.rint(share * 255)
+    return out
+
+
+def _viewable(images: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if images.ndim == 3:
+        return images
+    channels = images.shape[3]
+    if channels >= 3:
+        return images[..., :3]
+    return np.asarray(images.mean(axis=3)) if channels == 2 else images[..., 0]

@@ -1,0 +1,102 @@
+"""Figures and images as parts of an HTML page, and as files beside it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+from markupsafe import Markup, escape
+from matplotlib.figure import Figure
+from PIL import Image
+
+from wavelens.plotting._style import GRID, INK, MUTED, Display
+from wavelens.report._page import Chart
+
+__all__ = ["FigureFolder", "as_data_uri", "clean"]
+
+_largest_thumbnail = 320
+_save_settings = {"svg.fonttype": "none", "svg.hashsalt": "wavelens", "svg.image_inline": True}
+
+
+class FigureFolder:
+    """Writes figures into a folder and gives them back for the page."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._used: set[str] = set()
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def chart(self, display: Display, name: str, alt: str, caption: str = "") -> Chart:
+        """Save a drawn Display as PNG and SVG and return it as inline SVG."""
+        figure = self.save(display, name)
+        buffer = io.BytesIO()
+        with _quietly():
+            figure.savefig(buffer, format="svg", dpi=150, metadata={"Date": None})
+        text = buffer.getvalue().decode("utf-8")
+        (self.folder / f"{name}.svg").write_text(text, encoding="utf-8")
+        return Chart(_inline(text, name, alt), alt, round(figure.get_figwidth() * 96), caption)
+
+    def save(self, display: Display, name: str) -> Figure:
+        """Save a drawn Display as PNG."""
+        if name in self._used:
+            raise ValueError(f"two figures are called {name!r}")
+        self._used.add(name)
+        figure = display.figure_
+        if not isinstance(figure, Figure):
+            raise TypeError("a figure of its own is needed")
+        with _quietly():
+            figure.savefig(self.folder / f"{name}.png", dpi=120)
+        return figure
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Save with the settings of our files, without warnings of letters that a font lacks: browsers have them."""
+    with matplotlib.rc_context(_save_settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
+        yield
+
+
+def _inline(svg: str, name: str, alt: str) -> Markup:
+    """Make a saved SVG part of a page: ids of its own, colours of the page's theme, a text for the blind."""
+    body = svg[svg.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    body = re.sub(r"<style[^>]*>.*?</style>", "", body, flags=re.DOTALL)
+    # Only tags are touched from here on: the texts between them may hold anything.
+    body = re.sub(r"<[^>]*>", lambda tag: _inline_tag(tag.group(), name), body)
+    box = re.search(r'viewBox="[^"]*"', body)
+    opening = f'<svg class="drawn" {box.group() if box else ""} role="img" aria-label="{escape(alt)}">'
+    return Markup(re.sub(r"<svg[^>]*>", lambda _: opening, body, count=1))
+
+
+def _inline_tag(tag: str, name: str) -> str:
+    for color, variable in ((INK, "var(--ink)"), (MUTED, "var(--muted)"), (GRID, "var(--grid)")):
+        tag = tag.replace(color, variable)
+    tag = re.sub(r'\bid="', f'id="{name}-', tag)
+    tag = tag.replace("url(#", f"url(#{name}-")
+    return re.sub(r'href="#', f'href="#{name}-', tag)
+
+
+def as_data_uri(pixels: npt.NDArray[np.uint8]) -> str:
+    """Return an image as PNG in a data URI, made smaller where it is larger than a thumbnail."""
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    if max(image.size) > _largest_thumbnail:
+        image.thumbnail((_largest_thumbnail, _largest_thumbnail), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=image.width * image.height < 20_000)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def clean(text: object) -> str:
+    """Return text that can be written as UTF-8 and shown on a page: no lone surrogates, no control characters."""
+    written = str(text).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]", "\N{REPLACEMENT CHARACTER}", written)

@@ -1,0 +1,150 @@
+"""What a report page is made of, and how it becomes one HTML file.
+
+A page is a list of sections, a section a list of blocks. Text is plain text: the template escapes it, because
+names of files and classes are the user's. Only figures, which this package draws itself, are markup.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import ClassVar
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+__all__ = ["Block", "Cell", "Chart", "Fold", "Gallery", "Heading", "Page", "Row", "Section", "Table", "Text"]
+
+
+@dataclass(frozen=True)
+class Text:
+    """Paragraphs; `style` is "lead", "note" or ""."""
+
+    kind: ClassVar[str] = "text"
+    paragraphs: tuple[str, ...]
+    style: str = ""
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading within a section, which others may link to."""
+
+    kind: ClassVar[str] = "heading"
+    id: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure as inline SVG; `width` in CSS pixels at its natural size."""
+
+    kind: ClassVar[str] = "chart"
+    svg: Markup
+    alt: str
+    width: int
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """An image of a gallery: a data URI, its text for those who cannot see it, and its captions."""
+
+    source: str
+    alt: str
+    name: str
+    value: str = ""
+    full_name: str = ""
+    color: str = ""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Images side by side; `size` is the width of one in CSS pixels, `crisp` shows its pixels as squares."""
+
+    kind: ClassVar[str] = "gallery"
+    title: str
+    cells: tuple[Cell, ...]
+    size: int
+    crisp: bool
+    caption: str = ""
+    scale: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table; the first column names the row."""
+
+    kind: ClassVar[str] = "table"
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    caption: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """Blocks side by side where the window is wide enough."""
+
+    kind: ClassVar[str] = "row"
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Blocks that open on a click."""
+
+    kind: ClassVar[str] = "fold"
+    title: str
+    blocks: tuple[Block, ...]
+
+
+Block = Text | Heading | Chart | Gallery | Table | Row | Fold
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page with an entry in the contents."""
+
+    id: str
+    title: str
+    blocks: tuple[Block, ...]
+
+    @property
+    def headings(self) -> tuple[Heading, ...]:
+        """The headings that the contents list below the section."""
+        return tuple(block for block in self.blocks if isinstance(block, Heading))
+
+
+@dataclass(frozen=True)
+class Page:
+    """A report.
+
+    `facts` are pairs of a name and a value, `classes` of name, number of images, share of the largest class
+    and colour; `findings` are sentences.
+    """
+
+    title: str
+    subtitle: str
+    facts: tuple[tuple[str, str], ...]
+    classes: tuple[tuple[str, str, float, str], ...]
+    findings: tuple[str, ...]
+    sections: tuple[Section, ...]
+    version: str
+    remarks: tuple[str, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
+    skipped_more: int = 0
+    command: str = ""
+    made: str = field(default="")
+
+    def render(self) -> str:
+        """Return the HTML."""
+        environment = Environment(
+            loader=FunctionLoader(_template), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        )
+        environment.globals.update(
+            style=Markup(_template("report.css")), script=Markup(_template("report.js"))
+        )
+        return environment.get_template("report.html.j2").render(page=self)
+
+
+def _template(name: str) -> str:
+    return (files("wavelens.report") / "templates" / name).read_text(encoding="utf-8")

@@ -1,0 +1,48 @@
+"""Numbers in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = ["angle", "count", "joined", "number", "percent", "pvalue"]
+
+
+def count(n: int, noun: str, plural: str = "") -> str:
+    """Return "1 image", "2,481 images"; no images for 0."""
+    if n == 0:
+        return f"no {plural or noun + 's'}"
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage with two meaningful digits: "0.32%", "6.1%", "48%"."""
+    if share <= 5e-5:
+        return "0%"
+    if share < 0.095:
+        return f"{100 * share:.2g}%"
+    return f"{100 * share:.0f}%"
+
+
+def number(value: float) -> str:
+    """Return a number between −1 and 1 or so with two decimals and a true minus sign."""
+    text = f"{value:.2f}"
+    return "0.00" if text in ("-0.00", "0.00") else text.replace("-", "−")
+
+
+def angle(degrees: float) -> str:
+    """Return an angle in whole degrees with a true minus sign."""
+    return f"{degrees:.0f}°".replace("-0°", "0°").replace("-", "−")
+
+
+def pvalue(p: float) -> str:
+    """Return "p < 0.001" or "p = 0.04"."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
+def joined(parts: Sequence[str], most: int = 0) -> str:
+    """Return "a, b and c"; beyond `most`, "a, b and 7 more"."""
+    if most and len(parts) > most:
+        return f"{', '.join(parts[:most])} and {len(parts) - most} more"
+    if len(parts) < 2:
+        return "".join(parts)
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"
