@@ -1,7 +1,16 @@
-"""Reports: one HTML page that opens from disk and asks for nothing outside."""
+"""Reports: one HTML page that opens from disk and asks for nothing outside, and the tables beside it."""
 
 from __future__ import annotations
 
 from wavelens.report._patterns import LabelledImages, write_patterns_report
+from wavelens.report._tables import ImageTable, image_table, summarize, write_images_csv, write_summary
 
-__all__ = ["LabelledImages", "write_patterns_report"]
+__all__ = [
+    "ImageTable",
+    "LabelledImages",
+    "image_table",
+    "summarize",
+    "write_images_csv",
+    "write_patterns_report",
+    "write_summary",
+]
