@@ -106,6 +106,7 @@ def run(options: argparse.Namespace) -> None:
     say = _Progress(options.quiet)
     say("loading the engine")
     import wavelens
+    from wavelens._progress import progress_share
     from wavelens.data import load
     from wavelens.patterns import PatternAnalysis
     from wavelens.report import image_table, summarize, write_images_csv, write_patterns_report, write_summary
@@ -142,6 +143,7 @@ def run(options: argparse.Namespace) -> None:
         weights=None if options.weights == "none" else options.weights,
         bandwidth=options.bandwidth,
         random_state=options.seed,
+        progress=False if options.quiet else None,
     ).fit(data.images, data.labels)
     say(f"comparing the images by {analysis.sigma_.shape[1]:,} patterns")
     table = image_table(analysis)
@@ -150,9 +152,9 @@ def run(options: argparse.Namespace) -> None:
         write_images_csv(folder / "images.csv", table, data)
         analysis.save(folder / "results.npz")
         command = shlex.join(["wavelens", *sys.argv[1:]]) if sys.argv[1:] else None
-        write_patterns_report(
-            folder, analysis, data, command=command, progress=False if options.quiet else None
-        )
+        with progress_share("Drawing", False if options.quiet else None) as share:
+            shown = None if share is None else lambda done, _: share(done)
+            write_patterns_report(folder, analysis, data, command=command, progress=shown)
         summary = {"wavelens": wavelens.__version__, "command": command, "source": str(options.source)}
         write_summary(folder / "summary.json", summary | summarize(analysis, data, table))
     say.done(out / "report.html")

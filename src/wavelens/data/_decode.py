@@ -24,7 +24,6 @@ __all__ = [
     "Header",
     "decode",
     "in_threads",
-    "progress_bar",
     "read_header",
     "shows_colour",
 ]
@@ -209,14 +208,6 @@ def in_threads(
             yield under_way.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def progress_bar(total: int, what: str, progress: bool | None) -> Any:
-    """Return a bar on stderr: after a second and on a terminal only, unless `progress` says otherwise."""
-    from tqdm import tqdm
-
-    disable = None if progress is None else not progress
-    return tqdm(total=total, desc=what, unit="image", delay=1.0, disable=disable, leave=False)
 
 
 @cache

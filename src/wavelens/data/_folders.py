@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens._arguments import check_integer
+from wavelens._progress import progress_bar
 from wavelens.data._decode import (
     Facts,
     Header,
     decode,
     in_threads,
-    progress_bar,
     read_header,
     shows_colour,
 )

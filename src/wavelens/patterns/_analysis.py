@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from wavelens._arguments import FloatArray, as_images, check_integer
+from wavelens._progress import progress_share
 from wavelens.linalg import (
     HOGSVD,
     class_similarity,
@@ -58,6 +59,8 @@ class PatternAnalysis(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Of the Gaussian similarity of images; "median" takes the median distance of a sample of pairs.
     random_state : int, default 0
         Seed of the column sketch and of the sample of pairs.
+    progress : bool or None, default None
+        Whether to show progress bars on stderr; None: where it is a terminal and the work takes over a second.
 
     Attributes
     ----------
@@ -112,6 +115,7 @@ class PatternAnalysis(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         weights: str | npt.ArrayLike | None = None,
         bandwidth: float | str = "median",
         random_state: int = 0,
+        progress: bool | None = None,
     ) -> None:
         self.wavelet = wavelet
         self.level = level
@@ -122,6 +126,7 @@ class PatternAnalysis(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.weights = weights
         self.bandwidth = bandwidth
         self.random_state = random_state
+        self.progress = progress
 
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
         """Find the patterns of a dataset.
@@ -152,21 +157,25 @@ class PatternAnalysis(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             n, p = coefficients.shape
             why = f"there are {n} images of {p} coefficients"
             check_integer(self.n_coefficients, "n_coefficients", low=1, high=min(n, p), why=why)
-        self.coefficients_ = select_columns(
-            coefficients,
-            self.n_coefficients,
-            groups=self.classes_[self.labels_],
-            random_state=self.random_state,
-        )
+        with progress_share("Choosing coefficients", self.progress) as progress:
+            self.coefficients_ = select_columns(
+                coefficients,
+                self.n_coefficients,
+                groups=self.classes_[self.labels_],
+                random_state=self.random_state,
+                progress=progress,
+            )
         chosen = coefficients[:, self.coefficients_]
         del coefficients
         members = [np.flatnonzero(self.labels_ == i) for i in range(len(self.classes_))]
-        self.gsvd_: HOGSVD = ho_gsvd(
-            [chosen[rows] for rows in members],
-            ridge=self.ridge,
-            weights=self.weights,
-            normalization=self.normalization,
-        )
+        with progress_share("Finding patterns", self.progress) as progress:
+            self.gsvd_: HOGSVD = ho_gsvd(
+                [chosen[rows] for rows in members],
+                ridge=self.ridge,
+                weights=self.weights,
+                normalization=self.normalization,
+                progress=progress,
+            )
         self.sigma_ = self.gsvd_.sigma
         self.embedding_ = np.empty((len(images), self.sigma_.shape[1]), dtype=chosen.dtype)
         for i, rows in enumerate(members):
@@ -394,9 +403,10 @@ class PatternAnalysis(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         if self._similarity_to_classes is None:
-            self._similarity_to_classes = class_similarity(
-                self.embedding_, self.labels_, bandwidth=self.bandwidth_
-            ).similarity
+            with progress_share("Comparing images", self.progress) as progress:
+                self._similarity_to_classes = class_similarity(
+                    self.embedding_, self.labels_, bandwidth=self.bandwidth_, progress=progress
+                ).similarity
         return self._similarity_to_classes
 
     def isolated(self, class_: object, n: int = 10) -> npt.NDArray[np.intp]:

@@ -33,13 +33,14 @@ _solver_parts = ("scale", "pivots", "project", "triangle", "z")
 
 def save_analysis(analysis: PatternAnalysis, path: str | os.PathLike[str]) -> None:
     """Write the analysis; the file appears whole or not at all."""
-    weights = analysis.weights
+    parameters = analysis.get_params()
+    if not isinstance(analysis.weights, str | None):
+        parameters["weights"] = "array"
     header = {
         "format": _format,
         "format_version": _format_version,
         "wavelens_version": _core.version,
-        "parameters": analysis.get_params()
-        | {"weights": weights if isinstance(weights, str | None) else "array"},
+        "parameters": parameters,
         "image_shape": analysis.wavelet_transform_.shape,
         "bandwidth": analysis.bandwidth_,
     }

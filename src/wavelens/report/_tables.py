@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens._arguments import FloatArray
+from wavelens._progress import progress_share
 from wavelens.data import ImageData
 from wavelens.linalg import k_nearest
 from wavelens.patterns import PatternAnalysis
@@ -64,7 +65,8 @@ def image_table(analysis: PatternAnalysis) -> ImageTable:
         pair = analysis.spectrum(analysis.classes_[i], analysis.classes_[j])
         here = (labels[pair.indices] == i) & (out_class[pair.indices] == j)
         spectrum[pair.indices[here]] = pair.values[here]
-    nearest = k_nearest(analysis.embedding_, k=1, labels=labels, of="other")
+    with progress_share("Finding nearest images", analysis.progress) as progress:
+        nearest = k_nearest(analysis.embedding_, k=1, labels=labels, of="other", progress=progress)
     return ImageTable(
         complexity=analysis.complexity(),
         isolation=1 - similarity[rows, labels],
