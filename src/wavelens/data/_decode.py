@@ -216,7 +216,7 @@ def progress_bar(total: int, what: str, progress: bool | None) -> Any:
     from tqdm import tqdm
 
     disable = None if progress is None else not progress
-    return tqdm(total=total, desc=what, unit="image", delay=1.0, disable=disable, leave=False)
+    return tqdm(total=total, desc=what, unit=" images", delay=1.0, disable=disable, leave=False)
 
 
 @cache
