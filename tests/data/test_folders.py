@@ -93,16 +93,14 @@ def test_modes_become_what_their_pixels_are(tmp_path: Path) -> None:
     assert any("16 bits brought to the scale 0–255" in note for note in data.notes)
 
 
-def test_modes_of_print_and_of_video(folder: Path) -> None:
+def test_modes_of_print(folder: Path) -> None:
     colours = noise(0, 6, 8, 3)
     Image.fromarray(colours).convert("CMYK").save(folder / "cat" / "print.tif")
     Image.fromarray(colours).convert("CMYK").save(folder / "dog" / "print.jpg", quality=95, subsampling=0)
-    Image.fromarray(colours).convert("YCbCr").save(folder / "dog" / "video.tif")
     data = load(folder, color="rgb")
     place = {name: i for i, name in enumerate(data.image_names)}
     np.testing.assert_array_equal(data.images[place["cat/print.tif"]], colours)
     np.testing.assert_allclose(data.images[place["dog/print.jpg"]].astype(int), colours, atol=40)
-    np.testing.assert_allclose(data.images[place["dog/video.tif"]].astype(int), colours, atol=3)
     assert data.skipped == ()
 
 
