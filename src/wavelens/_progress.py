@@ -9,7 +9,7 @@ from typing import Any
 __all__ = ["progress_bar", "progress_share"]
 
 
-def progress_bar(total: int, what: str, progress: bool | None, unit: str = "image") -> Any:
+def progress_bar(total: int, what: str, progress: bool | None, unit: str = " images") -> Any:
     """Return a tqdm bar; `progress` True shows it everywhere, False nowhere, None on a terminal."""
     from tqdm import tqdm
 

@@ -93,6 +93,17 @@ def test_modes_become_what_their_pixels_are(tmp_path: Path) -> None:
     assert any("16 bits brought to the scale 0–255" in note for note in data.notes)
 
 
+def test_modes_of_print(folder: Path) -> None:
+    colours = noise(0, 6, 8, 3)
+    Image.fromarray(colours).convert("CMYK").save(folder / "cat" / "print.tif")
+    Image.fromarray(colours).convert("CMYK").save(folder / "dog" / "print.jpg", quality=95, subsampling=0)
+    data = load(folder, color="rgb")
+    place = {name: i for i, name in enumerate(data.image_names)}
+    np.testing.assert_array_equal(data.images[place["cat/print.tif"]], colours)
+    np.testing.assert_allclose(data.images[place["dog/print.jpg"]].astype(int), colours, atol=40)
+    assert data.skipped == ()
+
+
 def test_sixteen_bits_keep_their_precision(tmp_path: Path) -> None:
     deep = np.random.default_rng(0).integers(0, 1 << 16, (4, 5), dtype=np.uint16)
     for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.tif"):
@@ -403,12 +414,12 @@ def test_a_class_that_loses_its_images_while_they_are_decoded(folder: Path) -> N
 
 
 def test_a_folder_of_bad_files_only(tmp_path: Path) -> None:
-    for name in ("a/1.png", "b/1.png"):
-        (tmp_path / name).parent.mkdir()
+    for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
-    with pytest.raises(DataError, match=r"none of the 2 image files can be read: .*not an image"):
+    with pytest.raises(DataError, match=r"none of the 4 image files can be read: .*not an image"):
         load(tmp_path)
-    for name in ("a/1.png", "b/1.png"):
+    for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.png"):
         path = write(tmp_path / name, noise(0, 64, 64))
         path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(DataError, match="none of the images could be read"):

@@ -31,6 +31,11 @@ NAMES = ("a/x 1.png", "a/x 2.png", "b/y (1).png", "b/y,2.png")
         (np.array([5, 6, 5, 6], object), ("5", "6")),
         ([True, False, True, False], ("False", "True")),
         ([1.0, 2.0, 1.0, 2.0], ("1", "2")),
+        pytest.param(
+            np.array(["x", "y", "x", "y"], getattr(np.dtypes, "StringDType", lambda: "U")()),
+            ("x", "y"),
+            id="T",
+        ),
         ((1, 2, 1, 2), ("1", "2")),
     ],
 )

@@ -122,8 +122,10 @@ def read_header(path: Path) -> Header | SkippedFile:
 
     def read(image: Image.Image) -> Header:
         height, width = image.height, image.width
-        # Asking a PNG without the tag for it would decode the whole image; TIFF swaps the size itself.
-        if "exif" in image.info and image.format != "TIFF" and _orientation(image) >= 5:
+        # Asking a PNG without the tag for it would decode the whole image.
+        lying = (image.format == "TIFF" or "exif" in image.info) and _orientation(image) >= 5
+        # Newer pillow gives the upright size of a TIFF, older the stored one, whose width is in the tag 256.
+        if lying and (image.format != "TIFF" or image.getexif().get(0x0100) == width):
             height, width = width, height
         return Header((height, width), image.mode)
 
@@ -138,12 +140,14 @@ def decode(path: Path, target: Target) -> Decoded | SkippedFile:
     """
 
     def read(image: Image.Image) -> Decoded:
-        size = (image.height, image.width)
+        stored = (image.height, image.width)
         mode, alpha = image.mode, not _is_deep(image.mode) and bool(image.has_transparency_data)
         if image.format == "JPEG":
             enough = REDUCING_GAP * max(target.size)
             image.draft(None, (enough, enough))
         image.load()
+        if image.format == "TIFF":  # turned by pillow
+            stored = (image.height, image.width)
         transparent = alpha and _has_transparent_pixel(image)
         orientation = _orientation(image)
         plain = _plain(image, target.colour, image.format)
@@ -155,7 +159,7 @@ def decode(path: Path, target: Target) -> Decoded | SkippedFile:
         else:
             pixels = resize_uint8(plain, target)
         facts = Facts(
-            size=size[::-1] if orientation >= 5 else size,
+            size=stored[::-1] if orientation >= 5 else stored,
             mode=mode,
             deep=plain.mode == "F",
             alpha=alpha,

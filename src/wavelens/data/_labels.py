@@ -77,8 +77,8 @@ def check_labels(labels: object, n: int, what: str = "images", name: str = "labe
         return _from_objects(array, name)
     if kind == "S":
         return np.char.decode(array, "utf-8")
-    if kind == "b":
-        return array.astype(str)
+    if kind in "bT":
+        array, kind = np.array([str(each) for each in array.tolist()], dtype=str), "U"
     if kind == "f":
         bad = np.flatnonzero(~np.isfinite(array) | (array != np.rint(array)))
         if len(bad):

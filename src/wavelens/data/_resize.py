@@ -90,8 +90,8 @@ def to_grey(images: npt.NDArray[Any]) -> npt.NDArray[Any]:
     grey: npt.NDArray[Any]
     if images.dtype == np.uint8:
         # Pillow's fixed-point weights; they sum to 2**16, so a grey image stays what it is.
-        grey = red * np.uint32(19595) + green * np.uint32(38470) + blue * np.uint32(7471) + np.uint32(0x8000)
-        return (grey // np.uint32(1 << 16)).astype(np.uint8)
+        grey = red.astype(np.uint32) * 19595 + green.astype(np.uint32) * 38470 + blue.astype(np.uint32) * 7471
+        return ((grey + 0x8000) >> 16).astype(np.uint8)
     if images.dtype.kind == "f":
         weights = np.array([0.299, 0.587, 0.114]).astype(images.dtype)
         grey = red * weights[0] + green * weights[1] + blue * weights[2]
