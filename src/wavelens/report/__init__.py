@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from wavelens.report._patterns import LabelledImages, write_patterns_report
+from wavelens.report._pattern_story import LabelledImages
+from wavelens.report._patterns import write_patterns_report
 
 __all__ = ["LabelledImages", "write_patterns_report"]
