@@ -112,21 +112,24 @@ class SimilarityDisplay(Display):
         ax = self._begin(ax, (4.6, 4.1))
         n = len(self.similarity)
         off = self.similarity[~np.eye(n, dtype=bool)]
-        # The lowest percent may saturate: a few images unlike all others would flatten the rest.
-        low = float(np.quantile(off, 0.01)) if off.size else 0.0
-        low = low if low < 0.999 else 0.0
+        # The ends may saturate: the diagonal and a few images unlike all others would flatten the rest.
+        low, high = np.quantile(off, [0.01, 0.995]) if off.size else (0.0, 1.0)
+        if high - low < 1e-6:
+            low, high = 0.0, 1.0
         drawn = ax.imshow(
             self.similarity,
             cmap=MAGNITUDE,
             vmin=low,
-            vmax=1,
+            vmax=high,
             interpolation="nearest" if n <= 300 else "antialiased",
             extent=(0.5, n + 0.5, n + 0.5, 0.5),
         )
-        bar = ax.figure.colorbar(drawn, ax=ax, fraction=0.046, pad=0.03)
+        bar = ax.figure.colorbar(
+            drawn, ax=ax, fraction=0.046, pad=0.03, extend="both" if high < 1 else "neither"
+        )
         bar.set_label("similarity (1: the same)", fontsize=9, color=INK)
         bar.ax.tick_params(labelsize=8.5, labelcolor=INK, color=MUTED)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
         label = "images, like ones together"
         if self.n_members > n:
             label = f"{n:,} of {self.n_members:,} images, like ones together"
@@ -189,7 +192,7 @@ class ClassSimilarityDisplay(Display):
         bar = ax.figure.colorbar(drawn, ax=ax, fraction=0.046, pad=0.03)
         bar.set_label("mean similarity", fontsize=9, color=INK)
         bar.ax.tick_params(labelsize=8.5, labelcolor=INK, color=MUTED)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
         if n <= 15:
             for (i, j), value in np.ndenumerate(self.similarity):
                 dark = value < (low + high) / 2
@@ -279,7 +282,7 @@ class SpectrumDisplay(Display):
         first, second = (plain(shorten(name, 18)) for name in self.class_names)
         finish_axes(ax, title=f"Between {first} and {second}", y="number of images", grid="y")
         ax.set_xlabel(
-            f"← like {first}      place between the classes      like {second} →", fontsize=9, color=INK
+            f"← like {first}  ·  place between the classes  ·  like {second} →", fontsize=9, color=INK
         )
         ax.set_xlim(-reach * 1.02, reach * 1.02)
         ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -288,13 +291,13 @@ class SpectrumDisplay(Display):
 
 
 def cluster_order(similarity: FloatArray) -> npt.NDArray[np.intp]:
-    """Return the order of the leaves of average-linkage clustering by 1 − similarity."""
+    """Return the order of the leaves of Ward's clustering by the distances the similarities come from."""
     n = len(similarity)
     if n < 3:
         return np.arange(n)
-    distance = np.maximum(1 - (similarity + similarity.T) / 2, 0).astype(np.float64)
+    # Similarities that vanish in floating point are far, not infinitely far.
+    safe = np.clip((similarity + similarity.T) / 2, 1e-300, 1.0).astype(np.float64)
+    distance = np.sqrt(-2 * np.log(safe))
     np.fill_diagonal(distance, 0)
-    tree = linkage(
-        squareform(distance, checks=False), "average", optimal_ordering=n <= _most_optimally_ordered
-    )
+    tree = linkage(squareform(distance, checks=False), "ward", optimal_ordering=n <= _most_optimally_ordered)
     return np.asarray(leaves_list(tree), dtype=np.intp)

@@ -37,14 +37,14 @@ _most_marked = 3
 
 @dataclass
 class InfluenceDisplay(Display):
-    """The pixels that the chosen coefficients touch, over the mean image.
+    """The pixels that the chosen coefficients touch, with the outlines of the mean image.
 
     Attributes
     ----------
     counts : array of int, shape (height, width)
         How many of the chosen coefficients touch each pixel.
     mean_image : array of uint8, shape (height, width[, 3]), or None
-        What lies underneath.
+        Whose outlines are drawn over it.
     ax_, figure_
         After `plot`.
 
@@ -73,7 +73,7 @@ class InfluenceDisplay(Display):
         analysis : PatternAnalysis
             Fitted.
         images : array of shape (n_images, height, width[, channels]) or None, default None
-            Whose mean is drawn underneath; at most 2,000 of them are read.
+            Whose mean is outlined; at most 2,000 of them are read.
         """
         mean = None
         if images is not None:
@@ -85,24 +85,24 @@ class InfluenceDisplay(Display):
         """Draw; `ax=None` makes a figure of its own."""
         height, width = self.counts.shape
         ax = self._begin(ax, (5.2, float(np.clip(4.2 * height / width, 1.6, 6.0)) + 0.5))
-        if self.mean_image is not None:
-            grey = self.mean_image if self.mean_image.ndim == 2 else self.mean_image.mean(axis=2)
-            ax.imshow(grey, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        top = max(1, int(self.counts.max()))
+        low, high = int(self.counts.min()), int(self.counts.max())
         drawn = ax.imshow(
-            self.counts,
-            cmap=MAGNITUDE,
-            vmin=0,
-            vmax=top,
-            alpha=1.0 if self.mean_image is None else 0.72,
-            interpolation="nearest",
+            self.counts, cmap=MAGNITUDE, vmin=low, vmax=max(high, low + 1), interpolation="nearest"
         )
+        if self.mean_image is not None and min(self.counts.shape) > 1:
+            # Outlines leave the colours of the map as they are, which a picture underneath would not.
+            grey = self.mean_image if self.mean_image.ndim == 2 else self.mean_image.mean(axis=2)
+            if np.ptp(grey) > 0:
+                levels = np.quantile(grey, 0.02) + np.ptp(grey) * np.array([0.25, 0.5, 0.75])
+                levels = levels[(levels > grey.min()) & (levels < grey.max())]
+                if len(levels):
+                    ax.contour(grey, levels=np.unique(levels), colors="white", linewidths=0.9)
         bar = ax.figure.colorbar(drawn, ax=ax, fraction=0.046, pad=0.03)
         bar.set_label("coefficients that touch the pixel", fontsize=9, color=INK)
         bar.locator = MaxNLocator(5, integer=True)
         bar.update_ticks()
         bar.ax.tick_params(labelsize=8.5, labelcolor=INK, color=MUTED)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
         finish_axes(ax, title="Where the chosen coefficients lie", x="column (pixels)", y="row (pixels)")
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_locator(MaxNLocator(5, integer=True))
@@ -166,7 +166,7 @@ class SingularValueDisplay(Display):
         if n_classes <= _most_marked:
             ax = self._begin(ax, (7.4, 3.6))
             place = np.arange(1, n + 1)
-            size = float(np.clip(500 / n, 1.6, 6.0))
+            size = float(np.clip(900 / n, 2.2, 6.0))
             for i, row in enumerate(sigma):
                 marker = "os^"[i]
                 color = category_color(i)
@@ -205,7 +205,7 @@ class SingularValueDisplay(Display):
             bar = ax.figure.colorbar(drawn, ax=ax, fraction=0.03, pad=0.02)
             bar.set_label("strength σ (log scale)", fontsize=9, color=INK)
             bar.ax.tick_params(which="both", labelsize=8.5, labelcolor=INK, color=MUTED)
-            bar.outline.set_visible(False)  # type: ignore[operator]
+            bar.outline.set_visible(False)
         ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         return self
 

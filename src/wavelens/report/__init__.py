@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from wavelens.report._patterns import LabelledImages, write_patterns_report
+from wavelens.report._pattern_story import LabelledImages
+from wavelens.report._patterns import write_patterns_report
 from wavelens.report._tables import ImageTable, image_table, summarize, write_images_csv, write_summary
 
 __all__ = [

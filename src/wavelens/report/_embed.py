@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -23,7 +24,7 @@ from wavelens.report._page import Chart
 __all__ = ["FigureFolder", "as_data_uri", "clean"]
 
 _largest_thumbnail = 320
-_save_settings = {"svg.fonttype": "none", "svg.hashsalt": "wavelens", "svg.image_inline": True}
+_save_settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "wavelens", "svg.image_inline": True}
 
 
 class FigureFolder:
@@ -37,6 +38,8 @@ class FigureFolder:
     def chart(self, display: Display, name: str, alt: str, caption: str = "") -> Chart:
         """Save a drawn Display as PNG and SVG and return it as inline SVG."""
         figure = self.save(display, name)
+        # The layout is settled by now; finding it anew would take as long as drawing.
+        figure.set_layout_engine("none")
         buffer = io.BytesIO()
         with _quietly():
             figure.savefig(buffer, format="svg", dpi=150, metadata={"Date": None})
@@ -59,7 +62,7 @@ class FigureFolder:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Save with the settings of our files, without warnings of letters that a font lacks: browsers have them."""
+    """Save with our settings, without warnings of letters that a font lacks: browsers have them."""
     with matplotlib.rc_context(_save_settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
@@ -97,6 +100,6 @@ def as_data_uri(pixels: npt.NDArray[np.uint8]) -> str:
 
 
 def clean(text: object) -> str:
-    """Return text that can be written as UTF-8 and shown on a page: no lone surrogates, no control characters."""
+    """Return text that can be written as UTF-8 and shown: no lone surrogates, no control characters."""
     written = str(text).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]", "\N{REPLACEMENT CHARACTER}", written)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
@@ -12,11 +13,11 @@ import numpy.typing as npt
 from wavelens._arguments import FloatArray
 from wavelens.patterns import PatternAnalysis
 from wavelens.plotting._pattern_images import residual_curves
-from wavelens.report._words import count, joined, number, percent, pvalue
+from wavelens.report._words import count, joined, number, percent, pvalue, said, times
 
 __all__ = ["OWN_ANGLE", "Findings", "Pair"]
 
-# A pattern belongs to a class from here on: its σ there is tan(π/4 + π/8) = 2.4 times that of any other class.
+# A pattern belongs to a class from here on: its σ is tan(π/4 + π/8) = 2.4 times that of any other class.
 OWN_ANGLE = np.pi / 8
 _most_pairs = 400
 _curve_sample = 24
@@ -65,22 +66,34 @@ class Findings:
         labels = self.analysis.classes_
         return np.array([int((self.analysis.angles(label) > OWN_ANGLE).sum()) for label in labels])
 
+    def said(self, i: int) -> str:
+        """Return the name of a class as sentences say it."""
+        return said(self.names[i])
+
     def ownership(self) -> str:
         """Say how many patterns belong to a class."""
         own, r = self.own_patterns, self.n_patterns
-        shared = r - int(own.sum())
         if not own.any():
+            labels = self.analysis.classes_
+            leads = np.stack([self.analysis.angles(label) for label in labels])
+            i, k = np.unravel_index(int(leads.argmax()), leads.shape)
+            most = times(float(np.tan(leads[i, k] + np.pi / 4))).rstrip(" ×")
             return (
-                f"None of the {r:,} patterns belongs to one class: none is 2.4 times as strong in a class as in "
-                "every other."
+                f"The classes share {'all of' if r > 1 else 'the only one of'} the {count(r, 'pattern')}: "
+                "none is 2.4 times as strong in one class as in every other. The most one-sided, pattern "
+                f"{k}, is {most} times as strong in {self.said(int(i))} as in any other class."
             )
-        order = np.argsort(-own, kind="stable")
-        parts = [f"{own[i]:,} to {self.names[i]}" for i in order if own[i]]
-        tail = "all are claimed" if shared == 0 else f"{shared:,} {'is' if shared == 1 else 'are'} shared"
+        order = [int(i) for i in np.argsort(-own, kind="stable") if own[i]]
+        parts = [f"{own[i]:,} {'belong' if own[i] != 1 else 'belongs'} to {self.said(i)}" for i in order[:1]]
+        parts += [f"{own[i]:,} to {self.said(i)}" for i in order[1:6]]
+        if order[6:]:
+            parts.append(f"{int(own[order[6:]].sum()):,} to other classes")
+        shared = r - int(own.sum())
+        tail = "none is shared" if shared == 0 else f"{shared:,} {'is' if shared == 1 else 'are'} shared"
         return (
-            f"Of {r:,} patterns, {joined(parts, 6)} belong{'s' if own.sum() == 1 else ''} to a class of their "
-            f"own (at least 2.4 times as strong there as in any other class); {tail}."
-        ).replace(" belong to a class of their own", " belong")
+            f"Of {count(r, 'pattern')}, {joined(parts)} (at least 2.4 times as strong there as in any other "
+            f"class); {tail}."
+        )
 
     def association(self) -> str:
         """Say whether patterns strong in one class are weak in another."""
@@ -92,11 +105,13 @@ class Findings:
         ]
         found = [each for each in found if np.isfinite(each[0].spearman)]
         if not found:
-            return "There are too few patterns to tell whether strength in one class goes with weakness in another."
+            return (
+                "There are too few patterns to tell whether strength in one class means weakness in another."
+            )
         if len(self.names) == 2:
-            result, i, j = found[0]
+            result = found[0][0]
             strength = f"rank correlation {number(result.spearman)}, {pvalue(result.pvalue)}"
-            a, b = self.names[i], self.names[j]
+            a, b = self.said(0), self.said(1)
             if result.pvalue > 0.05 or abs(result.spearman) < 0.1:
                 return (
                     f"A pattern’s strength in {a} tells little about its strength in {b} ({strength}): being "
@@ -107,17 +122,33 @@ class Findings:
             return f"Patterns that are strong in {a} tend to be strong in {b} as well ({strength})."
         values = np.array([each[0].spearman for each in found])
         low, high = found[int(values.argmin())], found[int(values.argmax())]
-        text = (
-            f"Over all pairs of classes, the rank correlation of a pattern’s strengths lies between "
-            f"{number(values.min())} ({self.names[low[1]]}, {self.names[low[2]]}) and {number(values.max())} "
-            f"({self.names[high[1]]}, {self.names[high[2]]}); "
-        )
         negative = int((values < -0.1).sum())
+        pairs_said = count(len(values), "pair")
         if not negative:
-            return text + "in no pair do patterns strong in one class tend to be weak in the other."
+            start = "In no pair of classes do patterns strong in one tend to be weak in the other"
+        else:
+            start = (
+                f"In {negative:,} of {pairs_said} of classes, patterns strong in one tend to be weak in the "
+            )
+            start += "other"
         return (
-            text
-            + f"in {negative:,} of {count(len(values), 'pair')}, patterns strong in one are weak in the other."
+            f"{start}: the rank correlation of the strengths lies between {number(values.min())} "
+            f"({self.said(low[1])} and {self.said(low[2])}) and {number(values.max())} ({self.said(high[1])} "
+            f"and {self.said(high[2])})."
+        )
+
+    def strongest_elsewhere(self) -> str:
+        """Say, for two classes, how strong the strongest patterns of one are in the other."""
+        if len(self.names) != 2:
+            return ""
+        labels = self.analysis.classes_
+        ranks = [self.analysis.sigma_association(labels[i], labels[1 - i]).strong_elsewhere for i in (0, 1)]
+        if not np.isfinite(ranks).all():
+            return ""
+        return (
+            f"Of the tenth of the patterns that are strongest in {self.said(0)}, the middle one is stronger "
+            f"in {self.said(1)} than {percent(ranks[0])} of all patterns; the other way round it is "
+            f"{percent(ranks[1])}. By chance it would be 50%."
         )
 
     # Reconstruction
@@ -153,13 +184,13 @@ class Findings:
         r = self.n_patterns
         tenth, hundredth = (int(np.argmax(middle < limit)) for limit in (0.1, 0.01))
         text = (
-            f"A typical image needs {count(tenth, 'pattern')} of {r:,} until less than 10% of it is missing and "
-            f"{hundredth:,} until less than 1% is."
+            f"A typical image takes {count(tenth, 'pattern')} of {r:,} until less than 10% of it is missing, "
+            f"and {hundredth:,} until less than 1% is."
         )
         shown = [n for n in (400, 1000) if n < r]
         if shown:
             parts = [f"{percent(float(middle[n]))} is missing with {n:,}" for n in shown]
-            text += f" In particular, {joined(parts)}."
+            text += f" Of a typical image, {joined(parts)}."
         return text
 
     # Complexity
@@ -177,17 +208,19 @@ class Findings:
         middles = np.array([np.median(values[self.analysis.labels_ == i]) for i in range(len(self.names))])
         low, high = int(middles.argmin()), int(middles.argmax())
         text = (
-            f"The most complex image is {values.max():.1f} times as complex as the median one, the simplest "
-            f"{number(float(values.min()))} times."
+            f"The most complex image has {values.max():.1f} times the complexity of the median image, the "
+            f"simplest {number(float(values.min()))} times."
         )
         if middles[high] < 1.02 * middles[low]:
-            return text + " On average the classes are equally complex."
+            return text + " The classes are about equally complex."
+        if len(self.names) == 2:
+            return text + (
+                f" Images of {self.said(high)} are more complex (median {number(middles[high])}) than those "
+                f"of {self.said(low)} ({number(middles[low])})."
+            )
         return text + (
-            f" Images of {self.names[high]} are the more complex ones (median {number(middles[high])}), those of "
-            f"{self.names[low]} the simpler ones ({number(middles[low])})."
-            if len(self.names) == 2
-            else f" {self.names[high]} is the most complex class (median {number(middles[high])}), "
-            f"{self.names[low]} the simplest ({number(middles[low])})."
+            f" The most complex class is {self.said(high)} (median {number(middles[high])}), the simplest "
+            f"{self.said(low)} ({number(middles[low])})."
         )
 
     # Similarity
@@ -220,34 +253,60 @@ class Findings:
     def likeness(self) -> str:
         """Say how alike images of the same class and of different classes are."""
         own = np.diagonal(self.class_similarity)
+        scale = "on a scale from 0 to 1"
         if len(self.names) == 2:
             between = float(self.pairs[0].similarity)
-            parts = [f"{number(float(own[i]))} within {self.names[i]}" for i in (0, 1)]
-            return (
-                f"On a scale from 0 to 1, the mean similarity of two images is {joined(parts)}, and "
-                f"{number(between)} across the two classes."
+            parts = [f"{number(float(own[i]))} within {self.said(i)}" for i in (0, 1)]
+            text = (
+                f"The mean similarity of two images, {scale}, is {joined(parts)}, and {number(between)} "
+                "across the classes"
             )
+            gap = float(own.mean()) - between
+            if gap < 0.03:
+                return (
+                    text
+                    + ": images of different classes are hardly less alike than images of the same class."
+                )
+            return text + "."
+        outside = float(np.mean([pair.similarity for pair in self.pairs]))
         tight, loose = int(own.argmax()), int(own.argmin())
-        near = max(self.pairs, key=lambda pair: pair.similarity)
+        if own[tight] - own[loose] < 0.005:
+            return (
+                f"The mean similarity of two images of the same class is {number(float(own.mean()))} "
+                f"{scale}, of different classes {number(outside)}."
+            )
         return (
-            f"Images of {self.names[tight]} are most like each other (mean similarity "
-            f"{number(float(own[tight]))} on a scale from 0 to 1), those of {self.names[loose]} least "
-            f"({number(float(own[loose]))}); the most similar different classes are {self.names[near.first]} and "
-            f"{self.names[near.second]} ({number(near.similarity)})."
+            f"The mean similarity of two images of the same class is {number(float(own.mean()))} {scale}, of "
+            f"different classes {number(outside)}. Images of {self.said(tight)} are most like each other "
+            f"({number(float(own[tight]))}), those of {self.said(loose)} least ({number(float(own[loose]))})."
         )
 
     def overlap(self) -> str:
         """Say how far the classes reach into each other."""
         pair = self.pairs[0]
-        first, second = self.names[pair.first], self.names[pair.second]
+        first, second = self.said(pair.first), self.said(pair.second)
+        if pair.overlap == 0:
+            return "By similarity, every image lies on the side of its own class."
+        shares = [percent(n / of) for n, of in zip(pair.crossed, pair.sizes, strict=True)]
         sides = (
-            f"{percent(pair.crossed[0] / pair.sizes[0])} of the images of {first} lie on the side of {second}, "
-            f"and {percent(pair.crossed[1] / pair.sizes[1])} of those of {second} on the side of {first}"
+            f"{shares[0]} of the images of {first} lie on the side of {second}, and {shares[1]} of those of "
+            f"{second} on the side of {first}"
         )
         if len(self.names) == 2:
             return f"By similarity, {sides}."
-        if pair.overlap == 0:
-            return "By similarity, every image lies on the side of its own class, for every pair of classes."
         return (
             f"The classes that reach into each other most are {first} and {second}: by similarity, {sides}."
+        )
+
+    def loneliest(self, name_of: Callable[[int], str]) -> str:
+        """Name the image that is least like its class, compared with what is usual there."""
+        to_classes = self.analysis.similarity_to_classes()
+        labels = self.analysis.labels_
+        own = to_classes[np.arange(len(labels)), labels]
+        middle = np.array([np.median(own[labels == i]) for i in range(len(self.names))])
+        place = int((own / np.where(middle[labels] > 0, middle[labels], 1)).argmin())
+        label = int(labels[place])
+        return (
+            f"The image least like its class is {name_of(place)} (of {self.said(label)}): its mean "
+            f"similarity there is {number(float(own[place]))}, where {number(float(middle[label]))} is usual."
         )

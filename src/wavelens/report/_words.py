@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["angle", "count", "joined", "number", "percent", "pvalue"]
+__all__ = ["count", "joined", "number", "percent", "pvalue", "said", "times"]
 
 
 def count(n: int, noun: str, plural: str = "") -> str:
@@ -29,9 +29,15 @@ def number(value: float) -> str:
     return "0.00" if text in ("-0.00", "0.00") else text.replace("-", "−")
 
 
-def angle(degrees: float) -> str:
-    """Return an angle in whole degrees with a true minus sign."""
-    return f"{degrees:.0f}°".replace("-0°", "0°").replace("-", "−")
+def times(ratio: float) -> str:
+    """Return how many times as strong: "0.87 ×", "2.4 ×", "31 ×"."""
+    digits = 2 if ratio < 1 else 1 if ratio < 9.95 else 0
+    return f"{ratio:,.{digits}f} ×"
+
+
+def said(name: str) -> str:
+    """Return a name as a sentence says it: in quotation marks where it would be taken for something else."""
+    return name if len(name) > 2 and name.replace("-", "").replace("_", "").isalpha() else f"“{name}”"
 
 
 def pvalue(p: float) -> str:

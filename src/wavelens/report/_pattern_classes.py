@@ -1,0 +1,195 @@
+"""The sections of a patterns report about images and classes: alike, isolated, on the border."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from wavelens.plotting import ClassSimilarityDisplay, SimilarityDisplay, SpectrumDisplay
+from wavelens.plotting._style import category_color, shorten
+from wavelens.report._page import Block, Chart, Fold, Gallery, Heading, Row, Section, Table, Text
+from wavelens.report._pattern_findings import Pair
+from wavelens.report._pattern_story import IMAGES_A_ROW, Story
+from wavelens.report._words import count, number, percent
+
+__all__ = ["between", "similarity"]
+
+_classes_in_full = 12
+_charts_open = 6
+_pairs_in_full = 3
+_pairs_in_folds = 9
+_pairs_in_table = 60
+
+
+def similarity(story: Story) -> Section:
+    """Show how alike the images of each class are, and the isolated ones."""
+    sizes = story.findings.sizes
+    shown = np.sort(np.argsort(-sizes, kind="stable")[:_classes_in_full])
+    many = len(story.names) > 4
+    charts = [_similarity_chart(story, int(i), 200 if many else 1000) for i in shown if sizes[i] > 2]
+    lead = f"Images made of the same patterns in the same amounts are alike. {story.findings.likeness()}"
+    blocks: list[Block] = [Text((lead,), "lead")]
+    if charts:
+        blocks.append(Row(tuple(charts[:_charts_open])))
+        if charts[_charts_open:]:
+            blocks.append(Fold("Similarity within further classes", (Row(tuple(charts[_charts_open:])),)))
+        note = (
+            "Each row and each column is an image, in the same order, with like ones together. A bright "
+            "square along the diagonal is a group of images that are alike; a dark line is an image that few "
+            "others are like."
+        )
+        blocks.append(Text((note,), "note"))
+    galleries = [_isolated(story, int(i)) for i in shown]
+    blocks += [
+        Heading("isolated", "Isolated images"),
+        Text(
+            (
+                "These images are least like the rest of their class: rare cases, mistakes, or images that "
+                "were made differently. The number is the mean similarity to their class.",
+            )
+        ),
+        *galleries[:_charts_open],
+    ]
+    if galleries[_charts_open:]:
+        blocks.append(Fold("Isolated images of further classes", tuple(galleries[_charts_open:])))
+    if len(sizes) > len(shown):
+        blocks.append(Text((f"Shown are the {len(shown)} largest of {len(sizes)} classes.",), "note"))
+    return Section("similarity", "How alike images of a class are", tuple(blocks))
+
+
+def _similarity_chart(story: Story, i: int, most: int) -> Chart:
+    display = SimilarityDisplay.from_analysis(
+        story.analysis, story.analysis.classes_[i], class_names=story.class_names, max_images=most
+    ).plot()
+    alt = (
+        f"Similarity of each two of {len(display.indices):,} images of {story.names[i]}, like ones together."
+    )
+    return story.figures.chart(display, f"similarity-{story.slug(i)}", alt)
+
+
+def _isolated(story: Story, i: int) -> Gallery:
+    to_classes = story.analysis.similarity_to_classes()
+    n = min(IMAGES_A_ROW, int(story.findings.sizes[i]))
+    places = story.analysis.isolated(story.analysis.classes_[i], n)
+    usual = number(float(np.median(to_classes[story.analysis.labels_ == i, i])))
+    name = shorten(story.names[i], 40)
+    return story.gallery(
+        f"{name} – usual is {usual}",
+        places,
+        to_classes[places, i],
+        f"isolated-{story.slug(i)}",
+        "{:.2f}",
+        title_in_file=f"Isolated images of {name}",
+    )
+
+
+def between(story: Story) -> Section:
+    """Show pairs of classes, those that overlap most first."""
+    pairs = story.findings.pairs
+    lead = (
+        "Comparing how alike an image is to each of two classes places it between them: −1 is far on the "
+        f"side of the one, 1 far on the side of the other, and the border is at 0. {story.findings.overlap()}"
+    )
+    note = (
+        "The places come from the same images and labels as the patterns. They describe this dataset; they "
+        "do not say how well new images would be told apart."
+    )
+    blocks: list[Block] = [Text((lead,), "lead"), Text((note,), "note")]
+    if len(story.names) > 2:
+        display = ClassSimilarityDisplay.from_analysis(story.analysis, class_names=story.class_names).plot()
+        alt = f"Matrix of mean similarities of {len(story.names)} classes. {story.findings.likeness()}"
+        caption = "On the diagonal: how alike images of the same class are."
+        blocks.append(story.figures.chart(display, "class-similarity", alt, caption))
+    for rank, pair in enumerate(pairs[:_pairs_in_full]):
+        blocks.append(
+            Heading(f"pair-{rank + 1}", f"{story.names[pair.first]} and {story.names[pair.second]}")
+        )
+        blocks += _pair_blocks(story, pair, in_full=True)
+    rest = pairs[_pairs_in_full:]
+    if rest:
+        blocks.append(Heading("pairs", "Further pairs"))
+    for pair in rest[:_pairs_in_folds]:
+        names = f"{story.names[pair.first]} and {story.names[pair.second]}"
+        title = f"{names}: {percent(pair.overlap)} beyond the border"
+        blocks.append(Fold(title, tuple(_pair_blocks(story, pair, in_full=False))))
+    if rest:
+        blocks.append(_pair_table(story, pairs))
+    return Section("between", "Between the classes", tuple(blocks))
+
+
+def _pair_blocks(story: Story, pair: Pair, *, in_full: bool) -> list[Block]:
+    i, j = pair.first, pair.second
+    labels, names = story.analysis.classes_, story.names
+    spectrum = story.analysis.spectrum(labels[j], labels[i])
+    display = SpectrumDisplay.from_analysis(
+        story.analysis, labels[i], labels[j], class_names=story.class_names
+    ).plot()
+    crossed = (
+        f"{pair.crossed[0]:,} of {count(pair.sizes[0], 'image')} of {story.said(i)} and "
+        f"{pair.crossed[1]:,} of {count(pair.sizes[1], 'image')} of {story.said(j)} lie beyond the border."
+    )
+    reach = float(np.abs(spectrum.values).max())
+    if reach < 0.1:
+        crossed += (
+            f" No image lies farther from it than {reach:.2g}: images are about as similar to the other "
+            "class as to their own, and their order says more than their place."
+        )
+    name = f"spectrum-{story.slug(i)}-{story.slug(j)}"
+    alt = f"Histogram of the places of images between the classes. {crossed}"
+    blocks: list[Block] = [Text((crossed,)), story.figures.chart(display, name, alt)]
+    place = dict(zip(spectrum.indices.tolist(), spectrum.values.tolist(), strict=True))
+    colors = {i: category_color(i), j: category_color(j if (i - j) % 8 else i + 1)}
+
+    def row(title: str, places: npt.NDArray[np.intp], file_name: str) -> Gallery:
+        values = np.array([place[int(k)] for k in places]) + 0.0
+        decimals = 3 if reach < 0.1 else 2
+        return story.gallery(
+            title, places, values, file_name if in_full else "", f"{{:+.{decimals}f}}", colors=colors
+        )
+
+    n = IMAGES_A_ROW
+    if in_full:
+        steps = np.unique(np.linspace(0, len(spectrum.indices) - 1, n).round().astype(np.intp))
+        file_name = f"spectrum-steps-{story.slug(i)}-{story.slug(j)}"
+        blocks.append(row("From one end to the other, in equal steps", spectrum.indices[steps], file_name))
+    for a, b in ((i, j), (j, i)):
+        first, second = shorten(names[a]), shorten(names[b])
+        near = story.analysis.borderline(labels[a], labels[b], n)
+        blocks.append(
+            row(
+                f"Borderline – images of {first} most like {second}",
+                near,
+                f"borderline-{story.slug(a)}-{story.slug(b)}",
+            )
+        )
+    for a, b in ((i, j), (j, i)) if in_full else ():
+        first, second = shorten(names[a]), shorten(names[b])
+        far = story.analysis.extremes(labels[a], labels[b], n)
+        blocks.append(
+            row(
+                f"Far from the border – images of {first} least like {second}",
+                far,
+                f"extremes-{story.slug(a)}-{story.slug(b)}",
+            )
+        )
+    return blocks
+
+
+def _pair_table(story: Story, pairs: list[Pair]) -> Block:
+    rows = tuple(
+        (
+            f"{story.names[pair.first]} and {story.names[pair.second]}",
+            number(pair.similarity),
+            percent(pair.crossed[0] / pair.sizes[0]),
+            percent(pair.crossed[1] / pair.sizes[1]),
+        )
+        for pair in pairs[:_pairs_in_table]
+    )
+    total = len(story.names) * (len(story.names) - 1) // 2
+    title = (
+        f"All {total:,} pairs in a table"
+        if len(rows) == total
+        else f"{len(rows)} of {total:,} pairs in a table"
+    )
+    header = ("Pair", "Mean similarity", "First class beyond the border", "Second class beyond the border")
+    return Fold(title, (Table(header, rows, "Those that reach into each other most come first."),))
