@@ -53,7 +53,18 @@ class ImageTable:
 
 
 def image_table(analysis: PatternAnalysis) -> ImageTable:
-    """Collect what the analysis says of each image it was fitted to."""
+    """Collect what the analysis says of each image it was fitted to.
+
+    Parameters
+    ----------
+    analysis : PatternAnalysis
+        Fitted.
+
+    Returns
+    -------
+    ImageTable
+        O(n_images² · n_patterns) for the similarities and the nearest images.
+    """
     labels = analysis.labels_
     rows = np.arange(len(labels))
     similarity = analysis.similarity_to_classes()
@@ -80,7 +91,19 @@ def image_table(analysis: PatternAnalysis) -> ImageTable:
 
 
 def write_images_csv(path: Path, table: ImageTable, data: ImageData) -> None:
-    """Write the table with names in place of numbers; UTF-8, one header line."""
+    """Write the table with names in place of numbers; UTF-8, one header line.
+
+    Parameters
+    ----------
+    path : Path
+    table : ImageTable
+    data : ImageData
+        That the analysis was fitted to.
+
+    Returns
+    -------
+    None
+    """
     names, classes = data.image_names, data.class_names
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -119,7 +142,22 @@ def write_images_csv(path: Path, table: ImageTable, data: ImageData) -> None:
 
 
 def summarize(analysis: PatternAnalysis, data: ImageData, table: ImageTable) -> dict[str, Any]:
-    """Return the summary as plain numbers and strings, ready for JSON."""
+    """Return the summary as plain numbers and strings, ready for JSON.
+
+    Parameters
+    ----------
+    analysis : PatternAnalysis
+        Fitted.
+    data : ImageData
+        That it was fitted to.
+    table : ImageTable
+        From `image_table`.
+
+    Returns
+    -------
+    dict
+        Counts, patterns of each class, correlation of σ for each pair of classes, files left out, notes.
+    """
     classes = list(data.class_names)
     pairs = []
     for i, first in enumerate(classes):
@@ -153,7 +191,18 @@ def summarize(analysis: PatternAnalysis, data: ImageData, table: ImageTable) -> 
 
 
 def write_summary(path: Path, summary: dict[str, Any]) -> None:
-    """Write the summary as JSON."""
+    """Write the summary as JSON.
+
+    Parameters
+    ----------
+    path : Path
+    summary : dict
+        From `summarize`; may hold more.
+
+    Returns
+    -------
+    None
+    """
     path.write_text(
         json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
     )
