@@ -107,6 +107,9 @@ def test_unrecognised_names_are_listed(tmp_path: Path) -> None:
         load(path, key="scans", labels_key="finding")
     with pytest.raises(DataError, match="nothing says which class"):
         load(path, key="scans")
+    with pytest.raises(ValueError, match="`labels_key` is given, but so are `labels`"):
+        load(path, LABELS, key="scans", labels_key="findings")
+    assert load(path, LABELS, key="scans").n_images == 6
     with pytest.raises(DataError, match="it is not divided"):
         load(path, split="train")
 

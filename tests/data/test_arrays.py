@@ -238,9 +238,9 @@ def test_classes_that_cannot_be_analysed() -> None:
 def test_an_open_source_cannot_be_changed() -> None:
     source = open_source(np.zeros((4, 6, 5)), LABELS)
     assert open_source(source) is source
-    with pytest.raises(ValueError, match="`size` cannot change a source that is open already"):
+    with pytest.raises(ValueError, match="`size` is given, but the source is open already"):
         open_source(source, size=3)
-    with pytest.raises(ValueError, match="`keep_aspect` cannot change"):
+    with pytest.raises(ValueError, match="`keep_aspect` is given"):
         open_source(source, keep_aspect=True)
 
 

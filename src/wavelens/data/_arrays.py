@@ -109,59 +109,52 @@ class ArraySource(ImageSource):
 
     Parameters
     ----------
-    images : ndarray of shape (n, height, width) or (n, height, width, 1|3|4)
-        As `check_images` gives it. It is not copied, and a memory map is read only where it is needed.
+    arrays : Arrays
+        The images, which are not copied (of a memory map only what is needed is read), and their names.
     labels : ndarray of int, shape (n,)
         Codes into `class_names`.
     class_names : tuple of str
         One for each class.
-    image_names : sequence of str, optional
-        Positions if not given.
-    name : str
-        For titles and error messages.
-    notes : sequence of str
-        What has been done to the images before.
     rows : ndarray of int, optional
-        Positions of the images to take, ascending; all by default. `labels` and `image_names` are of these.
+        Positions of the images to take, ascending; all by default.
+    notes : sequence of str
+        Notes to add to those of `arrays`.
     size : tuple of int, optional
         Height and width to resize to.
     keep_aspect : bool
         Resize without stretching, and repeat the outermost pixels.
     color : {"grey", "rgb"}, optional
         By default as many channels as the array has, without alpha.
-    labelled : bool
-        Whether the labels mean anything.
     from_file : bool
         Whether what is wrong with the images is a `DataError` and not a `ValueError`.
     """
 
     def __init__(
         self,
-        images: Images,
+        arrays: Arrays,
         labels: Codes,
         class_names: tuple[str, ...],
         *,
-        image_names: Sequence[str] | None = None,
-        name: str = "images",
-        notes: Sequence[str] = (),
         rows: Codes | None = None,
+        notes: Sequence[str] = (),
         size: tuple[int, int] | None = None,
         keep_aspect: bool = False,
         color: str | None = None,
-        labelled: bool = True,
         from_file: bool = False,
     ) -> None:
-        self.name = name
-        self.labels = labels
+        self.name = arrays.name
+        self.labels = labels if rows is None else labels[rows]
         self.class_names = class_names
-        self.image_names = Positions(len(labels)) if image_names is None else image_names
-        self.labelled = labelled
-        self.notes = list(notes)
+        names = arrays.image_names or Positions(len(labels))
+        self.image_names = names if rows is None else [names[i] for i in rows]
+        self.labelled = arrays.labels is not None
+        self.notes = [*arrays.notes, *notes]
         self.skipped = []
         self._rows = rows
         self._from_file = from_file
+        images = arrays.images
         if images.ndim == 4 and images.shape[3] == 4:
-            self.notes.append(f"The alpha channel was dropped in all {len(labels)} images.")
+            self.notes.append(f"The alpha channel was dropped in all {self.n_images} images.")
             images = images[..., :3]
         if images.ndim == 4 and images.shape[3] == 1:
             images = images[..., 0]

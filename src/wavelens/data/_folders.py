@@ -147,32 +147,29 @@ class FolderSource(ImageSource):
         return [headers[i] for i in kept.tolist()]
 
     def _find_colour(self, headers: Sequence[Header]) -> bool:
-        """Colour, if more than half of the images of at least one class show it among those looked at."""
-        candidates: list[int] = []
-        for code in range(len(self.class_names)):
-            members = np.flatnonzero(self.labels == code)
-            spread = np.linspace(0, len(members) - 1, min(len(members), LOOKED_AT)).astype(np.intp)
-            candidates += members[spread].tolist() if len(members) else []
-        can = [i for i in candidates if headers[i].coloured]
-        if not can:
-            return False
-        with closing(in_threads(shows_colour, [self._paths[i] for i in can])) as results:
-            coloured = {i for i, shows in zip(can, results, strict=True) if shows}
-        shares = [
-            (name, sum(i in coloured for i in candidates if self.labels[i] == code), looked)
-            for code, name in enumerate(self.class_names)
-            if (looked := sum(self.labels[i] == code for i in candidates))
+        """Read in colour if, of those looked at, more than half of the images of some class show it."""
+        members = [np.flatnonzero(self.labels == code) for code in np.unique(self.labels)]
+        spread = [
+            np.linspace(0, len(each) - 1, min(len(each), LOOKED_AT)).astype(np.intp) for each in members
         ]
-        in_colour = any(2 * count > looked for _, count, looked in shares)
-        if in_colour and len(coloured) < len(candidates):
+        looked_at = np.concatenate([each[some] for each, some in zip(members, spread, strict=True)])
+        able = np.array([i for i in looked_at.tolist() if headers[i].coloured], dtype=np.intp)
+        if not len(able):
+            return False
+        with closing(in_threads(shows_colour, [self._paths[i] for i in able])) as results:
+            coloured = able[[bool(shows) for shows in results]]
+        n_classes = len(self.class_names)
+        showing = np.bincount(self.labels[coloured], minlength=n_classes)
+        in_colour = bool(np.any(2 * showing > np.bincount(self.labels[looked_at], minlength=n_classes)))
+        if in_colour and len(coloured) < len(looked_at):
             self.notes.append(
-                f"Read in colour: {len(coloured)} of {len(candidates)} images looked at show colour, "
+                f"Read in colour: {len(coloured)} of {len(looked_at)} images looked at show colour, "
                 "the others are grey."
             )
         elif not in_colour:
-            shown = f"only {len(coloured)} of them do" if coloured else "none of them does"
+            shown = f"only {len(coloured)} of them do" if len(coloured) else "none of them does"
             self.notes.append(
-                f"Read as grey: {len(can)} of {len(candidates)} images looked at are stored so that they "
+                f"Read as grey: {len(able)} of {len(looked_at)} images looked at are stored so that they "
                 f"could show colour, but {shown}."
             )
         return in_colour

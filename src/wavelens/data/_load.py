@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from wavelens.data._archives import read_npy, read_npz
 from wavelens.data._arrays import Arrays, ArraySource, Positions, check_images
 from wavelens.data._folders import FolderSource
 from wavelens.data._labels import encode_labels, labels_for
-from wavelens.data._source import ImageData, ImageSource, check_classes, pick, taken
+from wavelens.data._source import Codes, ImageData, ImageSource, check_classes, pick, taken
 from wavelens.exceptions import DataError
 
 __all__ = ["BUNDLED", "load", "open_source"]
@@ -198,12 +199,13 @@ def open_source(
     height_width = _check_size(size)
     if isinstance(source, ImageSource):
         given = {"labels": labels, "key": key, "labels_key": labels_key, "split": split, "size": size}
-        given |= {"color": color, "limit": limit}
-        changed = [name for name, value in given.items() if value is not None]
-        if changed or keep_aspect or strict:
-            raise ValueError(
-                f"`{(changed or ['keep_aspect'])[0]}` cannot change a source that is open already"
-            )
+        given |= {
+            "keep_aspect": keep_aspect or None,
+            "color": color,
+            "limit": limit,
+            "strict": strict or None,
+        }
+        _refuse("the source is open already", **given)
         return source
     path = _existing_path(source)
     if path is not None and path.is_dir():
@@ -222,33 +224,20 @@ def open_source(
         )
     if key is not None:
         _refuse(f"`key` names the array {key!r}", split=split)
-    arrays = _read_arrays(source, path, key, labels_key, split, labels is None)
-    n = len(arrays.images)
-    image_names = arrays.image_names or Positions(n)
-    values, known_names = arrays.labels, arrays.class_names
     if labels is not None:
-        values, known_names = labels_for(labels, image_names), None
-    try:
-        unlabelled = np.full(n, "unlabelled")
-        codes, class_names, notes = encode_labels(unlabelled if values is None else values, known_names)
-    except ValueError as error:
-        raise DataError(f"{path}: {error}") from error
+        _refuse("so are `labels`", labels_key=labels_key)
+    arrays = _read_arrays(source, path, key, labels_key, split, labels is None)
+    arrays, codes, class_names = _encode(arrays, labels, path)
     rows = pick(codes, limit, random_state)
-    if rows is not None:
-        notes.append(taken(len(rows), n, limit))
-        codes, image_names = codes[rows], [image_names[i] for i in rows]
     return ArraySource(
-        arrays.images,
+        arrays,
         codes,
         class_names,
-        image_names=image_names,
-        name=arrays.name,
-        notes=(*arrays.notes, *notes),
         rows=rows,
+        notes=() if rows is None else (taken(len(rows), len(codes), limit),),
         size=height_width,
         keep_aspect=keep_aspect,
         color=color,
-        labelled=values is not None,
         from_file=path is not None,
     )
 
@@ -275,6 +264,20 @@ def _read_arrays(
     if path.suffix.lower() == ".npy":
         return read_npy(path)
     raise DataError(f"{path}: expected a folder of images, a .npz or a .npy file")
+
+
+def _encode(arrays: Arrays, labels: object, path: Path | None) -> tuple[Arrays, Codes, tuple[str, ...]]:
+    """Put the given labels in the place of the source's own, and turn them into codes and class names."""
+    n = len(arrays.images)
+    if labels is not None:
+        values = labels_for(labels, arrays.image_names or Positions(n))
+        arrays = replace(arrays, labels=values, class_names=None)
+    values = np.full(n, "unlabelled") if arrays.labels is None else arrays.labels
+    try:
+        codes, class_names, notes = encode_labels(values, arrays.class_names)
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from error
+    return replace(arrays, notes=(*arrays.notes, *notes)), codes, class_names
 
 
 def _digits() -> Arrays:
