@@ -29,14 +29,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
-#include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <vector>
 
 #include "gemm_panels.hpp"
+#include "pairwise_strips.hpp"
 #include "wavelens/thread_pool.hpp"
 
 namespace wavelens {
@@ -63,72 +63,6 @@ constexpr std::ptrdiff_t part_bytes = 512 * 1024;
 constexpr double nearly_equal = 0x1p-10;  // θ where a Gaussian is flat
 
 template <class T>
-double largest_entry(MatrixView<const T> a) {
-  if (std::abs(a.row_stride) < std::abs(a.col_stride)) a = a.transposed();
-  std::vector<T> largest(static_cast<std::size_t>(a.rows));
-  parallel_ranges(a.rows, 64, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-    for (std::ptrdiff_t i = begin; i < end; ++i) {
-      T most = 0;
-      for (std::ptrdiff_t j = 0; j < a.cols; ++j) most = std::max(most, std::abs(a(i, j)));
-      largest[static_cast<std::size_t>(i)] = most;
-    }
-  });
-  return largest.empty() ? 0 : *std::max_element(largest.begin(), largest.end());
-}
-
-// Memory that is not cleared: its pages are first touched by the threads that fill them.
-template <class T>
-class Room {
-public:
-  void reserve(std::ptrdiff_t n) {
-    if (n <= size_) return;
-    entries_.reset(new T[static_cast<std::size_t>(n)]);
-    size_ = n;
-  }
-  T* data() const { return entries_.get(); }
-  bool empty() const { return size_ == 0; }
-
-private:
-  std::unique_ptr<T[]> entries_;
-  std::ptrdiff_t size_ = 0;
-};
-
-// Where the rows of a side come from: their order, and a contiguous copy of one where it is not contiguous.
-template <class T>
-struct Side {
-  MatrixView<const T> view;
-  std::vector<std::ptrdiff_t> order;
-
-  Side(MatrixView<const T> rows, const std::ptrdiff_t* given) : view(rows) {
-    order.resize(static_cast<std::size_t>(rows.rows));
-    for (std::ptrdiff_t i = 0; i < rows.rows; ++i) order[static_cast<std::size_t>(i)] = given ? given[i] : i;
-  }
-
-  const std::ptrdiff_t* list(std::ptrdiff_t first) const { return order.data() + first; }
-
-  const T* contiguous(std::ptrdiff_t i, std::vector<T>& copy) const {
-    const T* row = view.data + order[static_cast<std::size_t>(i)] * view.row_stride;
-    if (view.col_stride == 1) return row;
-    copy.resize(static_cast<std::size_t>(view.cols));
-    for (std::ptrdiff_t j = 0; j < view.cols; ++j)
-      copy[static_cast<std::size_t>(j)] = row[j * view.col_stride];
-    return copy.data();
-  }
-};
-
-// A strip of one side, packed, centred and scaled, with the squared norms of its rows.
-template <class T>
-struct Strip {
-  Room<T> panels;
-  std::vector<double> norms;
-  std::vector<double> factors;
-  std::vector<double> largest_norms;  // of each panel
-  std::vector<double> largest_factors;
-  std::ptrdiff_t first = -1;
-  std::ptrdiff_t count = 0;
-};
-
-template <class T>
 class Tiles {
 public:
   using Sink = std::function<void(const PairTile<T>&)>;
@@ -144,8 +78,7 @@ public:
     cols_ = std::min(side_, round_up(problem.y.rows, product_.mr));
     values_.reserve(rows_ * cols_);
     if (problem.metric == nullptr) {
-      find_scale();
-      find_centre();
+      frame_.emplace(problem.x, problem.same ? nullptr : &problem.y);
       if (problem.x.cols > depth_) sums_.reserve(rows_ * cols_);
       if (Sizes<T>::single) chunk_ = chain_length(problem.x.cols);
     }
@@ -156,7 +89,7 @@ public:
     xs_.resize(static_cast<std::size_t>(one_pass ? std::min<std::ptrdiff_t>(4, fitting) : 1));
   }
 
-  double unit() const { return unit_; }
+  double unit() const { return frame_ ? frame_->unit() : 1.0; }
 
   void run(const Wanted& wanted, const Sink& sink, Monitor& monitor) {
     const std::ptrdiff_t n = problem_.x.rows;
@@ -193,107 +126,16 @@ private:
     if (problem_.same) fill_diagonal(i, rows, j, cols);
   }
 
-  void find_scale() {
-    const double largest =
-        std::max(largest_entry(problem_.x), problem_.same ? 0.0 : largest_entry(problem_.y));
-    int exponent = 0;
-    if (largest > 0) std::frexp(largest, &exponent);
-    // 2^−exponent itself must be a normal number of T.
-    constexpr int limit = std::numeric_limits<T>::max_exponent - 3;
-    exponent = std::min(limit, std::max(-limit, exponent));
-    unit_ = std::ldexp(1.0, exponent);
-    scale_ = static_cast<T>(std::ldexp(1.0, -exponent));
-  }
-
-  // The mean of at most 1,024 evenly spaced rows of either side: any point amid the data serves. So it is
-  // rounded to a power of two of about a quarter of the spread, which keeps the centred entries of integer
-  // data exact, and with them their products, distances and ties.
-  void find_centre() {
-    const auto k = static_cast<std::size_t>(problem_.x.cols);
-    std::vector<double> sums(k), squares(k);
-    std::ptrdiff_t count = 0;
-    const auto collect = [&](MatrixView<const T> a) {
-      const std::ptrdiff_t taken = std::min<std::ptrdiff_t>(1024, a.rows);
-      parallel_ranges(a.cols, 64, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-        for (std::ptrdiff_t i = 0; i < taken; ++i) {
-          const std::ptrdiff_t row = i * a.rows / taken;
-          for (std::ptrdiff_t j = begin; j < end; ++j) {
-            // Relative to the first row, so that a large offset leaves the spread its digits.
-            const double entry = scale_ * a(row, j) - scale_ * problem_.x(0, j);
-            sums[static_cast<std::size_t>(j)] += entry;
-            squares[static_cast<std::size_t>(j)] += entry * entry;
-          }
-        }
-      });
-      count += taken;
-    };
-    collect(problem_.x);
-    if (!problem_.same) collect(problem_.y);
-    double spread = 0;
-    for (std::size_t j = 0; j < k; ++j) {
-      sums[j] /= static_cast<double>(count);
-      spread += squares[j] / static_cast<double>(count) - sums[j] * sums[j];
-    }
-    spread = std::sqrt(std::max(0.0, spread) / static_cast<double>(k));
-    int exponent = 0;
-    std::frexp(spread, &exponent);
-    const double grid = std::ldexp(1.0, exponent - 3);
-    for (std::size_t j = 0; j < k; ++j) {
-      const double mean = sums[j] + scale_ * problem_.x(0, static_cast<std::ptrdiff_t>(j));
-      centre_.push_back(static_cast<T>(spread > 0 ? std::nearbyint(mean / grid) * grid : mean));
-    }
-  }
-
-  // Packs columns [p0, p0 + depth) of a strip; its norms grow with every call, from zero at p0 = 0.
-  void pack(const Side<T>& side, Strip<T>& strip, std::ptrdiff_t first, std::ptrdiff_t count,
-            std::ptrdiff_t width, std::ptrdiff_t p0, std::ptrdiff_t depth, const double* factors) const {
-    const std::ptrdiff_t padded = round_up(count, width);
-    if (p0 == 0) {
-      strip.first = first;
-      strip.count = count;
-      strip.norms.assign(static_cast<std::size_t>(padded), 0.0);
-      strip.factors.assign(static_cast<std::size_t>(padded), 0.0);
-      strip.largest_norms.assign(static_cast<std::size_t>(padded / width), 0.0);
-      strip.largest_factors.assign(static_cast<std::size_t>(padded / width), 0.0);
-      strip.panels.reserve(padded * depth_);
-      for (std::ptrdiff_t i = 0; factors != nullptr && i < count; ++i) {
-        // At most 1e150, so that no product of two of them and a square is infinite or NaN.
-        const double factor = factors[side.order[static_cast<std::size_t>(first + i)]] * unit_;
-        strip.factors[static_cast<std::size_t>(i)] = std::min(1e150, factor);
-      }
-    }
-    const MatrixView<const T> columns = side.view.block(0, p0, side.view.rows, depth);
-    const T* centre = centre_.data() + p0;
-    parallel_for(padded / width, [&](std::ptrdiff_t panel) {
-      const std::ptrdiff_t at = panel * width;
-      T* out = strip.panels.data() + at * depth;
-      double* norms = strip.norms.data() + at;
-      MatrixView<const T> rows = columns;
-      rows.rows = std::min(width, count - at);
-      pack_panels(rows, side.list(first + at), width, out);
-      for (std::ptrdiff_t p = 0; p < depth; ++p) {
-        T* entries = out + p * width;
-        for (std::ptrdiff_t i = 0; i < width; ++i) {
-          const T entry = entries[i] * scale_ - centre[p];
-          entries[i] = entry;
-          norms[i] += static_cast<double>(entry) * static_cast<double>(entry);
-        }
-      }
-      const double* multiples = strip.factors.data() + at;
-      const auto at_panel = static_cast<std::size_t>(panel);
-      strip.largest_norms[at_panel] = *std::max_element(norms, norms + width);
-      strip.largest_factors[at_panel] = *std::max_element(multiples, multiples + width);
-    });
-  }
-
   void multiply(std::ptrdiff_t i0, std::ptrdiff_t rows, std::ptrdiff_t j0, std::ptrdiff_t cols,
                 Strip<T>& xs) {
     const std::ptrdiff_t k = problem_.x.cols;
     const bool one_pass = k <= depth_;
     for (std::ptrdiff_t p0 = 0; p0 < k; p0 += depth_) {
       const std::ptrdiff_t depth = std::min(depth_, k - p0);
-      if (!one_pass || xs.first != i0) pack(x_, xs, i0, rows, product_.nr, p0, depth, problem_.x_factors);
-      if (!one_pass || ys_.first != j0) pack(y_, ys_, j0, cols, product_.mr, p0, depth, problem_.y_factors);
+      if (!one_pass || xs.first != i0)
+        frame_->pack(x_, xs, i0, rows, product_.nr, p0, depth, problem_.x_factors);
+      if (!one_pass || ys_.first != j0)
+        frame_->pack(y_, ys_, j0, cols, product_.mr, p0, depth, problem_.y_factors);
       const std::ptrdiff_t x_panels = (rows + product_.nr - 1) / product_.nr;
       const std::ptrdiff_t y_panels = (cols + product_.mr - 1) / product_.mr;
       // A part of x's panels fills half of a second-level cache; panels of y pass by it.
@@ -350,9 +192,9 @@ private:
     T* out = values_.data() + row * cols_ + col;
     switch (problem_.entry) {
       case Entry::distance:
-        return leaf_.root(products, unit_, out, mr);
+        return leaf_.root(products, frame_->unit(), out, mr);
       case Entry::squared_distance:
-        return leaf_.scaled(products, unit_, out, mr);
+        return leaf_.scaled(products, frame_->unit(), out, mr);
       case Entry::scaled_square:
         return leaf_.scaled(products, 1.0, out, mr);
       case Entry::gaussian:
@@ -372,7 +214,8 @@ private:
       const bool on_diagonal = problem_.same && xs.first + row == ys_.first + col + c;
       if (on_diagonal) continue;  // filled later
       if (x == nullptr) x = x_.contiguous(xs.first + row, x_copy);
-      squares[c] = leaf_.direct(x, y_.contiguous(ys_.first + col + c, y_copy), scale_, problem_.x.cols);
+      squares[c] =
+          leaf_.direct(x, y_.contiguous(ys_.first + col + c, y_copy), frame_->scale(), problem_.x.cols);
     }
   }
 
@@ -431,9 +274,7 @@ private:
   const DistanceLeaf<T> leaf_ = distance_leaf<T>();
   std::ptrdiff_t depth_, side_;
   std::ptrdiff_t rows_ = 0, cols_ = 0;  // of the room for a tile
-  double unit_ = 1;
-  T scale_ = 1;
-  std::vector<T> centre_;
+  std::optional<Frame<T>> frame_;       // none for a caller's metric
   std::vector<Strip<T>> xs_;
   Strip<T> ys_;
   std::ptrdiff_t chunk_ = 256;  // terms of the products between two flushes
