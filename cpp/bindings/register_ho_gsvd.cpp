@@ -10,11 +10,11 @@ namespace wavelens {
 namespace {
 
 // The vector becomes the array's memory; no copy.
-template <class T>
-py::array_t<T> taken(std::vector<T>&& entries, std::vector<py::ssize_t> shape, bool by_column) {
-  auto owner = std::make_unique<std::vector<T>>(std::move(entries));
+template <class Vector, class T = typename Vector::value_type>
+py::array_t<T> taken(Vector&& entries, std::vector<py::ssize_t> shape, bool by_column) {
+  auto owner = std::make_unique<Vector>(std::move(entries));
   T* data = owner->data();
-  const py::capsule free(owner.release(), [](void* p) { delete static_cast<std::vector<T>*>(p); });
+  const py::capsule free(owner.release(), [](void* p) { delete static_cast<Vector*>(p); });
   constexpr py::ssize_t item = sizeof(T);
   if (!by_column) return py::array_t<T>(std::move(shape), data, free);
   const std::vector<py::ssize_t> strides{item, item * shape[0]};
@@ -57,21 +57,35 @@ py::tuple decompose(const std::vector<py::array>& arrays, const HoGsvdOptions& o
                         resolved, solver_tuple(std::move(result.solver), r));
 }
 
+// The data of a column-major array of this shape; the parts are the face's own, so a mismatch is a bug of a
+// caller.
 template <class T>
-std::vector<T> flat(const py::handle& array) {
-  const auto a = py::cast<py::array_t<T, py::array::f_style>>(array);
-  return std::vector<T>(a.data(), a.data() + a.size());
+const T* part(const py::handle& handle, py::ssize_t size) {
+  const py::array array = py::cast<py::array>(handle);
+  if (!holds<T>(array) || array.size() != size || !(array.flags() & py::array::f_style)) {
+    throw py::type_error("not a solver that ho_gsvd returned");
+  }
+  return static_cast<const T*>(array.data());
 }
 
 template <class T>
 py::array_t<T> rows_of(const py::tuple& parts, const py::array& x) {
-  const RowSolver<T> solver{flat<T>(parts[0]), flat<std::ptrdiff_t>(parts[1]), flat<T>(parts[2]),
-                            flat<T>(parts[3]), flat<T>(parts[4])};
+  if (parts.size() != 5) throw py::type_error("not a solver that ho_gsvd returned");
+  const auto size = [&](std::size_t i) { return py::cast<py::array>(parts[i]).size(); };
+  const py::ssize_t m = size(0);
   const py::ssize_t r = py::cast<py::array>(parts[4]).shape(0);
+  const bool exact = size(2) == 0;
+  const RowSolverView<T> solver{m,
+                                r,
+                                part<T>(parts[0], m),
+                                exact ? part<std::ptrdiff_t>(parts[1], r) : nullptr,
+                                exact ? nullptr : part<T>(parts[2], m * r),
+                                part<T>(parts[3], r * r),
+                                part<T>(parts[4], r * r)};
   const auto view = matrix_view<T>(x);
   py::array_t<T> out = new_row_major<T>(view.rows, r);
   const MatrixView<T> target = mutable_view(out);
-  without_gil([&] { ho_gsvd_rows(solver, r, view, target); });
+  without_gil([&] { ho_gsvd_rows(solver, view, target); });
   return out;
 }
 

@@ -1,25 +1,38 @@
-// A column-major matrix that owns its entries, and LAPACK's decompositions of it with the workspace seen to.
+// A column-major matrix that owns its entries (not zeroed unless asked for), and LAPACK's decompositions of
+// it with the workspace seen to.
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <limits>
+#include <numeric>
 #include <vector>
 
+#include "wavelens/buffer.hpp"
 #include "wavelens/lapack.hpp"
 #include "wavelens/matrix_view.hpp"
+#include "wavelens/thread_pool.hpp"
 
 namespace wavelens {
 
 template <class T>
 struct Dense {
-  std::vector<T> entries;
+  Buffer<T> entries;
   std::ptrdiff_t rows = 0;
   std::ptrdiff_t cols = 0;
 
   Dense() = default;
   Dense(std::ptrdiff_t n_rows, std::ptrdiff_t n_cols)
       : entries(static_cast<std::size_t>(n_rows * n_cols)), rows(n_rows), cols(n_cols) {}
+
+  static Dense zeros(std::ptrdiff_t n_rows, std::ptrdiff_t n_cols) {
+    Dense out;
+    out.entries.assign(static_cast<std::size_t>(n_rows * n_cols), T(0));
+    out.rows = n_rows;
+    out.cols = n_cols;
+    return out;
+  }
 
   T* data() { return entries.data(); }
   T* col(std::ptrdiff_t j) { return entries.data() + j * rows; }
@@ -32,7 +45,10 @@ struct Dense {
   }
   MatrixView<T> view() { return column_major(entries.data(), rows, cols); }
   MatrixView<const T> view() const { return {entries.data(), rows, cols, 1, rows}; }
-  MatrixView<const T> cview() const { return view(); }
+  MatrixView<const T> block(std::ptrdiff_t i, std::ptrdiff_t j, std::ptrdiff_t n_rows,
+                            std::ptrdiff_t n_cols) const {
+    return view().block(i, j, n_rows, n_cols);
+  }
   MatrixView<T> columns(std::ptrdiff_t begin, std::ptrdiff_t end) {
     return view().block(0, begin, rows, end - begin);
   }
@@ -48,6 +64,21 @@ Dense<T> copy_of(MatrixView<const T> a) {
   return out;
 }
 
+// Parallel and the same for any number of threads.
+template <class T>
+double frobenius_norm(const Dense<T>& a) {
+  std::vector<double> sums(static_cast<std::size_t>(a.cols));
+  parallel_ranges(a.cols, 64, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+    for (std::ptrdiff_t j = begin; j < end; ++j) {
+      double lanes[4] = {};
+      for (std::ptrdiff_t i = 0; i < a.rows; ++i)
+        lanes[i % 4] += static_cast<double>(a(i, j)) * static_cast<double>(a(i, j));
+      sums[static_cast<std::size_t>(j)] = lanes[0] + lanes[1] + lanes[2] + lanes[3];
+    }
+  });
+  return std::sqrt(std::accumulate(sums.begin(), sums.end(), 0.0));
+}
+
 // Calls routine(work, lwork, info) twice: for the size of its workspace, then for the result.
 template <class T, class Routine>
 void with_workspace(const char* name, Routine routine) {
@@ -59,7 +90,7 @@ void with_workspace(const char* name, Routine routine) {
   const double wanted =
       static_cast<double>(size) * (1 + 2 * static_cast<double>(std::numeric_limits<T>::epsilon()));
   lwork = lapack_int(static_cast<std::ptrdiff_t>(wanted) + 1);
-  std::vector<T> work(static_cast<std::size_t>(lwork));
+  Buffer<T> work(static_cast<std::size_t>(lwork));
   routine(work.data(), &lwork, &info);
   check_info(info, name);
 }
@@ -79,7 +110,7 @@ std::vector<T> eigh(Dense<T>& a) {
   lwork = lapack_int(
       std::max<std::ptrdiff_t>(1 + 6 * a.cols + 2 * a.cols * a.cols, static_cast<std::ptrdiff_t>(size)));
   liwork = std::max(isize, lapack_int(3 + 5 * a.cols));
-  std::vector<T> work(static_cast<std::size_t>(lwork));
+  Buffer<T> work(static_cast<std::size_t>(lwork));
   std::vector<int> iwork(static_cast<std::size_t>(liwork));
   lapack<T>().syevd(&vectors, &upper, &n, a.data(), &ld, values.data(), work.data(), &lwork, iwork.data(),
                     &liwork, &info);
@@ -92,7 +123,7 @@ std::vector<T> eigh(Dense<T>& a) {
 template <class T>
 Dense<T> qr(Dense<T>& a, std::vector<int>* pivots = nullptr, bool with_q = true) {
   const std::ptrdiff_t k = std::min(a.rows, a.cols);
-  Dense<T> r(k, a.cols);
+  Dense<T> r = Dense<T>::zeros(k, a.cols);
   if (k == 0) return r;
   std::vector<T> tau(static_cast<std::size_t>(k));
   int m = lapack_int(a.rows), n = lapack_int(a.cols), kk = lapack_int(k), ld = a.ld();

@@ -141,9 +141,9 @@ void gemm_columns(T alpha, MatrixView<const T> a, MatrixView<const T> b, const s
 }
 
 template <class T>
-void gram(T alpha, MatrixView<const T> a, MatrixView<T> c) {
+void gram(T alpha, MatrixView<const T> a, MatrixView<T> c, T beta) {
   check_shapes(c.rows == a.cols && c.cols == a.cols);
-  multiply<T>(alpha, a.transposed(), nullptr, a.transposed(), nullptr, T(0), c, Part::upper);
+  multiply<T>(alpha, a.transposed(), nullptr, a.transposed(), nullptr, beta, c, Part::upper);
   parallel_ranges(c.cols, 64, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
     for (std::ptrdiff_t j = begin; j < end; ++j) {
       for (std::ptrdiff_t i = j + 1; i < c.rows; ++i) c(i, j) = c(j, i);
@@ -155,7 +155,7 @@ void gram(T alpha, MatrixView<const T> a, MatrixView<T> c) {
   template void gemm<T>(T, MatrixView<const T>, MatrixView<const T>, T, MatrixView<T>);             \
   template void gemm_columns<T>(T, MatrixView<const T>, MatrixView<const T>, const std::ptrdiff_t*, \
                                 std::ptrdiff_t, T, MatrixView<T>);                                  \
-  template void gram<T>(T, MatrixView<const T>, MatrixView<T>);
+  template void gram<T>(T, MatrixView<const T>, MatrixView<T>, T);
 WAVELENS_INSTANTIATE(float)
 WAVELENS_INSTANTIATE(double)
 

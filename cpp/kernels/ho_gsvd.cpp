@@ -69,8 +69,8 @@ std::vector<double> checked_weights(const std::vector<MatrixView<const T>>& matr
   return options.weights;
 }
 
-// Two matrices have orthogonal left factors. Columns of UΣ with a small σ are so only to eps/σ; a QR decomposition
-// of them, free of the other columns and in order of falling σ, makes good for that.
+// Two matrices have orthogonal left factors. Columns of UΣ with a small σ are so only to eps/σ; a QR
+// decomposition of them, free of the other columns and in order of falling σ, makes good for that.
 template <class T>
 void orthogonalize_small(Dense<T>& b, T* sigma) {
   const Index r = b.cols;
@@ -102,7 +102,7 @@ template <class T>
 void left_factor(Stack<T>& stack, std::size_t i, const Dense<T>& w, HoGsvd<T>& out) {
   const Index r = stack.rank;
   Dense<T> b(stack.q[i].rows, r);
-  gemm<T>(T(1), stack.q[i].view().block(0, 0, b.rows, r), w.view(), T(0), b.view());
+  gemm<T>(T(1), stack.q[i].view(), w.view(), T(0), b.view());
   stack.q[i] = Dense<T>();
   T* sigma = out.sigma.data() + static_cast<Index>(i) * r;
   parallel_ranges(r, 16, [&](Index begin, Index end) {
@@ -159,40 +159,48 @@ void divide_by_sigma(HoGsvd<T>& out) {
   }
 }
 
-// Sign and, with `unit`, length of the columns of V; U, σ and z follow.
+// The largest entry of each column of V becomes positive; W = (I + E)^(−½)Z follows.
 template <class T>
-void normalize(bool unit, Dense<T>& v, HoGsvd<T>& out) {
+void choose_signs(Dense<T>& v, Dense<T>& w) {
+  parallel_ranges(v.cols, 16, [&](Index begin, Index end) {
+    for (Index k = begin; k < end; ++k) {
+      T largest = 0;
+      for (Index i = 0; i < v.rows; ++i) largest = std::abs(v(i, k)) > std::abs(largest) ? v(i, k) : largest;
+      if (largest >= T(0)) continue;
+      for (Index i = 0; i < v.rows; ++i) v(i, k) = -v(i, k);
+      for (Index i = 0; i < w.rows; ++i) w(i, k) = -w(i, k);
+    }
+  });
+}
+
+// Columns of V to norm 1; σ and the coordinates of rows take the norm.
+template <class T>
+void move_length_to_sigma(HoGsvd<T>& out, Index m) {
   const Index r = out.rank;
   for (Index k = 0; k < r; ++k) {
-    const auto largest =
-        std::max_element(v.col(k), v.col(k) + v.rows, [](T a, T b) { return std::abs(a) < std::abs(b); });
-    const T sign = *largest < T(0) ? T(-1) : T(1);
-    const T length = unit ? norm(v.col(k), v.rows) : T(1);
-    for (Index i = 0; i < v.rows; ++i) v(i, k) = sign * v(i, k) / length;
-    for (Index i = 0; i < r; ++i) out.solver.z[static_cast<std::size_t>(i + k * r)] *= sign * length;
-    for (std::size_t i = 0; i < out.u.size(); ++i) {
-      out.sigma[i * static_cast<std::size_t>(r) + static_cast<std::size_t>(k)] *= length;
-      if (sign > T(0)) continue;
-      const Index rows = static_cast<Index>(out.u[i].size()) / r;
-      T* column = out.u[i].data() + k * rows;
-      for (Index row = 0; row < rows; ++row) column[row] = -column[row];
-    }
+    T* v = out.v.data() + k * m;
+    const T length = norm(v, m);
+    for (Index i = 0; i < m; ++i) v[i] /= length;
+    for (Index i = 0; i < r; ++i) out.solver.z[at(i + k * r)] *= length;
+    for (Index i = 0; i < static_cast<Index>(out.u.size()); ++i) out.sigma[at(i * r + k)] *= length;
   }
 }
 
 template <class T>
-RowSolver<T> row_solver(Stack<T>& stack, const Dense<T>& w) {
+RowSolver<T> row_solver(Stack<T>& stack, Dense<T> w) {
   const Index r = stack.rank;
   const Index m = stack.r.cols;
   RowSolver<T> solver;
   solver.scale = stack.scale;
-  solver.z = w.entries;
+  solver.z = std::move(w.entries);
   if (r == m) {
     solver.pivots = stack.pivots;
     if (stack.pivots.empty()) {
       for (Index j = 0; j < m; ++j) solver.pivots.push_back(j);
+      solver.triangle = std::move(stack.r.entries);
+      return solver;
     }
-    Dense<T> triangle(r, r);
+    Dense<T> triangle = Dense<T>::zeros(r, r);
     for (Index j = 0; j < r; ++j) {
       const T* from = stack.r.col(solver.pivots[static_cast<std::size_t>(j)]);
       std::copy(from, from + j + 1, triangle.col(j));
@@ -208,7 +216,7 @@ RowSolver<T> row_solver(Stack<T>& stack, const Dense<T>& w) {
   }
   const Dense<T> l = qr(flipped);
   reverse_columns(flipped);
-  Dense<T> triangle(r, r);
+  Dense<T> triangle = Dense<T>::zeros(r, r);
   for (Index j = 0; j < r; ++j) {
     for (Index i = 0; i <= j; ++i) triangle(i, j) = l(r - 1 - j, r - 1 - i);
   }
@@ -242,58 +250,74 @@ HoGsvd<T> ho_gsvd(const std::vector<MatrixView<const T>>& matrices, const HoGsvd
   out.resolved = directions.resolved;
   out.sigma.resize(matrices.size() * static_cast<std::size_t>(out.rank));
   out.u.resize(matrices.size());
-  Dense<T> v = right_factor<T>(stack, directions.z.view());
-  const Dense<T> w = corrected<T>(stack, directions.z.view(), -1);
-  out.solver = row_solver(stack, w);
+  Corrected<T> z = corrected<T>(stack, directions.z.view());
+  Dense<T> v = right_factor<T>(stack, z.plus.view());
+  choose_signs(v, z.minus);
+  out.v = std::move(v.entries);
   for (std::size_t i = 0; i < matrices.size(); ++i) {
-    left_factor(stack, i, w, out);
+    left_factor(stack, i, z.minus, out);
     monitor.tick(0.7 + 0.2 * static_cast<double>(i + 1) / static_cast<double>(matrices.size()));
   }
+  out.solver = row_solver(stack, std::move(z.minus));
   find_owners(directions.isolated_below, eps * (20 + 2 * std::sqrt(static_cast<double>(out.rank))), out);
   if (options.ridge == 0) check_full_rank(out);
   divide_by_sigma(out);
-  normalize(options.unit, v, out);
-  out.v = std::move(v.entries);
+  if (options.unit) move_length_to_sigma(out, matrices[0].cols);
   return out;
 }
 
+namespace {
+
+// P·T⁻¹ in place: by products where T⁻¹ is at hand and small enough, else by substitution.
 template <class T>
-void ho_gsvd_rows(const RowSolver<T>& solver, std::ptrdiff_t rank, MatrixView<const T> x,
-                  MatrixView<T> rows) {
-  const Index m = static_cast<Index>(solver.scale.size());
-  if (x.cols != m || rows.rows != x.rows || rows.cols != rank) {
+void divide_by_triangle(MatrixView<const T> triangle, const Dense<T>& inverse, Dense<T>& p) {
+  if (inverse.cols > 0) return solve_upper_right<T>(triangle, inverse.view(), p.view());
+  char right = 'R', upper = 'U', plain = 'N';
+  int m = lapack_int(p.rows), n = lapack_int(p.cols), ld = p.ld(), ldt = std::max(1, n);
+  T one = 1;
+  lapack<T>().trsm(&right, &upper, &plain, &plain, &m, &n, &one, const_cast<T*>(triangle.data), &ldt,
+                   p.data(), &ld);
+}
+
+}  // namespace
+
+template <class T>
+void ho_gsvd_rows(const RowSolverView<T>& solver, MatrixView<const T> x, MatrixView<T> rows) {
+  const Index m = solver.columns, r = solver.rank;
+  if (x.cols != m || rows.rows != x.rows || rows.cols != r) {
     throw std::invalid_argument("shapes of the rows do not agree with the decomposition");
   }
-  const MatrixView<const T> triangle{solver.triangle.data(), rank, rank, 1, rank};
-  const MatrixView<const T> z{solver.z.data(), rank, rank, 1, rank};
-  Dense<T> inverse(rank, rank);
-  invert_upper<T>(triangle, inverse.view());
+  const MatrixView<const T> triangle{solver.triangle, r, r, 1, r};
+  const MatrixView<const T> z{solver.z, r, r, 1, r};
+  Dense<T> inverse;
+  if (2 * x.rows > r) {
+    inverse = Dense<T>(r, r);
+    invert_upper<T>(triangle, inverse.view());
+    if (!(frobenius_norm(inverse) < solvable_norm<T>())) inverse = Dense<T>();
+  }
   constexpr Index chunk = 1152;
   for (Index first = 0; first < x.rows; first += chunk) {
     const Index count = std::min(chunk, x.rows - first);
-    const bool exact = solver.project.empty();
-    Dense<T> p(count, exact ? rank : m);
+    Dense<T> p(count, solver.project ? m : r);
     parallel_ranges(p.cols, 16, [&](Index begin, Index end) {
       for (Index j = begin; j < end; ++j) {
-        const Index column = exact ? solver.pivots[static_cast<std::size_t>(j)] : j;
-        const T scale = solver.scale[static_cast<std::size_t>(column)];
-        for (Index i = 0; i < count; ++i) p(i, j) = x(first + i, column) / scale;
+        const Index column = solver.project ? j : solver.pivots[j];
+        for (Index i = 0; i < count; ++i) p(i, j) = x(first + i, column) / solver.scale[column];
       }
     });
-    if (!exact) {
-      Dense<T> projected(count, rank);
-      gemm<T>(T(1), p.view(), MatrixView<const T>{solver.project.data(), m, rank, 1, m}, T(0),
-              projected.view());
+    if (solver.project) {
+      Dense<T> projected(count, r);
+      gemm<T>(T(1), p.view(), MatrixView<const T>{solver.project, m, r, 1, m}, T(0), projected.view());
       p = std::move(projected);
     }
-    solve_upper_right<T>(triangle, inverse.view(), p.view());
-    gemm<T>(T(1), p.view(), z, T(0), rows.block(first, 0, count, rank));
+    divide_by_triangle(triangle, inverse, p);
+    gemm<T>(T(1), p.view(), z, T(0), rows.block(first, 0, count, r));
   }
 }
 
 #define WAVELENS_INSTANTIATE(T)                                                                           \
   template HoGsvd<T> ho_gsvd<T>(const std::vector<MatrixView<const T>>&, const HoGsvdOptions&, Monitor&); \
-  template void ho_gsvd_rows<T>(const RowSolver<T>&, std::ptrdiff_t, MatrixView<const T>, MatrixView<T>);
+  template void ho_gsvd_rows<T>(const RowSolverView<T>&, MatrixView<const T>, MatrixView<T>);
 WAVELENS_INSTANTIATE(float)
 WAVELENS_INSTANTIATE(double)
 

@@ -20,7 +20,7 @@ inline std::size_t at(std::ptrdiff_t i) { return static_cast<std::size_t>(i); }
 
 template <class T>
 Dense<T> identity(std::ptrdiff_t n) {
-  Dense<T> out(n, n);
+  Dense<T> out = Dense<T>::zeros(n, n);
   for (std::ptrdiff_t j = 0; j < n; ++j) out(j, j) = T(1);
   return out;
 }
@@ -41,7 +41,7 @@ void reverse_columns(Dense<T>& a) {
 // Turns columns begin…end of Z so that their columns of V are orthogonal, longest first.
 template <class T>
 void settle(const Stack<T>& stack, Dense<T>& z, std::ptrdiff_t begin, std::ptrdiff_t end) {
-  Dense<T> v = right_factor<T>(stack, z.columns(begin, end));
+  Dense<T> v = right_factor<T>(stack, corrected<T>(stack, z.columns(begin, end)).plus.view());
   T largest = 0;
   for (const T each : v.entries) largest = std::max(largest, std::abs(each));
   if (!(largest > T(0))) return;
@@ -56,7 +56,8 @@ void settle(const Stack<T>& stack, Dense<T>& z, std::ptrdiff_t begin, std::ptrdi
 // Calls group(begin, end) for every run of values, sorted, whose neighbours differ by no more than
 // gap(one of them).
 template <class Gap, class Group>
-void for_runs(const std::vector<double>& values, std::ptrdiff_t begin, std::ptrdiff_t end, Gap gap, Group group) {
+void for_runs(const std::vector<double>& values, std::ptrdiff_t begin, std::ptrdiff_t end, Gap gap,
+              Group group) {
   for (std::ptrdiff_t first = begin; first < end;) {
     std::ptrdiff_t last = first + 1;
     while (last < end && std::abs(values[at(last)] - values[at(last - 1)]) <= gap(values[at(last)])) ++last;

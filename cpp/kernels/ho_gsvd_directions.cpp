@@ -1,9 +1,9 @@
-// N ≥ 3. With G_i = Q_iᵀQ_i (ΣG_i = I) the directions are the eigenvectors of T = (1/N)·Σ(G_i + πI)⁻¹. What is
-// decomposed is P = NπT, in which nothing grows as π falls: with the Cholesky factor G_i + πI = R_iᵀR_i its terms are
-// π·R_i⁻¹R_i⁻ᵀ, and for a matrix with fewer rows than the rank I − Y_iᵀY_i, Y_i = L_i⁻¹Q_i, L_iL_iᵀ = Q_iQ_iᵀ + πI. (The
-// sum of G_i(G_i + πI)⁻¹ = N·I − P has the same eigenvectors, but those of directions that are nearly common would
-// suffer from its norm: their eigenvalues differ by π times little.) π = 0: singular vectors of
-// [R_1⁻¹ … R_N⁻¹], R_i the triangular factor of Q_i.
+// N ≥ 3. With G_i = Q_iᵀQ_i (ΣG_i = I) the directions are the eigenvectors of T = (1/N)·Σ(G_i + πI)⁻¹. What
+// is decomposed is P = NπT, in which nothing grows as π falls: with the Cholesky factor G_i + πI = R_iᵀR_i
+// its terms are π·R_i⁻¹R_i⁻ᵀ, and for a matrix with fewer rows than the rank I − Y_iᵀY_i, Y_i = L_i⁻¹Q_i,
+// L_iL_iᵀ = Q_iQ_iᵀ + πI. (The sum of G_i(G_i + πI)⁻¹ = N·I − P has the same eigenvectors, but those of
+// directions that are nearly common would suffer from its norm: their eigenvalues differ by π times little.)
+// π = 0: singular vectors of [R_1⁻¹ … R_N⁻¹], R_i the triangular factor of Q_i.
 #include "ho_gsvd_directions.hpp"
 
 #include <algorithm>
@@ -27,11 +27,10 @@ using Index = std::ptrdiff_t;
 template <class T>
 std::vector<double> split_by_class(const Stack<T>& stack, Dense<T>& z, Index begin, Index end) {
   const Index k = end - begin;
-  Dense<T> f(k, k), g(k, k);
+  Dense<T> f = Dense<T>::zeros(k, k);
   for (std::size_t i = 0; i < stack.q.size(); ++i) {
     const Dense<T> b = block_product<T>(stack, i, z.columns(begin, end));
-    gram<T>(static_cast<T>(i + 1), b.view(), g.view());
-    std::transform(f.entries.begin(), f.entries.end(), g.entries.begin(), f.entries.begin(), std::plus<T>());
+    gram<T>(static_cast<T>(i + 1), b.view(), f.view(), T(1));
   }
   const std::vector<T> values = eigh(f);
   rotate<T>(z, begin, end, f.view());
@@ -49,12 +48,14 @@ void resolve_clusters(const Stack<T>& stack, std::vector<double>& values, Gap ga
     if (end - begin == 1) return;
     const std::vector<double> classes = split_by_class(stack, out.z, begin, end);
     monitor.tick(0.6);
-    for_runs(classes, 0, end - begin, [=](double) { return class_gap; }, [&](Index first, Index last) {
-      if (last - first == 1) return;
-      std::fill(out.resolved.begin() + begin + first, out.resolved.begin() + begin + last, 0);
-      settle(stack, out.z, begin + first, begin + last);
-      monitor.tick(0.6);
-    });
+    for_runs(
+        classes, 0, end - begin, [=](double) { return class_gap; },
+        [&](Index first, Index last) {
+          if (last - first == 1) return;
+          std::fill(out.resolved.begin() + begin + first, out.resolved.begin() + begin + last, 0);
+          settle(stack, out.z, begin + first, begin + last);
+          monitor.tick(0.6);
+        });
     const double mean =
         std::accumulate(values.begin() + begin, values.begin() + end, 0.0) / static_cast<double>(end - begin);
     std::fill(values.begin() + begin, values.begin() + end, mean);
@@ -63,33 +64,26 @@ void resolve_clusters(const Stack<T>& stack, std::vector<double>& values, Gap ga
 
 // Adds π·(G_i + πI)⁻¹ to `sum`.
 template <class T>
-void add_regularized(const Stack<T>& stack, std::size_t i, T ridge, Dense<T>& sum) {
+void add_regularized(Stack<T>& stack, std::size_t i, T ridge, Dense<T>& sum) {
   const Index r = stack.rank;
-  const bool tall = stack.grams[i].cols > 0;
+  const bool tall = stack.q[i].rows >= r;
   const Dense<T> p = tall ? Dense<T>() : block_product<T>(stack, i, identity<T>(r).view());
   const Index n = tall ? r : p.rows;
-  Dense<T> a(n, n);
-  if (tall) {
-    a = stack.grams[i];
-  } else {
-    gram<T>(T(1), p.view().transposed(), a.view());
-  }
+  Dense<T> a = tall ? take_gram(stack, i) : Dense<T>(n, n);
+  if (!tall) gram<T>(T(1), p.view().transposed(), a.view());
   for (Index j = 0; j < n; ++j) a(j, j) += ridge;
   Dense<T> inverse(n, n);
   if (!cholesky_with_inverse(a.view(), inverse.view())) {
     throw std::invalid_argument("`ridge` is too small for matrices of this dtype");
   }
-  Dense<T> own(r, r);
   if (tall) {
-    gram<T>(ridge, inverse.view().transposed(), own.view());
+    gram<T>(ridge, inverse.view().transposed(), sum.view(), T(1));
   } else {
     Dense<T> y(n, r);
     multiply_upper_transposed<T>(inverse.view(), p.view(), y.view());
-    gram<T>(T(-1), y.view(), own.view());
-    for (Index j = 0; j < r; ++j) own(j, j) += T(1);
+    gram<T>(T(-1), y.view(), sum.view(), T(1));
+    for (Index j = 0; j < r; ++j) sum(j, j) += T(1);
   }
-  std::transform(sum.entries.begin(), sum.entries.end(), own.entries.begin(), sum.entries.begin(),
-                 std::plus<T>());
 }
 
 // π = 0: rows of `stacked` are those of R_i⁻ᵀ for every i.
@@ -123,15 +117,15 @@ Dense<T> stacked_inverses(const Stack<T>& stack, Monitor& monitor) {
 }  // namespace
 
 template <class T>
-Directions<T> general_directions(const Stack<T>& stack, double ridge, Monitor& monitor) {
+Directions<T> general_directions(Stack<T>& stack, double ridge, Monitor& monitor) {
   const Index r = stack.rank;
   const double n = static_cast<double>(stack.q.size());
   const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
   Directions<T> out;
-  std::vector<double> values;  // in order of ascending τ
+  std::vector<double> values;         // in order of ascending τ
   std::function<double(double)> gap;  // between values that rounding can confuse
   if (ridge > 0) {
-    Dense<T> sum(r, r);
+    Dense<T> sum = Dense<T>::zeros(r, r);
     for (std::size_t i = 0; i < stack.q.size(); ++i) {
       add_regularized(stack, i, static_cast<T>(ridge), sum);
       monitor.tick(0.3 + 0.2 * static_cast<double>(i) / n);
@@ -158,7 +152,8 @@ Directions<T> general_directions(const Stack<T>& stack, double ridge, Monitor& m
   monitor.tick(0.6);
   resolve_clusters(stack, values, gap, out, monitor);
   if (ridge > 0) {
-    const double isolated = (n - 1) + ridge / (1 + ridge);  // the eigenvalue of a direction that one matrix has alone
+    const double isolated =
+        (n - 1) + ridge / (1 + ridge);  // the eigenvalue of a direction that one matrix has alone
     out.isolated_below = std::sqrt(std::min(ridge, 1.0) * gap(isolated));
     for (double& each : values) each /= n * ridge;
   }
@@ -166,8 +161,7 @@ Directions<T> general_directions(const Stack<T>& stack, double ridge, Monitor& m
   return out;
 }
 
-#define WAVELENS_INSTANTIATE(T) \
-  template Directions<T> general_directions<T>(const Stack<T>&, double, Monitor&);
+#define WAVELENS_INSTANTIATE(T) template Directions<T> general_directions<T>(Stack<T>&, double, Monitor&);
 WAVELENS_INSTANTIATE(float)
 WAVELENS_INSTANTIATE(double)
 

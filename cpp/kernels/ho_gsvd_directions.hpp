@@ -20,10 +20,10 @@ struct Directions {
 
 // Any number of matrices.
 template <class T>
-Directions<T> general_directions(const Stack<T>& stack, double ridge, Monitor& monitor);
+Directions<T> general_directions(Stack<T>& stack, double ridge, Monitor& monitor);
 
 // Two matrices: the CS decomposition.
 template <class T>
-Directions<T> pair_directions(const Stack<T>& stack, double ridge, Monitor& monitor);
+Directions<T> pair_directions(Stack<T>& stack, double ridge, Monitor& monitor);
 
 }  // namespace wavelens

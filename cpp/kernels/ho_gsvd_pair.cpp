@@ -19,7 +19,7 @@ template <class T>
 std::vector<T> turn_by_svd(const Stack<T>& stack, std::size_t i, Dense<T>& z, Index begin, Index end) {
   Dense<T> b = block_product<T>(stack, i, z.columns(begin, end));
   const Dense<T> r = qr(b, nullptr, false);
-  Dense<T> square(r.cols, r.cols), vt;
+  Dense<T> square = Dense<T>::zeros(r.cols, r.cols), vt;
   for (Index j = 0; j < r.cols; ++j) std::copy(r.col(j), r.col(j) + r.rows, square.col(j));
   const std::vector<T> s = right_svd(square, vt);
   rotate<T>(z, begin, end, vt.view().transposed());
@@ -28,15 +28,9 @@ std::vector<T> turn_by_svd(const Stack<T>& stack, std::size_t i, Dense<T>& z, In
 
 // Eigenvectors of G_1 in order of ascending angle atan2(σ_1, σ_2), and the angles.
 template <class T>
-std::vector<double> cs_angles(const Stack<T>& stack, Dense<T>& z, Monitor& monitor) {
+std::vector<double> cs_angles(Stack<T>& stack, Dense<T>& z, Monitor& monitor) {
   const Index r = stack.rank;
-  if (stack.grams[0].cols > 0) {
-    z = stack.grams[0];
-  } else {
-    z = Dense<T>(r, r);
-    const Dense<T> b = block_product<T>(stack, 0, identity<T>(r).view());
-    gram<T>(T(1), b.view(), z.view());
-  }
+  z = take_gram(stack, 0);
   const std::vector<T> squares = eigh(z);
   monitor.tick(0.5);
   const auto low = std::lower_bound(squares.begin(), squares.end(), T(0.04)) - squares.begin();
@@ -75,13 +69,16 @@ Directions<T> sorted_by_tau(Dense<T> z, const std::vector<double>& angles,
   std::vector<double> logs;
   for (const Index k : order) logs.push_back(std::log(tau(k)));
   Directions<T> out;
-  for_runs(logs, 0, r, [=](double) { return gap; }, [&](Index begin, Index end) {
-    std::stable_sort(order.begin() + begin, order.begin() + end,
-                     [&](Index j, Index k) { return angles[at(j)] > angles[at(k)]; });
-    const double mean =
-        std::accumulate(logs.begin() + begin, logs.begin() + end, 0.0) / static_cast<double>(end - begin);
-    out.tau.insert(out.tau.end(), at(end - begin), end - begin == 1 ? tau(order[at(begin)]) : std::exp(mean));
-  });
+  for_runs(
+      logs, 0, r, [=](double) { return gap; },
+      [&](Index begin, Index end) {
+        std::stable_sort(order.begin() + begin, order.begin() + end,
+                         [&](Index j, Index k) { return angles[at(j)] > angles[at(k)]; });
+        const double mean =
+            std::accumulate(logs.begin() + begin, logs.begin() + end, 0.0) / static_cast<double>(end - begin);
+        out.tau.insert(out.tau.end(), at(end - begin),
+                       end - begin == 1 ? tau(order[at(begin)]) : std::exp(mean));
+      });
   out.z = Dense<T>(r, r);
   for (Index k = 0; k < r; ++k) {
     std::copy(z.col(order[at(k)]), z.col(order[at(k)]) + r, out.z.col(k));
@@ -94,26 +91,28 @@ Directions<T> sorted_by_tau(Dense<T> z, const std::vector<double>& angles,
 }  // namespace
 
 template <class T>
-Directions<T> pair_directions(const Stack<T>& stack, double ridge, Monitor& monitor) {
+Directions<T> pair_directions(Stack<T>& stack, double ridge, Monitor& monitor) {
   const Index r = stack.rank;
   const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
   const double gap = eps * (20 + 2 * std::sqrt(static_cast<double>(r)));
   Dense<T> z;
   std::vector<double> angles = cs_angles(stack, z, monitor);
   std::vector<unsigned char> resolved(at(r), 1);
-  for_runs(angles, 0, r, [=](double) { return gap; }, [&](Index begin, Index end) {
-    if (end - begin == 1) return;
-    settle(stack, z, begin, end);
-    monitor.tick(0.6);
-    std::fill(resolved.begin() + begin, resolved.begin() + end, 0);
-    const double mean =
-        std::accumulate(angles.begin() + begin, angles.begin() + end, 0.0) / static_cast<double>(end - begin);
-    std::fill(angles.begin() + begin, angles.begin() + end, mean);
-  });
+  for_runs(
+      angles, 0, r, [=](double) { return gap; },
+      [&](Index begin, Index end) {
+        if (end - begin == 1) return;
+        settle(stack, z, begin, end);
+        monitor.tick(0.6);
+        std::fill(resolved.begin() + begin, resolved.begin() + end, 0);
+        const double mean = std::accumulate(angles.begin() + begin, angles.begin() + end, 0.0) /
+                            static_cast<double>(end - begin);
+        std::fill(angles.begin() + begin, angles.begin() + end, mean);
+      });
   return sorted_by_tau(std::move(z), angles, resolved, ridge, gap);
 }
 
-#define WAVELENS_INSTANTIATE(T) template Directions<T> pair_directions<T>(const Stack<T>&, double, Monitor&);
+#define WAVELENS_INSTANTIATE(T) template Directions<T> pair_directions<T>(Stack<T>&, double, Monitor&);
 WAVELENS_INSTANTIATE(float)
 WAVELENS_INSTANTIATE(double)
 

@@ -11,6 +11,8 @@
 #include "ho_gsvd_stack.hpp"
 
 #include <cmath>
+#include <functional>
+#include <numeric>
 #include <stdexcept>
 
 #include "triangular.hpp"
@@ -125,36 +127,51 @@ void scaled_copy(MatrixView<const T> d, double weight, const std::vector<T>& sca
 }
 
 template <class T>
-double frobenius(const Dense<T>& a) {
-  double sum = 0;
-  for (const T each : a.entries) sum += static_cast<double>(each) * static_cast<double>(each);
-  return std::sqrt(sum);
+void add(const Dense<T>& a, Dense<T>& sum) {
+  parallel_ranges(sum.cols, tile, [&](Index begin, Index end) {
+    std::transform(a.col(begin), a.col(end), sum.col(begin), sum.col(begin), std::plus<T>());
+  });
 }
 
-// Σ qᵢᵀqᵢ; those of matrices with at least as many rows as columns are kept in `grams`.
 template <class T>
-Dense<T> sum_of_grams(const std::vector<Dense<T>>& q, Index r, std::vector<Dense<T>>& grams, Monitor& monitor,
-                      double done) {
-  Dense<T> sum(r, r);
-  grams.assign(q.size(), Dense<T>());
-  for (std::size_t i = 0; i < q.size(); ++i) {
-    Dense<T> own(r, r);
-    gram<T>(T(1), q[i].view().block(0, 0, q[i].rows, r), own.view());
-    parallel_ranges(r, tile, [&](Index begin, Index end) {
-      for (Index j = begin * r; j < end * r; ++j)
-        sum.entries[static_cast<std::size_t>(j)] += own.entries[static_cast<std::size_t>(j)];
-    });
-    if (q[i].rows >= r) grams[i] = std::move(own);
-    monitor.tick(done);
+void add_to_diagonal(Dense<T>& a, double x) {
+  for (Index j = 0; j < a.cols; ++j) a(j, j) += static_cast<T>(x);
+}
+
+// Σ qᵢᵀqᵢ. With `keep`, those that the second stage will ask for stay in stack.grams: of two matrices the
+// first, of more all with as many rows as columns.
+template <class T>
+Dense<T> sum_of_grams(Stack<T>& stack, bool keep, Monitor& monitor) {
+  const Index m = stack.q[0].cols;
+  Dense<T> sum = Dense<T>::zeros(m, m);
+  stack.grams.assign(stack.q.size(), Dense<T>());
+  for (std::size_t i = 0; i < stack.q.size(); ++i) {
+    const Dense<T>& q = stack.q[i];
+    if (keep && q.rows >= m && (stack.q.size() > 2 || i == 0)) {
+      stack.grams[i] = Dense<T>(m, m);
+      gram<T>(T(1), q.view(), stack.grams[i].view());
+      add(stack.grams[i], sum);
+    } else {
+      gram<T>(T(1), q.view(), sum.view(), T(1));
+    }
+    monitor.tick(0.2);
   }
   return sum;
 }
 
-// I + E becomes E; its norm.
+// Cholesky factor, in place, and its inverse. False also where the solver's one correction step would not
+// reach working accuracy.
 template <class T>
-double to_excess(Dense<T>& sum) {
-  for (Index j = 0; j < sum.cols; ++j) sum(j, j) -= T(1);
-  return frobenius(sum);
+bool good_factor(Dense<T>& a, Dense<T>& inverse) {
+  return cholesky_with_inverse(a.view(), inverse.view()) && frobenius_norm(inverse) < solvable_norm<T>();
+}
+
+// R ← R_new·R.
+template <class T>
+void multiply_factor(Stack<T>& stack, const Dense<T>& factor) {
+  Dense<T> product(factor.rows, factor.cols);
+  gemm<T>(T(1), factor.view(), stack.r.view(), T(0), product.view());
+  stack.r = std::move(product);
 }
 
 // Takes the stack to Q and R by Cholesky QR; false where that cannot be shown to be right.
@@ -162,51 +179,41 @@ template <class T>
 bool cholesky_qr(Stack<T>& stack, double rtol, Index rows, Monitor& monitor) {
   const Index m = stack.q[0].cols;
   const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
-  if (rows < m) return false;
-  std::vector<Dense<T>>& grams = stack.grams;
-  Dense<T> a = sum_of_grams(stack.q, m, grams, monitor, 0.1);
+  const double size = static_cast<double>(rows), order = static_cast<double>(m);
+  const double shift = 11 * (size * order + order * (order + 1)) * eps / std::sqrt(size + order);
+  Dense<T> a = sum_of_grams(stack, false, monitor);
   double excess = -1;        // ‖QᵀQ − I‖ of the round before; −1: Q is D
   double inverse_bound = 1;  // of ‖R⁻¹‖
   bool shifted = false;
   for (int round = 0; round < 4; ++round) {
-    Dense<T> factor = a;
     Dense<T> inverse(m, m);
-    // Beyond the limit the solver's one correction step would not reach working accuracy.
-    const double limit = 0.06 / std::sqrt(eps);
-    if (!cholesky_with_inverse(factor.view(), inverse.view()) || !(frobenius(inverse) < limit)) {
+    if (!good_factor(a, inverse)) {
       if (shifted) return false;
       shifted = true;
-      factor = a;
-      const double size = static_cast<double>(rows), order = static_cast<double>(m);
-      const double shift = 11 * (size * order + order * (order + 1)) * eps / std::sqrt(size + order);
-      for (Index j = 0; j < m; ++j) factor(j, j) += static_cast<T>(shift);
-      if (!cholesky_with_inverse(factor.view(), inverse.view()) || !(frobenius(inverse) < limit))
-        return false;
+      a = sum_of_grams(stack, false, monitor);
+      add_to_diagonal(a, shift);
+      if (!good_factor(a, inverse)) return false;
     }
-    for (std::size_t i = 0; i < stack.q.size(); ++i) {
-      solve_upper_right<T>(factor.view(), inverse.view(), stack.q[i].view());
-      monitor.tick(0.2);
+    for (Dense<T>& each : stack.q) {
+      solve_upper_right<T>(a.view(), inverse.view(), each.view());
+      monitor.tick(0.3);
     }
-    inverse_bound *= excess >= 0 && excess < 0.5 ? 1.5 : frobenius(inverse);
+    inverse_bound *= excess >= 0 && excess < 0.5 ? 1.5 : frobenius_norm(inverse);
     if (!(4 * inverse_bound * rtol < 1)) return false;
     if (round == 0) {
-      stack.r = std::move(factor);
-      stack.r_inverse = std::move(inverse);
+      stack.r = std::move(a);
     } else {
-      Dense<T> product(m, m), inverse_product(m, m);
-      gemm<T>(T(1), factor.view(), stack.r.view(), T(0), product.view());
-      stack.r = std::move(product);
-      invert_upper<T>(stack.r.cview(), inverse_product.view());
-      stack.r_inverse = std::move(inverse_product);
+      multiply_factor(stack, a);
     }
-    a = sum_of_grams(stack.q, m, grams, monitor, 0.3);
-    Dense<T> e = a;
-    excess = to_excess(e);
+    a = sum_of_grams(stack, true, monitor);
+    add_to_diagonal(a, -1);
+    excess = frobenius_norm(a);
     if (excess <= 0.5 * std::sqrt(eps)) {
-      if (excess > 4 * eps) stack.excess = std::move(e);
+      if (excess > 4 * eps) stack.excess = std::move(a);
       stack.rank = m;
       return true;
     }
+    add_to_diagonal(a, 1);
   }
   return false;
 }
@@ -232,7 +239,7 @@ void householder_qr(const std::vector<MatrixView<const T>>& matrices, const std:
   Index r = 0;
   while (r < p && std::abs(pivoted(r, r)) > rtol * std::abs(pivoted(0, 0))) ++r;
   stack.rank = r;
-  stack.r = Dense<T>(r, m);
+  stack.r = Dense<T>::zeros(r, m);
   for (Index j = 0; j < m; ++j) {
     const Index at = pivots[static_cast<std::size_t>(j)];
     std::copy(pivoted.col(j), pivoted.col(j) + std::min(r, j + 1), stack.r.col(at));
@@ -245,7 +252,7 @@ void householder_qr(const std::vector<MatrixView<const T>>& matrices, const std:
             stack.q.back().view());
     first += each.rows;
   }
-  sum_of_grams(stack.q, r, stack.grams, monitor, 0.3);
+  stack.grams.assign(stack.q.size(), Dense<T>());
 }
 
 // G ← (I + E)^(−½)·G·(I + E)^(−½) to first order.
@@ -263,32 +270,51 @@ void correct_gram(const Dense<T>& e, Dense<T>& g) {
 }  // namespace
 
 template <class T>
-Dense<T> corrected(const Stack<T>& stack, MatrixView<const T> z, int sign) {
-  Dense<T> out = copy_of(z);
-  if (stack.excess.cols > 0) gemm<T>(T(0.5) * T(sign), stack.excess.view(), z, T(1), out.view());
+Dense<T> take_gram(Stack<T>& stack, std::size_t i) {
+  Dense<T> g = std::move(stack.grams[i]);
+  if (g.cols == 0) {
+    g = Dense<T>(stack.rank, stack.rank);
+    gram<T>(T(1), stack.q[i].view(), g.view());
+  }
+  if (stack.excess.cols > 0) correct_gram(stack.excess, g);
+  return g;
+}
+
+template <class T>
+Corrected<T> corrected(const Stack<T>& stack, MatrixView<const T> z) {
+  Corrected<T> out{copy_of(z), copy_of(z)};
+  if (stack.excess.cols == 0) return out;
+  gemm<T>(T(0.5), stack.excess.view(), z, T(1), out.plus.view());
+  // The other one without a second product: Z less the difference.
+  parallel_ranges(z.cols, tile, [&](Index begin, Index end) {
+    for (Index j = begin; j < end; ++j) {
+      for (Index k = 0; k < z.rows; ++k) out.minus(k, j) -= out.plus(k, j) - out.minus(k, j);
+    }
+  });
   return out;
 }
 
 template <class T>
 Dense<T> block_product(const Stack<T>& stack, std::size_t i, MatrixView<const T> z) {
-  const Dense<T> w = corrected(stack, z, -1);
+  const Dense<T> w = corrected(stack, z).minus;
   Dense<T> b(stack.q[i].rows, z.cols);
-  gemm<T>(T(1), stack.q[i].view().block(0, 0, b.rows, stack.rank), w.view(), T(0), b.view());
+  gemm<T>(T(1), stack.q[i].view(), w.view(), T(0), b.view());
   return b;
 }
 
 template <class T>
 Dense<T> right_factor(const Stack<T>& stack, MatrixView<const T> z) {
-  const Dense<T> w = corrected(stack, z, 1);
   Dense<T> v(stack.r.cols, z.cols);
   if (stack.pivots.empty()) {
-    multiply_upper_transposed<T>(stack.r.view(), w.view(), v.view());
+    multiply_upper_transposed<T>(stack.r.view(), z, v.view());
   } else {
-    gemm<T>(T(1), stack.r.view().transposed(), w.view(), T(0), v.view());
+    gemm<T>(T(1), stack.r.view().transposed(), z, T(0), v.view());
   }
-  for (Index j = 0; j < v.cols; ++j) {
-    for (Index i = 0; i < v.rows; ++i) v(i, j) *= stack.scale[static_cast<std::size_t>(i)];
-  }
+  parallel_ranges(v.cols, tile, [&](Index begin, Index end) {
+    for (Index j = begin; j < end; ++j) {
+      for (Index i = 0; i < v.rows; ++i) v(i, j) *= stack.scale[static_cast<std::size_t>(i)];
+    }
+  });
   return v;
 }
 
@@ -304,21 +330,15 @@ Stack<T> stack_factor(const std::vector<MatrixView<const T>>& matrices, const st
       scaled_copy(matrices[i], weights[i], stack.scale, stack.q.back().view());
     }
     monitor.tick(0.05);
-    if (cholesky_qr(stack, rtol, rows, monitor)) {
-      if (stack.excess.cols > 0) {
-        for (Dense<T>& each : stack.grams) {
-          if (each.cols > 0) correct_gram(stack.excess, each);
-        }
-      }
-      return stack;
-    }
+    if (cholesky_qr(stack, rtol, rows, monitor)) return stack;
   }
   householder_qr(matrices, weights, rtol, stack, monitor);
   return stack;
 }
 
 #define WAVELENS_INSTANTIATE(T)                                                                          \
-  template Dense<T> corrected<T>(const Stack<T>&, MatrixView<const T>, int);                             \
+  template Corrected<T> corrected<T>(const Stack<T>&, MatrixView<const T>);                              \
+  template Dense<T> take_gram<T>(Stack<T>&, std::size_t);                                                \
   template Dense<T> block_product<T>(const Stack<T>&, std::size_t, MatrixView<const T>);                 \
   template Dense<T> right_factor<T>(const Stack<T>&, MatrixView<const T>);                               \
   template Stack<T> stack_factor<T>(const std::vector<MatrixView<const T>>&, const std::vector<double>&, \

@@ -12,25 +12,33 @@ namespace wavelens {
 
 template <class T>
 struct Stack {
-  std::vector<Dense<T>> q;  // w_i·D_i = q[i]·r·diag(scale); n_i × rank
-  Dense<T> r;               // rank × m; upper triangular where the rank is full, then with `r_inverse`
-  Dense<T> r_inverse;       // only its diagonal blocks need be exact
-  std::vector<T> scale;     // powers of two: columns of the stack over them have norms in [1, 2)
+  std::vector<Dense<T>> q;             // w_i·D_i = q[i]·r·diag(scale); n_i × rank
+  Dense<T> r;                          // rank × m
+  std::vector<T> scale;                // powers of two: columns of the stack over them have norms in [1, 2)
   std::vector<std::ptrdiff_t> pivots;  // that make r[:, pivots] triangular; empty: 0, 1, 2, …
   std::ptrdiff_t rank = 0;
   Dense<T> excess;              // E = Σ qᵢᵀqᵢ − I, small; empty where it is eps
-  std::vector<Dense<T>> grams;  // qᵢᵀqᵢ of the matrices with at least `rank` rows, else empty
+  std::vector<Dense<T>> grams;  // qᵢᵀqᵢ; empty where it has to be formed when wanted
 };
 
-// Z with (I + E)^(sign/2) applied, to first order: Z + sign·EZ/2.
+// G_i of the orthonormal factor; it is kept no longer.
 template <class T>
-Dense<T> corrected(const Stack<T>& stack, MatrixView<const T> z, int sign);
+Dense<T> take_gram(Stack<T>& stack, std::size_t i);
+
+// (I + E)^(½)·Z and (I + E)^(−½)·Z to first order.
+template <class T>
+struct Corrected {
+  Dense<T> plus;
+  Dense<T> minus;
+};
+template <class T>
+Corrected<T> corrected(const Stack<T>& stack, MatrixView<const T> z);
 
 // Rows of the orthonormal factor that belong to matrix i, times Z.
 template <class T>
 Dense<T> block_product(const Stack<T>& stack, std::size_t i, MatrixView<const T> z);
 
-// The right factor RᵀZ that belongs to orthonormal Z, in the scale of the data.
+// RᵀZ in the scale of the data; Z is `corrected(…).plus`.
 template <class T>
 Dense<T> right_factor(const Stack<T>& stack, MatrixView<const T> z);
 

@@ -67,9 +67,6 @@ void join_inverse(MatrixView<const T> r12, MatrixView<T> x, Index k) {
   set_zero(x.block(k, 0, rest, k));
 }
 
-// Rows of X that one task solves for: as many as stay in its second-level cache.
-constexpr Index row_grain = 256;
-
 // Newton's step X ← X + (B − XR)R⁻¹ takes the error of an explicit inverse, eps·κ(R), to its square.
 template <class T>
 void small_solve(MatrixView<const T> r, MatrixView<const T> inverse, MatrixView<T> b,

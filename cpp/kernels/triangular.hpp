@@ -3,6 +3,9 @@
 // the same for any number of threads and needs no copy.
 #pragma once
 
+#include <cmath>
+#include <limits>
+
 #include "wavelens/matrix_view.hpp"
 
 namespace wavelens {
@@ -17,10 +20,16 @@ template <class T>
 void invert_upper(MatrixView<const T> r, MatrixView<T> inverse);
 
 // X·R = B, in place of B. Every row of X solves a system near its own: |B − XR| ≤ c·eps·|X||R| entry by
-// entry, so long as the diagonal blocks of order 64 are not singular to working accuracy. Of `inverse` = R⁻¹
-// only those blocks are read. m·n² flops.
+// entry, provided that R has columns of norms around 1 and ‖R⁻¹‖ (Frobenius) is below solvable_norm: then the
+// correction step that diagonal blocks of order 64 get makes good for solving with their explicit inverses.
+// Of `inverse` = R⁻¹ only those blocks are read. m·n² flops.
 template <class T>
 void solve_upper_right(MatrixView<const T> r, MatrixView<const T> inverse, MatrixView<T> b);
+
+template <class T>
+double solvable_norm() {
+  return 0.06 / std::sqrt(static_cast<double>(std::numeric_limits<T>::epsilon()));
+}
 
 // C = RᵀB for upper triangular R (n × m with n ≤ m: upper trapezoidal), which skips most of the zeros.
 template <class T>

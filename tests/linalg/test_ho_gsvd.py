@@ -404,6 +404,17 @@ def test_transform_of_new_rows() -> None:
     assert abs((rest * weights) @ deficient.v).max() < 1e-11
 
 
+@pytest.mark.parametrize("log_kappa", [2, 7, 12])
+def test_transform_is_backward_stable(log_kappa: int) -> None:
+    rng = np.random.default_rng(0)
+    x = with_condition(rng, 100, 100, log_kappa)
+    matrices = [rng.standard_normal((120, 100)) @ x.T for _ in range(3)]
+    result = ho_gsvd(matrices)
+    for rows in (matrices[0], matrices[1][:3]):
+        residual = result.transform(rows) @ result.v.T - rows
+        assert np.linalg.norm(residual) <= 1e3 * EPS * np.linalg.norm(rows)
+
+
 def test_reconstruct_from_some_components() -> None:
     rng = np.random.default_rng(0)
     result = ho_gsvd([rng.standard_normal((9, 5)) for _ in range(2)])

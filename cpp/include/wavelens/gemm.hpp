@@ -19,8 +19,8 @@ template <class T>
 void gemm_columns(T alpha, MatrixView<const T> a, MatrixView<const T> b, const std::ptrdiff_t* columns,
                   std::ptrdiff_t n_columns, T beta, MatrixView<T> c);
 
-// C = alpha·AᵀA, exactly symmetric, for half the flops.
+// C = alpha·AᵀA + beta·C (C symmetric), exactly symmetric, for half the flops.
 template <class T>
-void gram(T alpha, MatrixView<const T> a, MatrixView<T> c);
+void gram(T alpha, MatrixView<const T> a, MatrixView<T> c, T beta = T(0));
 
 }  // namespace wavelens

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "wavelens/buffer.hpp"
 #include "wavelens/matrix_view.hpp"
 #include "wavelens/monitor.hpp"
 
@@ -26,17 +27,17 @@ template <class T>
 struct RowSolver {
   std::vector<T> scale;                // of the m columns, powers of two
   std::vector<std::ptrdiff_t> pivots;  // r of the columns; used where the rank is full
-  std::vector<T> project;              // m × r, column-major; used where it is not
-  std::vector<T> triangle;             // r × r, upper, column-major
-  std::vector<T> z;                    // r × r, column-major
+  Buffer<T> project;                   // m × r, column-major; used where it is not
+  Buffer<T> triangle;                  // r × r, upper, column-major
+  Buffer<T> z;                         // r × r, column-major
 };
 
 template <class T>
 struct HoGsvd {
   std::ptrdiff_t rank = 0;
-  std::vector<std::vector<T>> u;      // n_i × rank, column-major (storage may go on behind that)
+  std::vector<Buffer<T>> u;           // n_i × rank, column-major
   std::vector<T> sigma;               // N × rank, row-major
-  std::vector<T> v;                   // m × rank, column-major
+  Buffer<T> v;                        // m × rank, column-major
   std::vector<T> tau;                 // ascending
   std::vector<std::ptrdiff_t> owner;  // the one matrix that a direction belongs to, else −1
   std::vector<unsigned char> resolved;
@@ -49,8 +50,32 @@ template <class T>
 HoGsvd<T> ho_gsvd(const std::vector<MatrixView<const T>>& matrices, const HoGsvdOptions& options,
                   Monitor& monitor);
 
+// The same in memory of somebody else; `project` or `pivots` is null.
+template <class T>
+struct RowSolverView {
+  std::ptrdiff_t columns;
+  std::ptrdiff_t rank;
+  const T* scale;
+  const std::ptrdiff_t* pivots;
+  const T* project;
+  const T* triangle;
+  const T* z;
+};
+
+template <class T>
+RowSolverView<T> view_of(const RowSolver<T>& s, std::ptrdiff_t rank) {
+  const bool exact = s.project.empty();
+  return {static_cast<std::ptrdiff_t>(s.scale.size()),
+          rank,
+          s.scale.data(),
+          exact ? s.pivots.data() : nullptr,
+          exact ? nullptr : s.project.data(),
+          s.triangle.data(),
+          s.z.data()};
+}
+
 // rows (k × rank) = the rows of UΣ that belong to the rows of x (k × m).
 template <class T>
-void ho_gsvd_rows(const RowSolver<T>& solver, std::ptrdiff_t rank, MatrixView<const T> x, MatrixView<T> rows);
+void ho_gsvd_rows(const RowSolverView<T>& solver, MatrixView<const T> x, MatrixView<T> rows);
 
 }  // namespace wavelens
