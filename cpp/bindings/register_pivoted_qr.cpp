@@ -15,7 +15,8 @@ PivotedQrMethod method_named(const std::string& name) {
 
 // Hands a vector's memory to NumPy.
 template <class T>
-py::array_t<T> as_array(std::vector<T>&& from, std::vector<py::ssize_t> shape, std::vector<py::ssize_t> strides) {
+py::array_t<T> as_array(std::vector<T>&& from, std::vector<py::ssize_t> shape,
+                        std::vector<py::ssize_t> strides) {
   auto* owned = new std::vector<T>(std::move(from));
   const py::capsule owner(owned, [](void* memory) { delete static_cast<std::vector<T>*>(memory); });
   return py::array_t<T>(std::move(shape), std::move(strides), owned->data(), owner);
@@ -32,8 +33,8 @@ py::array_t<T> as_vector(std::vector<T>&& from) {
 void register_pivoted_qr(py::module_& m) {
   m.def(
       "pivoted_qr",
-      [](const py::array& a, std::ptrdiff_t k, const std::string& method, double rtol, bool with_q, bool with_r,
-         std::uint64_t seed, py::object progress) {
+      [](const py::array& a, std::ptrdiff_t k, const std::string& method, double rtol, bool with_q,
+         bool with_r, std::uint64_t seed, py::object progress) {
         const PivotedQrOptions options{method_named(method), rtol, with_q, with_r, seed};
         return for_dtype(a, [&](auto zero) -> py::tuple {
           using T = decltype(zero);

@@ -55,9 +55,9 @@ void pack_panel(MatrixView<const T> x, const std::ptrdiff_t* list, std::ptrdiff_
 }
 
 // Packs x (rows × depth) into panels of `width` rows: out[panel][depth][width], the last one padded by zeros.
-// `row_list` (or nullptr) picks rows of x; then x.rows is the length of the list. Eight depths at a time, so that
-// the reads run along a few lines of x where its rows are adjacent, and the writes stay in cache where they are
-// not.
+// `row_list` (or nullptr) picks rows of x; then x.rows is the length of the list. Eight depths at a time, so
+// that the reads run along a few lines of x where its rows are adjacent, and the writes stay in cache where
+// they are not.
 template <class T>
 void pack_panels(MatrixView<const T> x, const std::ptrdiff_t* row_list, std::ptrdiff_t width, T* out) {
   const std::ptrdiff_t depth = x.cols;

@@ -55,7 +55,8 @@ void GreedyColumns<T>::measure() {
   const ReflectLeaf<T> leaf = reflect_leaf<T>();
   const Index first = measured_;
   parallel_ranges(size() - first, std::max<Index>(1, 65536 / stride_), [&](Index begin, Index end) {
-    for (Index c = first + begin; c < first + end; ++c) squares_[at(c)] = leaf.tail(0, stride_, columns_[at(c)]);
+    for (Index c = first + begin; c < first + end; ++c)
+      squares_[at(c)] = leaf.tail(0, stride_, columns_[at(c)]);
   });
   measured_ = size();
 }

@@ -1,10 +1,11 @@
 // Greedy Householder pivoting that touches a column only when it has to.
 //
-// A column's residual norm can only fall as pivots are taken. So the norm a column had when it was last brought
-// up to date bounds what it has now, and a column whose bound lies under the best current residual need not be
-// touched at all. When it is, all reflectors it has missed are applied, in order, and the norm of the remaining
-// entries is summed anew: nothing is ever downdated, so nothing cancels; and the pivots are the same, bit for
-// bit, as if every column had been kept up to date. Columns may join later: they catch up in the same way.
+// A column's residual norm can only fall as pivots are taken. So the norm a column had when it was last
+// brought up to date bounds what it has now, and a column whose bound lies under the best current residual
+// need not be touched at all. When it is, all reflectors it has missed are applied, in order, and the norm of
+// the remaining entries is summed anew: nothing is ever downdated, so nothing cancels; and the pivots are the
+// same, bit for bit, as if every column had been kept up to date. Columns may join later: they catch up in
+// the same way.
 //
 // Ties go to the lowest name. Cost: at most 4·rows·columns·pivots flops; for decaying or random columns a
 // fraction of it.

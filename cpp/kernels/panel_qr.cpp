@@ -25,7 +25,8 @@ std::uint64_t mix(std::uint64_t x) {  // splitmix64 (Steele, Lea & Flood 2014)
 
 template <class T>
 struct Dense {
-  Dense(Index rows, Index cols) : entries(at(rows * cols), T(0)), view(column_major(entries.data(), rows, cols)) {}
+  Dense(Index rows, Index cols)
+      : entries(at(rows * cols), T(0)), view(column_major(entries.data(), rows, cols)) {}
   std::vector<T> entries;
   MatrixView<T> view;
 };
@@ -36,8 +37,10 @@ std::vector<T> equilibration(MatrixView<const T> panel) {
   std::vector<T> scale(at(panel.cols));
   parallel_for(panel.cols, [&](Index j) {
     double sum = 0;
-    for (Index i = 0; i < panel.rows; ++i) sum += static_cast<double>(panel(i, j)) * static_cast<double>(panel(i, j));
-    const int exponent = sum > 0 ? std::min(-std::ilogb(std::sqrt(sum)), std::numeric_limits<T>::max_exponent - 8) : 0;
+    for (Index i = 0; i < panel.rows; ++i)
+      sum += static_cast<double>(panel(i, j)) * static_cast<double>(panel(i, j));
+    const int exponent =
+        sum > 0 ? std::min(-std::ilogb(std::sqrt(sum)), std::numeric_limits<T>::max_exponent - 8) : 0;
     scale[at(j)] = sum > 0 ? std::ldexp(T(1), exponent) : T(0);
   });
   return scale;
@@ -70,6 +73,8 @@ std::vector<Index> pivot_sketch(GreedyColumns<T>& sketch, const std::vector<T>& 
 }
 
 }  // namespace
+
+std::uint64_t random_bits(std::uint64_t seed, std::uint64_t i) { return mix(mix(seed) + i); }
 
 template <class T>
 void fill_random(std::uint64_t seed, MatrixView<T> x) {
@@ -129,7 +134,8 @@ PanelQr<T> panel_qr(MatrixView<const T> basis, MatrixView<T> panel, const Index*
   copy_r(sketch, taken, r.view);
   panel_invert_upper<T>(r.view, inverse.view);
   for (Index i = 0; i < rank; ++i) {
-    for (Index j = i; j < rank; ++j) factor.view(taken[at(i)], j) = scale[at(taken[at(i)])] * inverse.view(i, j);
+    for (Index j = i; j < rank; ++j)
+      factor.view(taken[at(i)], j) = scale[at(taken[at(i)])] * inverse.view(i, j);
   }
   Dense<T> first(n, rank), second(n, rank);
   gemm<T>(T(1), panel, factor.view, T(0), first.view);
@@ -194,16 +200,16 @@ PanelQr<T> panel_qr(MatrixView<const T> basis, MatrixView<T> panel, const Index*
     for (Index c = j; c < kept; ++c) final_r(j, c) *= sign;
   }
   parallel_for(kept, [&](Index j) { small.apply_q(&rotation.view(0, j)); });
-  gemm<T>(T(1), last_inverse.view.block(0, 0, rank, rank).transposed(), rotation.view.block(0, 0, rank, kept), T(0),
-          rotated.view);
+  gemm<T>(T(1), last_inverse.view.block(0, 0, rank, rank).transposed(), rotation.view.block(0, 0, rank, kept),
+          T(0), rotated.view);
   gemm<T>(T(1), left.block(0, 0, n, rank), rotated.view, T(0), q_new.block(0, 0, n, kept));
   return result;
 }
 
-#define WAVELENS_INSTANTIATE(T)                                                                                   \
-  template PanelQr<T> panel_qr(MatrixView<const T>, MatrixView<T>, const Index*, double, bool, std::uint64_t,     \
-                               MatrixView<T>);                                                                    \
-  template void fill_random(std::uint64_t, MatrixView<T>);                                                        \
+#define WAVELENS_INSTANTIATE(T)                                                                \
+  template PanelQr<T> panel_qr(MatrixView<const T>, MatrixView<T>, const Index*, double, bool, \
+                               std::uint64_t, MatrixView<T>);                                  \
+  template void fill_random(std::uint64_t, MatrixView<T>);                                     \
   template void project_out(MatrixView<const T>, MatrixView<T>);
 WAVELENS_INSTANTIATE(float)
 WAVELENS_INSTANTIATE(double)

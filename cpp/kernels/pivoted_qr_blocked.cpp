@@ -1,17 +1,17 @@
-// Randomized, left-looking pivoted QR in blocks (after Martinsson et al., SISC 39, 2017; Duersch & Gu, SISC 39,
-// 2017), for a matrix that is read and never written.
+// Randomized, left-looking pivoted QR in blocks (after Martinsson et al., SISC 39, 2017; Duersch & Gu, SISC
+// 39, 2017), for a matrix that is read and never written.
 //
-// With Q a basis of the columns chosen so far, a block is chosen from a sketch B = Ω(I − QQᵀ)A, Ω Gaussian with
-// 16 to 64 more rows than the block: pivoting B greedily picks, up to the noise of the sketch, the
-// columns that pivoting (I − QQᵀ)A would pick. Those columns of A are projected, orthogonalised and pivoted once
-// more among themselves (panel_qr), which yields the true diagonal of R.
+// With Q a basis of the columns chosen so far, a block is chosen from a sketch B = Ω(I − QQᵀ)A, Ω Gaussian
+// with 16 to 64 more rows than the block: pivoting B greedily picks, up to the noise of the sketch, the
+// columns that pivoting (I − QQᵀ)A would pick. Those columns of A are projected, orthogonalised and pivoted
+// once more among themselves (panel_qr), which yields the true diagonal of R.
 //
 // Two ideas keep the cost under the 2npk flops of QᵀA. The sketch is made afresh for every block, as Ω' = Ω −
-// (ΩQ)Qᵀ times A: no R is needed to downdate an old one, and a column costs nothing in a block that does not look
-// at it. And few columns are looked at: a column's residual only falls, so what is known of it — its norm at
-// first, later its residual in the last sketch that held it — bounds it; columns join the sketch, in batches, when
-// the best residual falls to their bound. On wavelet coefficients of images an eighth of the products remains; on
-// white noise all of them.
+// (ΩQ)Qᵀ times A: no R is needed to downdate an old one, and a column costs nothing in a block that does not
+// look at it. And few columns are looked at: a column's residual only falls, so what is known of it — its
+// norm at first, later its residual in the last sketch that held it — bounds it; columns join the sketch, in
+// batches, when the best residual falls to their bound. On wavelet coefficients of images an eighth of the
+// products remains; on white noise all of them.
 //
 // Where A has no more rows than a sketch would have, the residual itself takes the sketch's place.
 
@@ -169,7 +169,8 @@ void BlockedChoice<T>::learn_bounds() {
     const double length = sketch_length(sketch_->level(c));
     const double doubt = whole_ ? 1 : 1 + std::sqrt(2.0) / length;
     double& bound = bounds_[at(sketch_->name(c))];
-    bound = std::min(bound, doubt * static_cast<double>(sketch_->residual(c)) / (length * static_cast<double>(unit_)));
+    bound = std::min(
+        bound, doubt * static_cast<double>(sketch_->residual(c)) / (length * static_cast<double>(unit_)));
   }
 }
 
@@ -192,7 +193,8 @@ bool BlockedChoice<T>::choose_block() {
   gather_columns(a_, names.data(), unit_ * a_.factor, panel);
   const double threshold = rtol_ * first_ * static_cast<double>(unit_);
   const auto q_new = column_major(choice_.q.data() + n * rank(), n, count);
-  const PanelQr<T> qr = panel_qr<T>(basis(), panel, names.data(), threshold, false, seed_ ^ at(blocks_), q_new);
+  const PanelQr<T> qr =
+      panel_qr<T>(basis(), panel, names.data(), threshold, false, seed_ ^ at(blocks_), q_new);
   const auto kept = static_cast<Index>(qr.order.size());
   for (Index j = 0; j < kept; ++j) {
     const T length = qr.r[at(j * kept + j)] / unit_;
@@ -210,7 +212,8 @@ bool BlockedChoice<T>::choose_block() {
 }  // namespace
 
 template <class T>
-Choice<T> choose_blocked(const ScaledMatrix<T>& a, Index k, double rtol, std::uint64_t seed, Monitor& monitor) {
+Choice<T> choose_blocked(const ScaledMatrix<T>& a, Index k, double rtol, std::uint64_t seed,
+                         Monitor& monitor) {
   return BlockedChoice<T>(a, k, rtol, seed, monitor).run();
 }
 

@@ -1,6 +1,7 @@
-// The greedy choice of Businger & Golub (Numer. Math. 7, 1965), as LAPACK's geqp3 makes it, on a scaled copy of A:
-// the longest residual is the next pivot, the lowest index where several are as long. Columns are kept up to date
-// lazily (greedy_columns.hpp), residual norms are always sums of squares, never downdated; the loop stops at k.
+// The greedy choice of Businger & Golub (Numer. Math. 7, 1965), as LAPACK's geqp3 makes it, on a scaled copy
+// of A: the longest residual is the next pivot, the lowest index where several are as long. Columns are kept
+// up to date lazily (greedy_columns.hpp), residual norms are always sums of squares, never downdated; the
+// loop stops at k.
 //
 // At most 4npk flops, in reflections rather than products; usually a fraction of it.
 
@@ -27,7 +28,8 @@ Choice<T> choose_exact(const ScaledMatrix<T>& a, Index k, double rtol, Monitor& 
     const Index best = columns.best();
     if (best < 0) break;
     const T length = columns.residual(best);
-    if (columns.steps() > 0 && static_cast<double>(length) <= rtol * static_cast<double>(choice.r_diag[0])) break;
+    if (columns.steps() > 0 && static_cast<double>(length) <= rtol * static_cast<double>(choice.r_diag[0]))
+      break;
     columns.take(best);
     choice.pivots.push_back(best);
     choice.r_diag.push_back(length);

@@ -37,7 +37,7 @@ struct PivotedQr {
   std::vector<std::ptrdiff_t> permutation;  // all p columns: the pivots, then the others in their order
   std::vector<T> r_diag;                    // rank
   std::vector<T> q;                         // n × rank by columns; empty unless wanted
-  std::vector<T> r;                         // rank × p by rows, columns as in `permutation`; empty unless wanted
+  std::vector<T> r;  // rank × p by rows, columns as in `permutation`; empty unless wanted
 };
 
 // std::invalid_argument unless 1 ≤ k ≤ min(n, p); std::domain_error if A holds NaN or infinities.

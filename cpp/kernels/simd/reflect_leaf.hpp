@@ -7,8 +7,8 @@ namespace wavelens {
 
 template <class T>
 struct ReflectLeaf {
-  // x −= v·(vᵀx) for each of `count` columns x, over the entries from `first` to `stride`; v is zero before its
-  // own first entry, so `first` may be rounded down.
+  // x −= v·(vᵀx) for each of `count` columns x, over the entries from `first` to `stride`; v is zero before
+  // its own first entry, so `first` may be rounded down.
   void (*reflect)(std::ptrdiff_t first, std::ptrdiff_t stride, const T* v, T* const* x, std::ptrdiff_t count);
   // Sum of squares of x from `first` to `stride`.
   T (*tail)(std::ptrdiff_t first, std::ptrdiff_t stride, const T* x);

@@ -11,6 +11,7 @@ from wavelens.linalg._pairwise import (
     pairwise_distances,
 )
 from wavelens.linalg._pivoted_qr import PivotedQR, pivoted_qr
+from wavelens.linalg._select_columns import select_columns
 
 __all__ = [
     "HOGSVD",
@@ -25,4 +26,5 @@ __all__ = [
     "median_bandwidth",
     "pairwise_distances",
     "pivoted_qr",
+    "select_columns",
 ]

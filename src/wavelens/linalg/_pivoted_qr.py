@@ -33,8 +33,8 @@ class PivotedQR:
     q : (n, rank) array, dtype of `a`, or None
         Orthonormal basis of the chosen columns (Fortran order).
     r : (rank, p) array, dtype of `a`, or None
-        Upper triangular in its first `rank` columns. Its columns stand in pivoted order, as in LAPACK and SciPy:
-        column j of `r` belongs to column ``permutation[j]`` of `a`. In the order of `a` it is
+        Upper triangular in its first `rank` columns. Its columns stand in pivoted order, as in LAPACK and
+        SciPy: column j of `r` belongs to column ``permutation[j]`` of `a`. In the order of `a` it is
         ``r[:, np.argsort(permutation)]``.
     permutation : (p,) array of intp
         All columns of `a`: the pivots, then the others in ascending order.
@@ -63,8 +63,8 @@ def pivoted_qr(
     Parameters
     ----------
     a : (n, p) array_like
-        float32 stays float32, float64 float64; integers become float64. Any strides, read-only arrays and memory
-        maps are read where they lie, by "blocked" and "sketch" without a copy (only data beyond about
+        float32 stays float32, float64 float64; integers become float64. Any strides, read-only arrays and
+        memory maps are read where they lie, by "blocked" and "sketch" without a copy (only data beyond about
         2**±340, in float32 2**±42, is rescaled in a copy); "exact" works on a copy.
     k : int, optional
         Number of columns, at most ``min(n, p)``, which is the default.
@@ -72,18 +72,20 @@ def pivoted_qr(
         How columns are chosen:
 
         "blocked"
-            Randomized sketches pick a block of columns at a time. At most about 2.5 n p k flops, all in matrix
-            products, and a fraction of it where column norms decay.
+            Randomized sketches pick a block of columns at a time. At most about 2.5 n p k flops, all in
+            matrix products, and a fraction of it where column norms decay.
         "exact"
-            The greedy choice of LAPACK's ``geqp3``. At most 4 n p k flops at a lower rate. Among columns equally
-            long the lowest index is taken.
+            The greedy choice of LAPACK's ``geqp3``. At most 4 n p k flops at a lower rate. Among columns
+            equally long the lowest index is taken.
         "strong"
-            "blocked", then exchanges until every entry of R₁₁⁻¹R₁₂ is at most 2 in size and the singular values
-            of R₁₁ and R₂₂ are within √(1 + 4 k (p − k)) of the best possible.
+            "blocked", then exchanges until every entry of R₁₁⁻¹R₁₂ is at most 2 in size and the singular
+            values of R₁₁ and R₂₂ are within √(1 + 4 k (p − k)) of the best possible.
         "sketch"
-            For n ≫ k: `a` is read twice, in chunks of rows. 16 n p flops for the choice and 3 n k² for the true R.
+            For n ≫ k: `a` is read twice, in chunks of rows. 16 n p flops for the choice and 3 n k² for the
+            true R.
     rtol : float, optional
-        Stop where the best remaining column is at most ``rtol * r_diag[0]`` long; ``max(n, p) * eps`` by default.
+        Stop where the best remaining column is at most ``rtol * r_diag[0]`` long; ``max(n, p) * eps`` by
+        default.
     with_q, with_r : bool, default False
         Whether to return Q and R. R costs 2 n p k flops more.
     random_state : int, default 0
@@ -104,19 +106,20 @@ def pivoted_qr(
     Notes
     -----
     Scaling `a` by a power of two scales `r` and `r_diag` and changes nothing else. Columns of zeros are never
-    chosen. "blocked" judges columns by sketches, so `r_diag` need not fall monotonically; the part of `a` left
-    out, ``norm(a - q @ q.T @ a)``, is within a few per cent of what "exact" leaves.
+    chosen. "blocked" judges columns by sketches, so `r_diag` need not fall monotonically; the part of `a`
+    left out, ``norm(a - q @ q.T @ a)``, is within a few per cent of what "exact" leaves.
 
-    Where the rows are few (n below about 200), "blocked" sees the residuals themselves and chooses like "exact".
+    Where the rows are few (n below about 200), "blocked" sees the residuals themselves and chooses like
+    "exact".
 
     References
     ----------
-    .. [1] P. Businger, G. H. Golub, "Linear least squares solutions by Householder transformations", Numerische
-       Mathematik 7 (1965).
+    .. [1] P. Businger, G. H. Golub, "Linear least squares solutions by Householder transformations",
+       Numerische Mathematik 7 (1965).
     .. [2] P.-G. Martinsson, G. Quintana-Ortí, N. Heavner, R. van de Geijn, "Householder QR factorization with
        randomization for column pivoting", SIAM J. Sci. Comput. 39 (2017).
-    .. [3] M. Gu, S. C. Eisenstat, "Efficient algorithms for computing a strong rank-revealing QR factorization",
-       SIAM J. Sci. Comput. 17 (1996).
+    .. [3] M. Gu, S. C. Eisenstat, "Efficient algorithms for computing a strong rank-revealing QR
+       factorization", SIAM J. Sci. Comput. 17 (1996).
 
     Examples
     --------
@@ -131,11 +134,9 @@ def pivoted_qr(
     """
     matrix = as_float_matrix(a, "a", finite=False)
     smaller = min(matrix.shape)
-    k = (
-        smaller
-        if k is None
-        else check_integer(k, "k", low=1, high=smaller, why="the smaller dimension of `a`")
-    )
+    if k is None:
+        k = smaller
+    k = check_integer(k, "k", low=1, high=smaller, why="the smaller dimension of `a`")
     check_choice(method, "method", _methods)
     if rtol is not None and not 0 <= rtol < 1:
         raise ValueError(f"`rtol` must be at least 0 and below 1, got {rtol}")
