@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -57,6 +58,7 @@ def pivoted_qr(
     with_q: bool = False,
     with_r: bool = False,
     random_state: int = 0,
+    progress: Callable[[float], object] | None = None,
 ) -> PivotedQR:
     """Choose the `k` columns of `a` that span it best, one after the other, by column-pivoted QR.
 
@@ -90,6 +92,8 @@ def pivoted_qr(
         Whether to return Q and R. R costs 2 n p k flops more.
     random_state : int, default 0
         Seed of the sketches. The same seed gives the same result, bit for bit, with any number of threads.
+    progress : callable, optional
+        Called with the share of the work that is done.
 
     Returns
     -------
@@ -143,7 +147,7 @@ def pivoted_qr(
     seed = check_integer(random_state, "random_state", low=0, high=2**64 - 1)
     with blas_threads(1):
         permutation, r_diag, q, r = _core.pivoted_qr(
-            matrix, k, method, -1.0 if rtol is None else float(rtol), with_q, with_r, seed
+            matrix, k, method, -1.0 if rtol is None else float(rtol), with_q, with_r, seed, progress
         )
     rank = len(r_diag)
     return PivotedQR(permutation[:rank], r_diag, rank, q, r, permutation)

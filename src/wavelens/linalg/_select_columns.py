@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
@@ -20,6 +21,7 @@ def select_columns(
     groups: npt.ArrayLike | None = None,
     method: PivotedQRMethod = "blocked",
     random_state: int = 0,
+    progress: Callable[[float], object] | None = None,
 ) -> npt.NDArray[np.intp]:
     """Choose the `k` most influential columns of `a` such that every group of rows keeps full column rank.
 
@@ -36,6 +38,8 @@ def select_columns(
         See `pivoted_qr`.
     random_state : int, default 0
         Seed of the sketches.
+    progress : callable, optional
+        Called with the share of the pivoting that is done.
 
     Returns
     -------
@@ -84,7 +88,9 @@ def select_columns(
     else:
         why = f"the smallest group, {smallest!r}, has {limit} {'row' if limit == 1 else 'rows'}"
     wanted = None if k is None else check_integer(k, "k", low=1, high=limit, why=why)
-    pivots = pivoted_qr(matrix, wanted or limit, method=method, random_state=random_state).pivots
+    pivots = pivoted_qr(
+        matrix, wanted or limit, method=method, random_state=random_state, progress=progress
+    ).pivots
     if wanted is None:
         return pivots[: _largest_full(matrix, pivots, members)]
     if len(pivots) < wanted:
