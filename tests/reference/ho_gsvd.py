@@ -81,7 +81,9 @@ def check_structure(result: Any, matrices: list[Array], normalization: str = "cs
         np.testing.assert_allclose(norms, sigma > 0, atol=20 * eps)
         assert not u[:, sigma == 0].any()
     if normalization == "csd":
-        np.testing.assert_allclose((result.sigma.astype(float) ** 2).sum(axis=0), 1, atol=(20 + 4 * np.sqrt(r)) * eps)
+        np.testing.assert_allclose(
+            (result.sigma.astype(float) ** 2).sum(axis=0), 1, atol=(20 + 4 * np.sqrt(r)) * eps
+        )
     else:
         np.testing.assert_allclose(np.linalg.norm(result.v, axis=0), 1, atol=20 * eps)
     for k in np.flatnonzero(result.owner >= 0):
