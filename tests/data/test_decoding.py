@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from wavelens.data import ImageChunk, ImageSource, SkippedFile, load, open_source
 from wavelens._progress import progress_bar
+from wavelens.data import ImageChunk, ImageSource, SkippedFile, load, open_source
 from wavelens.data._decode import Header, decode, in_threads, read_header
 from wavelens.data._resize import Target
 

@@ -225,7 +225,7 @@ def test_read_only_images_are_accepted_and_untouched():
 
 
 def test_a_saved_analysis_comes_back(tmp_path, fitted):
-    analysis, images, labels, _ = fitted
+    analysis, images, _labels, _ = fitted
     path = tmp_path / "analysis.npz"
     analysis.save(path)
     back = PatternAnalysis.load(path)

@@ -195,10 +195,9 @@ def _rows(text: str, path: Path) -> list[list[str]]:
         lines.pop()
     if not lines:
         raise DataError(f"{path}: the file of labels is empty")
-    if path.suffix.lower() == ".tsv":
-        delimiter = "\t"
-    else:
-        delimiter = next((each for each in "\t;," if each in lines[0]), ",")
+    delimiter = (
+        "\t" if path.suffix.lower() == ".tsv" else next((each for each in "\t;," if each in lines[0]), ",")
+    )
     try:
         rows = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=delimiter, strict=True))
     except csv.Error as error:

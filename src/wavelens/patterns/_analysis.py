@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -111,7 +111,7 @@ class PatternAnalysis(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         mode: str = "periodization",
         n_coefficients: int | None = None,
         ridge: float = 1e-3,
-        normalization: str = "unit",
+        normalization: Literal["unit", "csd"] = "unit",
         weights: str | npt.ArrayLike | None = None,
         bandwidth: float | str = "median",
         random_state: int = 0,
@@ -419,7 +419,8 @@ class PatternAnalysis(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         members = self._members(class_)
         own = self.similarity_to_classes()[members, self._class_index(class_)]
-        return members[np.argsort(own, kind="stable")[: check_integer(n, "n", low=1)]]
+        nearest = np.argsort(own, kind="stable")[: check_integer(n, "n", low=1)]
+        return np.asarray(members[nearest])
 
     def spectrum(self, class_: object, other: object) -> Spectrum:
         """Place the images of two classes between them, by in-class and out-class similarity.
@@ -447,7 +448,7 @@ class PatternAnalysis(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _along_spectrum(self, class_: object, other: object) -> npt.NDArray[np.intp]:
         indices = self.spectrum(class_, other).indices
-        return indices[self.labels_[indices] == self._class_index(class_)]
+        return np.asarray(indices[self.labels_[indices] == self._class_index(class_)])
 
     # Files
 

@@ -45,7 +45,7 @@ def save_analysis(analysis: PatternAnalysis, path: str | os.PathLike[str]) -> No
         "bandwidth": analysis.bandwidth_,
     }
     gsvd = analysis.gsvd_
-    arrays = {
+    arrays: dict[str, Any] = {
         "header": np.array(json.dumps(header)),
         "classes": analysis.classes_,
         "labels": analysis.labels_,
