@@ -1,4 +1,4 @@
-"""HO-GSVD: structure, planted decompositions, invariances, agreement with the definitions, hard cases, bad input."""
+"""HO-GSVD: structure, planted decompositions, invariances, the definitions, hard cases, bad input."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ def problems(draw: Any) -> tuple[list[np.ndarray], dict[str, Any]]:
     matrices = []
     for _ in range(n):
         rows = draw(st.integers(1, 20))
-        kind = draw(st.sampled_from(["full", "low rank", "small integers", "zero rows", "F", "reversed", "strided"]))
+        kind = draw(
+            st.sampled_from(["full", "low rank", "small integers", "zero rows", "F", "reversed", "strided"])
+        )
         d = rng.standard_normal((rows, m))
         if kind == "low rank":
             k = draw(st.integers(1, m))
@@ -291,7 +293,9 @@ def test_scale_of_the_data_does_not_matter(n: int, scale: float) -> None:
     else:
         np.testing.assert_allclose(scaled.sigma, plain.sigma, atol=1e-13)
     np.testing.assert_allclose(scaled.tau, plain.tau, rtol=1e-11)
-    np.testing.assert_allclose(scaled.transform(scale * matrices[0]), plain.transform(matrices[0]), atol=1e-13)
+    np.testing.assert_allclose(
+        scaled.transform(scale * matrices[0]), plain.transform(matrices[0]), atol=1e-13
+    )
 
 
 @pytest.mark.parametrize("n", [2, 3])
@@ -398,9 +402,13 @@ def test_transform_of_new_rows() -> None:
     inside = rng.standard_normal((7, 4)) @ basis
     np.testing.assert_allclose(deficient.transform(inside) @ deficient.v.T, inside, atol=1e-12)
     # Least squares in the scaled columns for what lies outside: the residual is orthogonal to V there.
-    rest = (new - deficient.transform(new) @ deficient.v.T)
-    weights = [4.0**-k for k in np.floor(np.log2(np.sqrt((np.vstack(
-        [deficient.reconstruct(i) for i in range(3)]) ** 2).sum(axis=0))))]
+    rest = new - deficient.transform(new) @ deficient.v.T
+    weights = [
+        4.0**-k
+        for k in np.floor(
+            np.log2(np.sqrt((np.vstack([deficient.reconstruct(i) for i in range(3)]) ** 2).sum(axis=0)))
+        )
+    ]
     assert abs((rest * weights) @ deficient.v).max() < 1e-11
 
 
@@ -430,7 +438,9 @@ def test_angle_and_log_ratio() -> None:
     rng = np.random.default_rng(0)
     sigma = np.array([[0.6, 1.0, 0.0], [0.8, 0.0, 1.0]])
     result = ho_gsvd(planted(rng, [5, 5], sigma, rng.standard_normal((3, 3))))
-    np.testing.assert_allclose(result.angle(0, 1), [np.arctan2(0.6, 0.8) - np.pi / 4, np.pi / 4, -np.pi / 4], atol=1e-14)
+    np.testing.assert_allclose(
+        result.angle(0, 1), [np.arctan2(0.6, 0.8) - np.pi / 4, np.pi / 4, -np.pi / 4], atol=1e-14
+    )
     np.testing.assert_allclose(result.log_ratio(0, 1), [np.log(0.75), np.inf, -np.inf], atol=1e-13)
     with pytest.raises(ValueError, match=r"`j` must be between 0 and 1 \(there are 2 matrices\), got 2"):
         result.angle(0, 2)
