@@ -118,15 +118,14 @@ std::vector<T> eigh(Dense<T>& a) {
   return values;
 }
 
-// R (min(rows, cols) × cols) of a = QR; `a` becomes Q (rows × min(rows, cols)) in its leading columns. With
-// `pivots`, columns are exchanged and pivots[j] (from 0) tells which one came to place j.
+// R (min(rows, cols) × cols) of a = QR; `a` and `tau` keep Q as reflectors. With `pivots`, columns are
+// exchanged and pivots[j] (from 0) tells which one came to place j.
 template <class T>
-Dense<T> qr(Dense<T>& a, std::vector<int>* pivots = nullptr, bool with_q = true) {
+Dense<T> qr_reflectors(Dense<T>& a, Buffer<T>& tau, std::vector<int>* pivots = nullptr) {
   const std::ptrdiff_t k = std::min(a.rows, a.cols);
   Dense<T> r = Dense<T>::zeros(k, a.cols);
-  if (k == 0) return r;
-  std::vector<T> tau(static_cast<std::size_t>(k));
-  int m = lapack_int(a.rows), n = lapack_int(a.cols), kk = lapack_int(k), ld = a.ld();
+  tau.resize(static_cast<std::size_t>(k));
+  int m = lapack_int(a.rows), n = lapack_int(a.cols), ld = a.ld();
   if (pivots) {
     pivots->assign(static_cast<std::size_t>(a.cols), 0);
     with_workspace<T>("geqp3", [&](T* work, int* lwork, int* info) {
@@ -138,15 +137,33 @@ Dense<T> qr(Dense<T>& a, std::vector<int>* pivots = nullptr, bool with_q = true)
       lapack<T>().geqrf(&m, &n, a.data(), &ld, tau.data(), work, lwork, info);
     });
   }
-  for (std::ptrdiff_t j = 0; j < a.cols; ++j) {
-    std::copy(a.col(j), a.col(j) + std::min(j + 1, k), r.col(j));
-  }
-  if (with_q) {
-    with_workspace<T>("orgqr", [&](T* work, int* lwork, int* info) {
-      lapack<T>().orgqr(&m, &kk, &kk, a.data(), &ld, tau.data(), work, lwork, info);
-    });
-  }
+  for (std::ptrdiff_t j = 0; j < a.cols; ++j) std::copy_n(a.col(j), std::min(j + 1, k), r.col(j));
   return r;
+}
+
+// The reflectors become the columns of Q.
+template <class T>
+void form_q(Dense<T>& a, Buffer<T>& tau) {
+  int m = lapack_int(a.rows), k = lapack_int(static_cast<std::ptrdiff_t>(tau.size())), ld = a.ld();
+  with_workspace<T>("orgqr", [&](T* work, int* lwork, int* info) {
+    lapack<T>().orgqr(&m, &k, &k, a.data(), &ld, tau.data(), work, lwork, info);
+  });
+}
+
+// R of a = QR; `a` becomes Q (rows × min(rows, cols)) in its leading columns.
+template <class T>
+Dense<T> qr(Dense<T>& a) {
+  Buffer<T> tau;
+  Dense<T> r = qr_reflectors(a, tau);
+  form_q(a, tau);
+  return r;
+}
+
+// R alone; `a` is spent.
+template <class T>
+Dense<T> triangular_factor(Dense<T>& a) {
+  Buffer<T> tau;
+  return qr_reflectors(a, tau);
 }
 
 // Singular values, descending, of a square matrix; `vt` receives the right vectors as rows.

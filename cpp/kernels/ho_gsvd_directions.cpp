@@ -98,7 +98,7 @@ Dense<T> stacked_inverses(const Stack<T>& stack, Monitor& monitor) {
     double norm = 0;
     if (stack.q[at(i)].rows >= r) {
       Dense<T> p = block_product<T>(stack, at(i), eye.view());
-      const Dense<T> triangle = qr(p, nullptr, false);
+      const Dense<T> triangle = triangular_factor(p);
       invert_upper<T>(triangle.view(), inverse.view());
       for (const T each : inverse.entries) norm = std::hypot(norm, static_cast<double>(each));
     }
@@ -140,7 +140,7 @@ Directions<T> general_directions(Stack<T>& stack, double ridge, Monitor& monitor
     };
   } else {
     Dense<T> stacked = stacked_inverses(stack, monitor);
-    Dense<T> triangle = qr(stacked, nullptr, false);
+    Dense<T> triangle = triangular_factor(stacked);
     Dense<T> vt;
     const std::vector<T> s = right_svd(triangle, vt);
     out.z = copy_of<T>(vt.view().transposed());

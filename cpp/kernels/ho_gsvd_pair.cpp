@@ -18,7 +18,7 @@ using Index = std::ptrdiff_t;
 template <class T>
 std::vector<T> turn_by_svd(const Stack<T>& stack, std::size_t i, Dense<T>& z, Index begin, Index end) {
   Dense<T> b = block_product<T>(stack, i, z.columns(begin, end));
-  const Dense<T> r = qr(b, nullptr, false);
+  const Dense<T> r = triangular_factor(b);
   Dense<T> square = Dense<T>::zeros(r.cols, r.cols), vt;
   for (Index j = 0; j < r.cols; ++j) std::copy(r.col(j), r.col(j) + r.rows, square.col(j));
   const std::vector<T> s = right_svd(square, vt);

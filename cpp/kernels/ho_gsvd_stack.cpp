@@ -1,13 +1,15 @@
 // Two ways to the factor.
 //
 // Cholesky QR (Fukaya et al., SIAM J. Sci. Comput. 42, 2020): the Gram matrix A = DᵀD = RᵀR, Q = DR⁻¹, done
-// again on Q until QᵀQ = I + E with ‖E‖ ≤ √eps/2; a shift helps where A is not positive in floating point.
-// All of it is matrix products. D = QR holds to rounding whatever R is, since rows of Q are solved for
-// stably, and E is measured, so nothing is taken on trust: Z and V are corrected by E to first order, (I +
-// E)^(∓1/2) = I ∓ E/2. The rank is full for certain where 1/‖R⁻¹‖ stands well above the tolerance, because
-// the diagonal of a pivoted R is nowhere below the least singular value.
+// again on Q until QᵀQ = I + E with ‖E‖ ≤ √eps/2; a shift A + sI helps where A is not positive in floating
+// point. All of it is matrix products. D = QR holds to rounding whatever R is, since rows of Q are solved for
+// stably, and E is measured, so nothing is taken on trust: Z and V are corrected by E to first order,
+// (I + E)^(∓1/2) = I ∓ E/2.
 //
-// Where that cannot be shown: Householder's QR of the stack, then pivoted QR of its R, cut at the tolerance.
+// Where that does not converge (columns that are zero or copies of others): Householder's QR of the stack.
+//
+// Rank: it is full for certain where 1/‖R⁻¹‖ stands above the tolerance, because the diagonal of a pivoted R
+// is nowhere below the least singular value. Else R is decomposed with pivoting and cut.
 #include "ho_gsvd_stack.hpp"
 
 #include <cmath>
@@ -159,11 +161,24 @@ Dense<T> sum_of_grams(Stack<T>& stack, bool keep, Monitor& monitor) {
   return sum;
 }
 
-// Cholesky factor, in place, and its inverse. False also where the solver's one correction step would not
-// reach working accuracy.
+// Cholesky factor of a Gram matrix, in place, and its inverse; false also where the solver would not reach
+// working accuracy with it.
 template <class T>
 bool good_factor(Dense<T>& a, Dense<T>& inverse) {
   return cholesky_with_inverse(a.view(), inverse.view()) && frobenius_norm(inverse) < solvable_norm<T>();
+}
+
+// The same of A + sI for the least s = 2·eps·‖A‖·10ᵏ that will do.
+template <class T>
+bool shifted_factor(Dense<T>& a, Dense<T>& inverse) {
+  Dense<T> given = a;
+  double shift = 2 * static_cast<double>(std::numeric_limits<T>::epsilon()) * frobenius_norm(a);
+  for (int attempt = 0; attempt < 6; ++attempt, shift *= 10) {
+    a = given;
+    add_to_diagonal(a, shift);
+    if (good_factor(a, inverse)) return true;
+  }
+  return false;
 }
 
 // R ← R_new·R.
@@ -174,36 +189,31 @@ void multiply_factor(Stack<T>& stack, const Dense<T>& factor) {
   stack.r = std::move(product);
 }
 
-// Takes the stack to Q and R by Cholesky QR; false where that cannot be shown to be right.
+// Takes the stack to Q and R by Cholesky QR, if that converges; tells a bound of ‖R⁻¹‖, else infinity.
 template <class T>
-bool cholesky_qr(Stack<T>& stack, double rtol, Index rows, Monitor& monitor) {
+double cholesky_qr(Stack<T>& stack, Monitor& monitor) {
   const Index m = stack.q[0].cols;
   const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
-  const double size = static_cast<double>(rows), order = static_cast<double>(m);
-  const double shift = 11 * (size * order + order * (order + 1)) * eps / std::sqrt(size + order);
+  const double failed = std::numeric_limits<double>::infinity();
   Dense<T> a = sum_of_grams(stack, false, monitor);
-  double excess = -1;        // ‖QᵀQ − I‖ of the round before; −1: Q is D
+  double excess = failed;    // ‖QᵀQ − I‖ of the round before
   double inverse_bound = 1;  // of ‖R⁻¹‖
-  bool shifted = false;
-  for (int round = 0; round < 4; ++round) {
+  for (int round = 0; round < 6; ++round) {
     Dense<T> inverse(m, m);
-    if (!good_factor(a, inverse)) {
-      if (shifted) return false;
-      shifted = true;
-      a = sum_of_grams(stack, false, monitor);
-      add_to_diagonal(a, shift);
-      if (!good_factor(a, inverse)) return false;
+    Dense<T> factor = a;
+    if (!good_factor(factor, inverse)) {
+      factor = a;
+      if (!shifted_factor(factor, inverse)) return failed;
     }
     for (Dense<T>& each : stack.q) {
-      solve_upper_right<T>(a.view(), inverse.view(), each.view());
+      solve_upper_right<T>(factor.view(), inverse.view(), each.view());
       monitor.tick(0.3);
     }
-    inverse_bound *= excess >= 0 && excess < 0.5 ? 1.5 : frobenius_norm(inverse);
-    if (!(4 * inverse_bound * rtol < 1)) return false;
+    inverse_bound *= excess < 0.5 ? 1.5 : frobenius_norm(inverse);
     if (round == 0) {
-      stack.r = std::move(a);
+      stack.r = std::move(factor);
     } else {
-      multiply_factor(stack, a);
+      multiply_factor(stack, factor);
     }
     a = sum_of_grams(stack, true, monitor);
     add_to_diagonal(a, -1);
@@ -211,48 +221,69 @@ bool cholesky_qr(Stack<T>& stack, double rtol, Index rows, Monitor& monitor) {
     if (excess <= 0.5 * std::sqrt(eps)) {
       if (excess > 4 * eps) stack.excess = std::move(a);
       stack.rank = m;
-      return true;
+      return inverse_bound;
     }
     add_to_diagonal(a, 1);
   }
-  return false;
+  return failed;
 }
 
 template <class T>
 void householder_qr(const std::vector<MatrixView<const T>>& matrices, const std::vector<double>& weights,
-                    double rtol, Stack<T>& stack, Monitor& monitor) {
+                    Stack<T>& stack, Monitor& monitor) {
   const Index m = matrices[0].cols;
   const Index rows = total_rows(matrices);
   stack.q.clear();
+  stack.grams.assign(matrices.size(), Dense<T>());
   Dense<T> all(rows, m);
   Index first = 0;
   for (std::size_t i = 0; i < matrices.size(); ++i) {
     scaled_copy(matrices[i], weights[i], stack.scale, all.view().block(first, 0, matrices[i].rows, m));
     first += matrices[i].rows;
   }
-  Dense<T> triangle = qr(all);
-  monitor.tick(0.2);
-  std::vector<int> pivots;
-  const Index p = triangle.rows;
-  Dense<T> pivoted = qr(triangle, &pivots);  // triangle is its Q now
-  monitor.tick(0.25);
-  Index r = 0;
-  while (r < p && std::abs(pivoted(r, r)) > rtol * std::abs(pivoted(0, 0))) ++r;
-  stack.rank = r;
-  stack.r = Dense<T>::zeros(r, m);
-  for (Index j = 0; j < m; ++j) {
-    const Index at = pivots[static_cast<std::size_t>(j)];
-    std::copy(pivoted.col(j), pivoted.col(j) + std::min(r, j + 1), stack.r.col(at));
-  }
-  stack.pivots.assign(pivots.begin(), pivots.end());
+  stack.r = qr(all);
+  stack.rank = stack.r.rows;
+  monitor.tick(0.3);
   first = 0;
   for (const auto& each : matrices) {
-    stack.q.emplace_back(each.rows, r);
-    gemm<T>(T(1), all.view().block(first, 0, each.rows, p), triangle.view().block(0, 0, p, r), T(0),
-            stack.q.back().view());
+    stack.q.push_back(copy_of<T>(all.view().block(first, 0, each.rows, stack.rank)));
     first += each.rows;
   }
+}
+
+// R = P·R', R' upper triangular in the order of its pivots, cut where its diagonal falls to the tolerance. Q,
+// R and E follow; where nothing is cut they stay what they are.
+template <class T>
+void cut_to_rank(Stack<T>& stack, double rtol, Monitor& monitor) {
+  const Index m = stack.r.cols;
+  Dense<T> p = stack.r;
+  Buffer<T> tau;
+  std::vector<int> pivots;
+  const Dense<T> pivoted = qr_reflectors(p, tau, &pivots);
+  monitor.tick(0.35);
+  Index r = 0;
+  while (r < pivoted.rows && std::abs(pivoted(r, r)) > rtol * std::abs(pivoted(0, 0))) ++r;
+  if (r == m) return;
+  form_q(p, tau);
+  const MatrixView<const T> kept = p.block(0, 0, p.rows, r);
+  for (Dense<T>& each : stack.q) {
+    Dense<T> product(each.rows, r);
+    gemm<T>(T(1), each.view(), kept, T(0), product.view());
+    each = std::move(product);
+  }
+  if (stack.excess.cols > 0) {
+    Dense<T> half(p.rows, r), e(r, r);
+    gemm<T>(T(1), stack.excess.view(), kept, T(0), half.view());
+    gemm<T>(T(1), kept.transposed(), half.view(), T(0), e.view());
+    stack.excess = std::move(e);
+  }
+  stack.rank = r;
   stack.grams.assign(stack.q.size(), Dense<T>());
+  stack.r = Dense<T>::zeros(r, m);
+  for (Index j = 0; j < m; ++j) {
+    std::copy_n(pivoted.col(j), std::min(r, j + 1), stack.r.col(pivots[static_cast<std::size_t>(j)]));
+  }
+  stack.pivots.assign(pivots.begin(), pivots.end());
 }
 
 // G ← (I + E)^(−½)·G·(I + E)^(−½) to first order.
@@ -323,16 +354,18 @@ Stack<T> stack_factor(const std::vector<MatrixView<const T>>& matrices, const st
                       double rtol, Monitor& monitor) {
   Stack<T> stack;
   stack.scale = column_scale(matrices, weights);
-  const Index rows = total_rows(matrices);
-  if (rows >= matrices[0].cols) {
+  double inverse_bound = std::numeric_limits<double>::infinity();
+  if (total_rows(matrices) >= matrices[0].cols) {
     for (std::size_t i = 0; i < matrices.size(); ++i) {
       stack.q.emplace_back(matrices[i].rows, matrices[i].cols);
       scaled_copy(matrices[i], weights[i], stack.scale, stack.q.back().view());
     }
     monitor.tick(0.05);
-    if (cholesky_qr(stack, rtol, rows, monitor)) return stack;
+    inverse_bound = cholesky_qr(stack, monitor);
   }
-  householder_qr(matrices, weights, rtol, stack, monitor);
+  if (std::isinf(inverse_bound)) householder_qr(matrices, weights, stack, monitor);
+  // Columns of R have norms below 2; another factor of 2 for rounding.
+  if (!(4 * inverse_bound * rtol < 1)) cut_to_rank(stack, rtol, monitor);
   return stack;
 }
 

@@ -1,4 +1,4 @@
-"""HO-GSVD: structure, planted decompositions, invariances, agreement with the definitions, hard cases, bad input."""
+"""HO-GSVD: structure, planted decompositions, invariances, the definitions, hard cases, bad input."""
 
 from __future__ import annotations
 

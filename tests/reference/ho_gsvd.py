@@ -25,7 +25,7 @@ def ponnapalli(matrices: list[Array]) -> tuple[Array, Array, Array]:
 
 
 def kempf(matrices: list[Array], ridge: float) -> tuple[Array, Array, Array]:
-    """Return σ (squares sum to 1), V and τ by the eigenvectors of T = (1/N) Σ (Q_iᵀQ_i + πI)⁻¹; full column rank."""
+    """Return σ (squares sum to 1), V and τ from T = (1/N) Σ (Q_iᵀQ_i + πI)⁻¹ itself; full column rank."""
     q, r = np.linalg.qr(np.vstack(matrices))
     blocks = np.split(q, np.cumsum([len(d) for d in matrices])[:-1])
     t = np.mean([np.linalg.inv(b.T @ b + ridge * np.eye(len(r))) for b in blocks], axis=0)

@@ -22,13 +22,14 @@ __all__ = ["HOGSVD", "TriangularFactor", "ho_gsvd"]
 class TriangularFactor:
     """Stands for a matrix D = QR of which only R is at hand: D itself was too large, or lies elsewhere.
 
-    σ, V, τ and everything derived from them depend on D through R alone. In the result ``u[i]`` is the left factor of
-    R; that of D follows in pieces from `HOGSVD.transform`, whose rows are those of UΣ.
+    σ, V, τ and everything derived from them depend on D through R alone. In the result ``u[i]`` is the left
+    factor of R; that of D follows in pieces from `HOGSVD.transform`, whose rows are those of UΣ.
 
     Parameters
     ----------
     r : (k, m) array_like
-        A matrix with RᵀR = DᵀD, such as the triangular factor of a QR decomposition. It need not be triangular.
+        A matrix with RᵀR = DᵀD, such as the triangular factor of a QR decomposition. It need not be
+        triangular.
     n_rows : int
         Rows of D: what ``weights="size"`` and the default `rtol` of `ho_gsvd` go by.
 
@@ -49,19 +50,19 @@ class TriangularFactor:
 
 @dataclass(frozen=True, eq=False)
 class HOGSVD:
-    """What `ho_gsvd` returns: ``weights[i] * matrices[i] == u[i] * sigma[i] @ v.T`` up to rounding, for every i.
+    """What `ho_gsvd` returns: ``weights[i] * matrices[i] ≈ u[i] * sigma[i] @ v.T`` for every i, to rounding.
 
     Attributes
     ----------
     u : tuple of (n_i, rank) ndarray
-        Left factors. Columns have norm 1, or are zero where σ is zero. They are orthogonal for two matrices, in
-        general not for more.
+        Left factors. Columns have norm 1, or are zero where σ is zero. They are orthogonal for two matrices,
+        in general not for more.
     sigma : (N, rank) ndarray
         Generalized singular values, not negative: how strongly matrix i holds direction k. With ``"csd"``
         normalization the squares in a column sum to 1; with ``"unit"`` they carry the length of the pattern.
     v : (m, rank) ndarray
-        The common right factor: a pattern a column, linearly independent, in general not orthogonal. The entry of
-        largest modulus in a column is positive.
+        The common right factor: a pattern a column, linearly independent, in general not orthogonal. The
+        entry of largest modulus in a column is positive.
     tau : (rank,) ndarray
         Eigenvalues of T = (1/N) Σ (G_i + πI)⁻¹, ascending: from 1/(1/N + π) for a direction that all matrices
         share evenly to (N − 1)/(Nπ) + 1/(N(1 + π)) for one that belongs to a single matrix.
@@ -73,9 +74,9 @@ class HOGSVD:
     owner : (rank,) ndarray of intp
         The matrix that an isolated direction belongs to; −1 for directions that are not isolated.
     resolved : (rank,) ndarray of bool
-        Whether the data determine the direction itself. Where False (several isolated directions of one matrix,
-        equal σ), only the subspace that it spans with its neighbours of the same τ is determined; the basis given
-        there has orthogonal columns of V, the longest first.
+        Whether the data determine the direction itself. Where False (several isolated directions of one
+        matrix, equal σ), only the subspace that it spans with its neighbours of the same τ is determined; the
+        basis given there has orthogonal columns of V, the longest first.
     weights : (N,) ndarray
         What the matrices were multiplied by.
 
@@ -106,8 +107,8 @@ class HOGSVD:
         Returns
         -------
         (rank,) ndarray
-            π/4 where the direction is absent from matrix j, −π/4 where it is absent from matrix i, 0 where both
-            hold it alike (and where neither holds it: then −π/4 + atan2(0, 0) = −π/4 by convention of atan2).
+            π/4 where the direction is absent from matrix j, −π/4 where it is absent from matrix i (or from
+            both), 0 where both hold it alike.
         """
         first, second = self._index(i, "i"), self._index(j, "j")
         return np.asarray(
@@ -163,8 +164,8 @@ class HOGSVD:
     def transform(self, rows: npt.ArrayLike) -> FloatArray:
         """Return the coordinates y of rows x in the patterns: x ≈ y @ v.T.
 
-        For row k of matrix i these are ``u[i][k] * sigma[i] / weights[i]``; other rows, images never seen, go the
-        same way: y = x R⁻¹ Z by a triangular solve, R the triangular factor of the stacked matrices and Z
+        For row k of matrix i these are ``u[i][k] * sigma[i] / weights[i]``; other rows, images never seen, go
+        the same way: y = x R⁻¹ Z by a triangular solve, R the triangular factor of the stacked matrices and Z
         orthogonal.
 
         Parameters
@@ -175,8 +176,9 @@ class HOGSVD:
         Returns
         -------
         (k, rank) ndarray
-            Where rank = m, x = y @ v.T holds for every x. Where it is smaller, y is the least-squares solution, every
-            column measured in units of its norm over the stacked matrices (rounded to a power of two).
+            Where rank = m, x = y @ v.T holds for every x. Where it is smaller, y is the least-squares
+            solution, every column measured in units of its norm over the stacked matrices (rounded to a power
+            of two).
 
         Notes
         -----
@@ -206,27 +208,29 @@ def ho_gsvd(
 ) -> HOGSVD:
     """Decompose matrices with the same columns as D_i = U_i Σ_i Vᵀ, with one V for all.
 
-    Columns of V are patterns; σ_ik tells how strongly matrix i (the images of one class, say) holds pattern k.
-    Patterns come in order of τ: first those that all matrices share evenly, last those that belong to one alone.
+    Columns of V are patterns; σ_ik tells how strongly matrix i (the images of one class, say) holds pattern
+    k. Patterns come in order of τ: first those that all matrices share evenly, last those that belong to one
+    alone.
 
     Parameters
     ----------
     matrices : sequence of N ≥ 2 (n_i, m) array_like or TriangularFactor
-        Of any ranks, wide or tall. float32 if all are (or are float16), else float64; other dtypes and a mixture are
-        converted. Any strides; nothing is modified. A `TriangularFactor` stands for a matrix known by its R.
+        Of any ranks, wide or tall. float32 if all are (or are float16), else float64; other dtypes and a
+        mixture are converted. Any strides; nothing is modified. A `TriangularFactor` stands for a matrix
+        known by its R.
     ridge : float
-        π of Kempf, Goulart and Duncan (2021), at least 0. For two matrices V and σ do not depend on it; for more
-        they do. 0 is the definition of Ponnapalli et al. (2011), with eigenvalues λ = (τ − 1)/(N − 1), and needs every
-        matrix to have full column rank.
+        π of Kempf, Goulart and Duncan (2021), at least 0. For two matrices V and σ do not depend on it; for
+        more they do. 0 is the definition of Ponnapalli et al. (2011), with eigenvalues λ = (τ − 1)/(N − 1),
+        and needs every matrix to have full column rank.
     weights : "size", (N,) array_like or None
-        Matrix i enters multiplied by ``weights[i]`` > 0; "size" takes 1/√n_i, so that a class does not count more for
-        having more images. None is 1. The result depends on the relative scale of the matrices.
+        Matrix i enters multiplied by ``weights[i]`` > 0; "size" takes 1/√n_i, so that a class does not count
+        more for having more images. None is 1. The result depends on the relative scale of the matrices.
     normalization : "csd" or "unit"
         "csd": Σ_i σ_ik² = 1. "unit": columns of V have norm 1 and σ takes the norm, as the papers plot it.
     rtol : float, optional
-        The rank is the number of diagonal entries of a pivoted QR decomposition, of the stacked matrices with columns
-        scaled by powers of two to norms within [1, 2), above rtol times the first. None is max(Σn_i, m)·eps. What is
-        cut adds to the backward error.
+        The rank is the number of diagonal entries of a pivoted QR decomposition, of the stacked matrices with
+        columns scaled by powers of two to norms within [1, 2), above rtol times the first. None is max(Σn_i,
+        m)·eps. What is cut adds to the backward error.
     progress : callable, optional
         Called with the share of the work done, in [0, 1], between stages.
 
@@ -246,8 +250,8 @@ def ho_gsvd(
     Warns
     -----
     WavelensWarning
-        If every direction is isolated (the ranks of the matrices add up to that of the stack): the matrices have
-        nothing to compare, and σ means nothing.
+        If every direction is isolated (the ranks of the matrices add up to that of the stack): the matrices
+        have nothing to compare, and σ means nothing.
 
     See Also
     --------
@@ -255,23 +259,30 @@ def ho_gsvd(
 
     Notes
     -----
-    The stacked matrices are brought to [Q_1; …; Q_N] R with orthonormal columns; the eigenvectors Z of
-    M = Σ G_i (G_i + πI)⁻¹, G_i = Q_iᵀQ_i, give V = RᵀZ, U_iΣ_i = Q_iZ and τ = (N − μ)/(Nπ). Two matrices go through the CS
-    decomposition, which resolves σ down to eps; with more, differences of σ below about √(eps·π) are not seen in
-    τ. The backward error is a few eps whatever the conditioning. Cost: about 6 M m² flops for M rows in all (matrix
-    products) and one symmetric eigenproblem of order `rank`. With ill-conditioned or rank-deficient stacks
-    a Householder QR decomposition is added.
+    The stacked matrices are brought to [Q_1; …; Q_N] R with orthonormal columns. The eigenvectors Z of T =
+    (1/N) Σ (G_i + πI)⁻¹, G_i = Q_iᵀQ_i, give V = RᵀZ and U_iΣ_i = Q_iZ; its eigenvalues are τ. Two matrices
+    go through the CS decomposition instead, which resolves σ down to eps; with more, σ below about √(eps·π)
+    is not told from zero when owners are found.
 
-    LAPACK solves the eigenproblem, so results for 1 and for 2 threads may differ in the last bits; between two runs
-    with the same number of threads they do not.
+    The backward error of every column is a few eps of its norm over the stack, whatever the conditioning,
+    plus what `rtol` cuts. Errors of σ are of order eps·κ(V).
+
+    Cost: about 5 M m² flops in matrix products for M rows in all and 15 m³ for the rest, an eigenproblem of
+    order `rank` among it; for more than two matrices, 3 m³ more for each. Where the rank is not full or the
+    condition number (after column scaling) is beyond about 1e6, and in float32 beyond about 100, a
+    Householder QR decomposition takes the place of the products and is several times slower.
+
+    The engine's own products do not depend on the number of threads, but LAPACK solves the eigenproblem:
+    results for 1 and for 2 threads may differ in the last bits.
 
     References
     ----------
-    S. P. Ponnapalli, M. A. Saunders, C. F. Van Loan, O. Alter, "A higher-order generalized singular value decomposition
-    for comparison of global mRNA expression from multiple organisms", PLoS ONE 6(12), 2011, eqs. 1–3.
+    S. P. Ponnapalli, M. A. Saunders, C. F. Van Loan, O. Alter, "A higher-order generalized singular value
+    decomposition for comparison of global mRNA expression from multiple organisms", PLoS ONE 6(12), 2011,
+    eqs. 1–3.
 
-    I. Kempf, P. J. Goulart, S. R. Duncan, "A higher-order generalized singular value decomposition for rank-deficient
-    matrices", 2021.
+    I. Kempf, P. J. Goulart, S. R. Duncan, "A higher-order generalized singular value decomposition for
+    rank-deficient matrices", 2021.
 
     Examples
     --------
@@ -309,8 +320,8 @@ def ho_gsvd(
         )
     if (owner >= 0).all():
         warnings.warn(
-            "every direction belongs to one matrix alone (the ranks of the matrices add up to that of the stack): "
-            "there is nothing to compare, and σ means nothing; use fewer columns or more rows",
+            "every direction belongs to one matrix alone (the ranks of the matrices add up to that of the "
+            "stack): there is nothing to compare, and σ means nothing; use fewer columns or more rows",
             WavelensWarning,
             stacklevel=2,
         )
