@@ -134,7 +134,7 @@ PivotedQr<T> pivoted_qr(MatrixView<const T> a, Index k, const PivotedQrOptions& 
   template void gather_columns(const ScaledMatrix<T>&, const Index*, T, MatrixView<T>);               \
   template Choice<T> factor_columns(const ScaledMatrix<T>&, const std::vector<Index>&, std::uint64_t, \
                                     Monitor&);                                                        \
-  template Choice<T> with_basis(const ScaledMatrix<T>&, Choice<T>, std::uint64_t, Monitor&); \
+  template Choice<T> with_basis(const ScaledMatrix<T>&, Choice<T>, std::uint64_t, Monitor&);          \
   template PivotedQr<T> pivoted_qr(MatrixView<const T>, Index, const PivotedQrOptions&, Monitor&);
 WAVELENS_INSTANTIATE(float)
 WAVELENS_INSTANTIATE(double)

@@ -17,6 +17,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <utility>
 
@@ -103,7 +104,9 @@ void BlockedChoice<T>::start_block(Index block) {
   });
   next_ = 0;
   if (waiting_.empty()) return;
-  unit_ = static_cast<T>(std::ldexp(1.0, -std::ilogb(bounds_[at(waiting_.front())])));
+  // Not so large that rounding errors of columns that were long overflow.
+  unit_ = std::ldexp(
+      T(1), std::min(-std::ilogb(bounds_[at(waiting_.front())]), std::numeric_limits<T>::max_exponent / 3));
 
   sketch_rows_ = sketch_rows(block);
   whole_ = n <= sketch_rows_;
@@ -161,16 +164,18 @@ std::vector<Index> BlockedChoice<T>::pick(Index block) {
   return positions;
 }
 
-// A sketched residual is an estimate; two standard deviations above it is as good as a bound.
+// A sketched residual is an estimate; two standard deviations above it is as good as a bound. A residual of
+// zero may be one whose square vanished: the next block, in another unit, will tell.
 template <class T>
 void BlockedChoice<T>::learn_bounds() {
   for (Index c = 0; c < sketch_->size(); ++c) {
     if (sketch_->taken(c)) continue;
     const double length = sketch_length(sketch_->level(c));
     const double doubt = whole_ ? 1 : 1 + std::sqrt(2.0) / length;
+    const double residual =
+        static_cast<double>(std::max(sketch_->residual(c), std::sqrt(std::numeric_limits<T>::min())));
     double& bound = bounds_[at(sketch_->name(c))];
-    bound = std::min(
-        bound, doubt * static_cast<double>(sketch_->residual(c)) / (length * static_cast<double>(unit_)));
+    bound = std::min(bound, doubt * residual / (length * static_cast<double>(unit_)));
   }
 }
 
@@ -192,9 +197,10 @@ bool BlockedChoice<T>::choose_block() {
   const auto panel = column_major(panel_entries.data(), n, count);
   gather_columns(a_, names.data(), unit_ * a_.factor, panel);
   const double threshold = rtol_ * first_ * static_cast<double>(unit_);
+  // Residuals seen whole are in the right order, ties and all.
   const auto q_new = column_major(choice_.q.data() + n * rank(), n, count);
   const PanelQr<T> qr =
-      panel_qr<T>(basis(), panel, names.data(), threshold, false, seed_ ^ at(blocks_), q_new);
+      panel_qr<T>(basis(), panel, names.data(), threshold, whole_, seed_ ^ at(blocks_), q_new);
   const auto kept = static_cast<Index>(qr.order.size());
   for (Index j = 0; j < kept; ++j) {
     const T length = qr.r[at(j * kept + j)] / unit_;

@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from wavelens import _core
 from wavelens._arguments import FloatArray, as_float_matrix, check_choice, check_integer
-from wavelens._threads import blas_threads
 
 __all__ = ["PivotedQR", "PivotedQRMethod", "pivoted_qr"]
 
@@ -145,9 +144,9 @@ def pivoted_qr(
     if rtol is not None and not 0 <= rtol < 1:
         raise ValueError(f"`rtol` must be at least 0 and below 1, got {rtol}")
     seed = check_integer(random_state, "random_state", low=0, high=2**64 - 1)
-    with blas_threads(1):
-        permutation, r_diag, q, r = _core.pivoted_qr(
-            matrix, k, method, -1.0 if rtol is None else float(rtol), with_q, with_r, seed, progress
-        )
+    tolerance = -1.0 if rtol is None else float(rtol)  # negative: the engine's default
+    permutation, r_diag, q, r = _core.pivoted_qr(
+        matrix, k, method, tolerance, with_q, with_r, seed, progress
+    )
     rank = len(r_diag)
     return PivotedQR(permutation[:rank], r_diag, rank, q, r, permutation)
