@@ -12,6 +12,7 @@
 
 #include <algorithm>
 
+#include "distance_leaves.hpp"
 #include "pairwise_classes.hpp"
 #include "pairwise_tiles.hpp"
 #include "wavelens/thread_pool.hpp"
@@ -31,21 +32,25 @@ void copy_line(const T* from, std::ptrdiff_t n, T* to, std::ptrdiff_t step) {
 // Writes a tile, and where it stands for two its transpose, 32 rows of the result at a time.
 template <class T>
 void write(const PairTile<T>& tile, MatrixView<T> out) {
-  parallel_ranges(tile.rows, 32, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+  const auto rows = [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
     for (std::ptrdiff_t i = begin; i < end; ++i) {
       copy_line(tile.line(i), tile.cols, &out(tile.row + i, tile.col), out.col_stride);
     }
-  });
-  if (!tile.mirrored) return;
-  parallel_ranges(tile.cols, 32, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-    for (std::ptrdiff_t i0 = 0; i0 < tile.rows; i0 += 32) {
-      const std::ptrdiff_t stop = std::min(tile.rows, i0 + 32);
-      for (std::ptrdiff_t j = begin; j < end; ++j) {
-        T* to = &out(tile.col + j, tile.row);
-        for (std::ptrdiff_t i = i0; i < stop; ++i) to[i * out.col_stride] = tile.line(i)[j];
+  };
+  // The transpose, in squares that fit the first-level cache.
+  const auto columns = [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+    constexpr std::ptrdiff_t side = 32;
+    for (std::ptrdiff_t j0 = begin; j0 < end; j0 += side) {
+      for (std::ptrdiff_t i0 = 0; i0 < tile.rows; i0 += side) {
+        const std::ptrdiff_t stop = std::min(tile.rows, i0 + side);
+        for (std::ptrdiff_t j = j0; j < std::min(end, j0 + side); ++j) {
+          T* to = &out(tile.col + j, tile.row);
+          for (std::ptrdiff_t i = i0; i < stop; ++i) to[i * out.col_stride] = tile.line(i)[j];
+        }
       }
     }
-  });
+  };
+  over_tile(tile, rows, columns);
 }
 
 template <class T>
@@ -99,16 +104,15 @@ void class_sums(MatrixView<const T> x, const MatrixView<const T>* y, const std::
 
   const auto collect = [&](const PairTile<T>& tile) {
     const auto runs = columns.runs(tile.col, tile.cols);
-    parallel_ranges(tile.rows, 32, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+    const auto row_runs = columns.runs(tile.row, tile.mirrored ? tile.rows : 0);
+    const auto sum_rows = [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
       for (std::ptrdiff_t i = begin; i < end; ++i) {
         for (const auto& run : runs) {
           sums(row_of(tile.row + i), run.code) += leaf.sum(tile.line(i) + run.begin, run.end - run.begin);
         }
       }
-    });
-    if (!tile.mirrored) return;
-    const auto row_runs = columns.runs(tile.row, tile.rows);
-    parallel_ranges(tile.cols, 192, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+    };
+    const auto sum_columns = [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
       std::vector<double> line(static_cast<std::size_t>(end - begin));
       for (const auto& run : row_runs) {
         std::fill(line.begin(), line.end(), 0.0);
@@ -119,7 +123,8 @@ void class_sums(MatrixView<const T> x, const MatrixView<const T>* y, const std::
           sums(row_of(tile.col + j), run.code) += line[static_cast<std::size_t>(j - begin)];
         }
       }
-    });
+    };
+    over_tile(tile, sum_rows, sum_columns);
   };
   for_each_tile<T>(problem, nullptr, collect, monitor);
 }

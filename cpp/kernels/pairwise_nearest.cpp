@@ -13,6 +13,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "distance_leaves.hpp"
 #include "pairwise_classes.hpp"
 #include "pairwise_tiles.hpp"
 #include "wavelens/thread_pool.hpp"
@@ -128,13 +129,14 @@ void k_nearest(MatrixView<const T> x, const MatrixView<const T>* y, std::ptrdiff
     });
   };
   const auto search = [&](const PairTile<T>& tile) {
-    parallel_ranges(tile.rows, 32, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-      for (std::ptrdiff_t i = begin; i < end; ++i) search_row(tile, i);
-    });
-    if (!tile.mirrored) return;
-    parallel_ranges(tile.cols, 192, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-      for (std::ptrdiff_t i = 0; i < tile.rows; ++i) search_columns(tile, i, begin, end);
-    });
+    over_tile(
+        tile,
+        [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+          for (std::ptrdiff_t i = begin; i < end; ++i) search_row(tile, i);
+        },
+        [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
+          for (std::ptrdiff_t i = 0; i < tile.rows; ++i) search_columns(tile, i, begin, end);
+        });
   };
   const auto wanted = [&](std::ptrdiff_t i, std::ptrdiff_t n_rows, std::ptrdiff_t j, std::ptrdiff_t n_cols) {
     const std::int64_t low = rows.code(i), high = rows.code(i + n_rows - 1);

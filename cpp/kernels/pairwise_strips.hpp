@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "distance_leaves.hpp"
 #include "gemm_panels.hpp"
 #include "wavelens/matrix_view.hpp"
 #include "wavelens/thread_pool.hpp"
@@ -128,14 +129,7 @@ public:
       MatrixView<const T> rows = columns;
       rows.rows = std::min(width, count - at);
       pack_panels(rows, side.list(first + at), width, out);
-      for (std::ptrdiff_t p = 0; p < depth; ++p) {
-        T* entries = out + p * width;
-        for (std::ptrdiff_t i = 0; i < width; ++i) {
-          const T entry = entries[i] * scale_ - centre[p];
-          entries[i] = entry;
-          norms[i] += static_cast<double>(entry) * static_cast<double>(entry);
-        }
-      }
+      leaf_.centre(out, centre, scale_, norms, width, depth);
       const double* multiples = strip.factors.data() + at;
       const auto at_panel = static_cast<std::size_t>(panel);
       strip.largest_norms[at_panel] = *std::max_element(norms, norms + width);
@@ -197,6 +191,7 @@ private:
   double unit_ = 1;
   T scale_ = 1;
   std::vector<T> centre_;
+  const DistanceLeaf<T> leaf_ = distance_leaf<T>();
 };
 
 }  // namespace wavelens

@@ -1,29 +1,16 @@
 // The matrix of distances or similarities, tile by tile; what to do with a tile is the caller's.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <functional>
-#include <type_traits>
 
-#include "simd/distance_leaf.hpp"
-#include "simd/leaf.hpp"
-#include "wavelens/isa.hpp"
 #include "wavelens/matrix_view.hpp"
 #include "wavelens/monitor.hpp"
 #include "wavelens/pairwise.hpp"
+#include "wavelens/thread_pool.hpp"
 
 namespace wavelens {
-
-WAVELENS_CHOOSE_LEAF(DistanceLeaves, distance_leaves)
-
-template <class T>
-DistanceLeaf<T> distance_leaf() {
-  if constexpr (std::is_same_v<T, float>) {
-    return distance_leaves().s;
-  } else {
-    return distance_leaves().d;
-  }
-}
 
 enum class Entry { distance, squared_distance, scaled_square, gaussian };
 
@@ -52,6 +39,23 @@ struct PairTile {
 
   const T* line(std::ptrdiff_t i) const { return values + i * stride; }
 };
+
+// Runs rows(begin, end) over the rows of a tile and, where it is mirrored, columns(begin, end) over its
+// columns; the two may run at once.
+template <class T, class Rows, class Columns>
+void over_tile(const PairTile<T>& tile, Rows rows, Columns columns) {
+  constexpr std::ptrdiff_t row_grain = 32, column_grain = 192;
+  const std::ptrdiff_t row_tasks = (tile.rows + row_grain - 1) / row_grain;
+  const std::ptrdiff_t column_tasks = tile.mirrored ? (tile.cols + column_grain - 1) / column_grain : 0;
+  parallel_for(row_tasks + column_tasks, [&](std::ptrdiff_t task) {
+    if (task < column_tasks) {
+      columns(task * column_grain, std::min(tile.cols, (task + 1) * column_grain));
+    } else {
+      const std::ptrdiff_t begin = (task - column_tasks) * row_grain;
+      rows(begin, std::min(tile.rows, begin + row_grain));
+    }
+  });
+}
 
 // Calls sink(tile), on the calling thread, for one tile after another, always the same tiles in the same
 // order. `wanted(row, rows, col, cols)` may refuse a tile before it is computed. Returns the power of two

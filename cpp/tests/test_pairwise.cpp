@@ -3,7 +3,7 @@
 #include <limits>
 
 #include "check.hpp"
-#include "pairwise_tiles.hpp"
+#include "distance_leaves.hpp"
 #include "wavelens/isa.hpp"
 #include "wavelens/pairwise.hpp"
 #include "wavelens/thread_pool.hpp"

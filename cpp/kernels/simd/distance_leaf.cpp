@@ -85,6 +85,21 @@ void gaussian(const double* __restrict squares, const double* __restrict factors
 }
 
 template <class T>
+void centre(T* __restrict panel, const T* centres, T scale, double* __restrict norms, std::ptrdiff_t width,
+            std::ptrdiff_t depth) {
+  for (std::ptrdiff_t p = 0; p < depth; ++p) {
+    T* entries = panel + p * width;
+    const T middle = centres[p];
+    for (std::ptrdiff_t i = 0; i < width; i += lanes) {
+      typename Entries<T>::unaligned* at = reinterpret_cast<typename Entries<T>::unaligned*>(entries + i);
+      *at = *at * scale - middle;
+      const Doubles entry = load(entries + i);
+      store(norms + i, load(norms + i) + entry * entry);
+    }
+  }
+}
+
+template <class T>
 double direct(const T* x, const T* y, T scale, std::ptrdiff_t n) {
   Doubles sums[4] = {};
   const double by = scale;
@@ -157,8 +172,8 @@ std::ptrdiff_t next_within_each(const T* values, const T* bounds, std::ptrdiff_t
 
 template <class T>
 DistanceLeaf<T> leaf() {
-  return {squared, scaled<T>, root<T>,        gaussian<T>,        direct<T>,
-          sum<T>,  add<T>,    next_within<T>, next_within_each<T>};
+  return {squared,   scaled<T>, root<T>, gaussian<T>,    centre<T>,
+          direct<T>, sum<T>,    add<T>,  next_within<T>, next_within_each<T>};
 }
 
 }  // namespace

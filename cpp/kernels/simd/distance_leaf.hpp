@@ -17,6 +17,9 @@ struct DistanceLeaf {
   void (*root)(const double* squares, double factor, T* out, std::ptrdiff_t n);
   // out = exp(−squares·factors·factor), to one unit in the last place
   void (*gaussian)(const double* squares, const double* factors, double factor, T* out, std::ptrdiff_t n);
+  // A packed panel (depth × width): entry ← scale·entry − centre[depth], norms[width] += entry².
+  void (*centre)(T* panel, const T* centres, T scale, double* norms, std::ptrdiff_t width,
+                 std::ptrdiff_t depth);
   // Σ (scale·x − scale·y)², in float64
   double (*direct)(const T* x, const T* y, T scale, std::ptrdiff_t n);
   // Σ values, in float64, in an order that depends on n alone
