@@ -21,10 +21,10 @@ from wavelens.plotting._style import (
     MAGNITUDE,
     MUTED,
     Display,
-    category_color,
     finish_axes,
     legend,
     names_of,
+    pair_colors,
     plain,
     shorten,
 )
@@ -113,7 +113,7 @@ class SimilarityDisplay(Display):
         n = len(self.similarity)
         off = self.similarity[~np.eye(n, dtype=bool)]
         # The ends may saturate: the diagonal and a few images unlike all others would flatten the rest.
-        low, high = np.quantile(off, [0.01, 0.995]) if off.size else (0.0, 1.0)
+        low, high = np.quantile(off, [0.01, 0.998]) if off.size else (0.0, 1.0)
         if high - low < 1e-6:
             low, high = 0.0, 1.0
         drawn = ax.imshow(
@@ -264,7 +264,7 @@ class SpectrumDisplay(Display):
         return cls(
             (spectrum.values[labels == i], spectrum.values[labels == j]),
             (names[i], names[j]),
-            (category_color(i), category_color(j if (i - j) % 8 else i + 1)),
+            pair_colors(i, j, len(names)),
         )
 
     def plot(self, ax: Axes | None = None) -> Self:
@@ -291,13 +291,12 @@ class SpectrumDisplay(Display):
 
 
 def cluster_order(similarity: FloatArray) -> npt.NDArray[np.intp]:
-    """Return the order of the leaves of Ward's clustering by the distances the similarities come from."""
+    """Return the order of the leaves of average-linkage clustering by 1 − similarity."""
     n = len(similarity)
     if n < 3:
         return np.arange(n)
-    # Similarities that vanish in floating point are far, not infinitely far.
-    safe = np.clip((similarity + similarity.T) / 2, 1e-300, 1.0).astype(np.float64)
-    distance = np.sqrt(-2 * np.log(safe))
+    distance = np.maximum(1 - (similarity + similarity.T) / 2, 0).astype(np.float64)
     np.fill_diagonal(distance, 0)
-    tree = linkage(squareform(distance, checks=False), "ward", optimal_ordering=n <= _most_optimally_ordered)
+    best = n <= _most_optimally_ordered
+    tree = linkage(squareform(distance, checks=False), "average", optimal_ordering=best)
     return np.asarray(leaves_list(tree), dtype=np.intp)

@@ -92,11 +92,10 @@ class InfluenceDisplay(Display):
         if self.mean_image is not None and min(self.counts.shape) > 1:
             # Outlines leave the colours of the map as they are, which a picture underneath would not.
             grey = self.mean_image if self.mean_image.ndim == 2 else self.mean_image.mean(axis=2)
-            if np.ptp(grey) > 0:
-                levels = np.quantile(grey, 0.02) + np.ptp(grey) * np.array([0.25, 0.5, 0.75])
-                levels = levels[(levels > grey.min()) & (levels < grey.max())]
-                if len(levels):
-                    ax.contour(grey, levels=np.unique(levels), colors="white", linewidths=0.9)
+            # A mean without much contrast has no outlines worth following.
+            if np.ptp(grey) > 80:
+                levels = float(grey.min()) + float(np.ptp(grey)) * np.array([0.35, 0.65])
+                ax.contour(grey, levels=levels, colors="white", linewidths=0.9)
         bar = ax.figure.colorbar(drawn, ax=ax, fraction=0.046, pad=0.03)
         bar.set_label("coefficients that touch the pixel", fontsize=9, color=INK)
         bar.locator = MaxNLocator(5, integer=True)

@@ -16,21 +16,26 @@ __all__ = [
     "INK",
     "MAGNITUDE",
     "MUTED",
+    "N_COLORS",
     "SIGNED",
     "Display",
     "category_color",
     "color_range",
     "finish_axes",
     "image_pixels",
+    "legend",
+    "names_of",
     "new_figure",
+    "pair_colors",
     "pattern_pixels",
     "plain",
     "shorten",
 ]
 
 # Okabe and Ito's colours, ordered so that neighbours differ most; grey stands for their black, which
-# cannot be seen on a dark page.
-_categories = ("#0072b2", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#56b4e9", "#8c8c8c", "#b8a800")
+# cannot be seen on a dark page, and their yellow, which cannot on a white one, is left out.
+_categories = ("#0072b2", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#56b4e9", "#8c8c8c")
+N_COLORS = len(_categories)
 INK, MUTED, GRID = "#1c2128", "#5b6470", "#d5dae1"
 MAGNITUDE, SIGNED = "cividis", "RdBu_r"
 _text_size, _title_size = 9.0, 10.5
@@ -58,8 +63,15 @@ def new_figure(size: tuple[float, float]) -> Figure:
 
 
 def category_color(index: int) -> str:
-    """Return the colour of the class at `index`; after eight they begin again."""
-    return _categories[index % len(_categories)]
+    """Return the colour of the class at `index`; after N_COLORS they begin again."""
+    return _categories[index % N_COLORS]
+
+
+def pair_colors(first: int, second: int, n_classes: int) -> tuple[str, str]:
+    """Return the colours of two classes: their own if every class has one, else the first two."""
+    if n_classes <= N_COLORS:
+        return category_color(first), category_color(second)
+    return category_color(0), category_color(1)
 
 
 def finish_axes(ax: Axes, *, title: str = "", x: str = "", y: str = "", grid: str = "") -> None:

@@ -38,8 +38,6 @@ class FigureFolder:
     def chart(self, display: Display, name: str, alt: str, caption: str = "") -> Chart:
         """Save a drawn Display as PNG and SVG and return it as inline SVG."""
         figure = self.save(display, name)
-        # The layout is settled by now; finding it anew would take as long as drawing.
-        figure.set_layout_engine("none")
         buffer = io.BytesIO()
         with _quietly():
             figure.savefig(buffer, format="svg", dpi=150, metadata={"Date": None})
@@ -72,6 +70,8 @@ def _quietly() -> Iterator[None]:
 def _inline(svg: str, name: str, alt: str) -> Markup:
     """Make a saved SVG part of a page: ids of its own, colours of the page's theme, a text for the blind."""
     body = svg[svg.index("<svg") :]
+    # The first thing drawn is the white sheet of the file: the page has its own.
+    body = body.replace("fill: #ffffff", "fill: none", 1)
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     body = re.sub(r"<style[^>]*>.*?</style>", "", body, flags=re.DOTALL)
     # Only tags are touched from here on: the texts between them may hold anything.

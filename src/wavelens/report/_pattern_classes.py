@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens.plotting import ClassSimilarityDisplay, SimilarityDisplay, SpectrumDisplay
-from wavelens.plotting._style import category_color, shorten
+from wavelens.plotting._style import pair_colors, shorten
 from wavelens.report._page import Block, Chart, Fold, Gallery, Heading, Row, Section, Table, Text
 from wavelens.report._pattern_findings import Pair
 from wavelens.report._pattern_story import IMAGES_A_ROW, Story
@@ -138,7 +138,7 @@ def _pair_blocks(story: Story, pair: Pair, *, in_full: bool) -> list[Block]:
     alt = f"Histogram of the places of images between the classes. {crossed}"
     blocks: list[Block] = [Text((crossed,)), story.figures.chart(display, name, alt)]
     place = dict(zip(spectrum.indices.tolist(), spectrum.values.tolist(), strict=True))
-    colors = {i: category_color(i), j: category_color(j if (i - j) % 8 else i + 1)}
+    colors = dict(zip((i, j), pair_colors(i, j, len(names)), strict=True))
 
     def row(title: str, places: npt.NDArray[np.intp], file_name: str) -> Gallery:
         values = np.array([place[int(k)] for k in places]) + 0.0

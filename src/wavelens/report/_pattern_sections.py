@@ -15,7 +15,7 @@ from wavelens.plotting._style import shorten
 from wavelens.report._embed import as_data_uri
 from wavelens.report._page import Block, Cell, Fold, Gallery, Row, Section, Text
 from wavelens.report._pattern_story import IMAGES_A_ROW, Story
-from wavelens.report._words import count, number, percent, times
+from wavelens.report._words import count, percent, times
 
 __all__ = ["complexity", "dominant", "influence", "reading", "rebuilding", "strength"]
 
@@ -46,7 +46,7 @@ def influence(story: Story) -> Section:
     )
     note = (
         "The brighter a pixel, the more of the chosen coefficients touch it: there the images vary in ways "
-        "that other places do not give away. White lines are the outlines of the mean of all images."
+        "that other places do not give away. White lines, where there are any, outline the mean image."
     )
     blocks = (Text((lead,), "lead"), Row((story.figures.chart(display, "influence", alt), _means(story))))
     return Section("influence", "Where the images differ", (*blocks, Text((note,), "note")))
@@ -211,7 +211,10 @@ def complexity(story: Story) -> Section:
     values = story.findings.complexity
     order = np.argsort(values, kind="stable")
     n = min(IMAGES_A_ROW, max(1, len(order) // 2))
-    lead = f"Some images are made of a few common patterns, others of many rare ones. {story.findings.complexities()}"
+    lead = (
+        "Some images are made of a few common patterns, others of many rare ones. "
+        f"{story.findings.complexities()}"
+    )
     galleries = [
         story.gallery(title, which, values[which], file_name, "{:.2f}", tell_class=True)
         for title, which, file_name in (
@@ -276,5 +279,4 @@ def described(story: Story) -> tuple[tuple[str, str], ...]:
         facts.append(("Ridge", f"{analysis.ridge:g}"))
     if analysis.weights is not None:
         facts.append(("Weights", analysis.weights if isinstance(analysis.weights, str) else "given"))
-    facts.append(("Mean similarity", number(float(story.findings.class_similarity.mean()))))
     return tuple(facts)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from wavelens._arguments import FloatArray
 from wavelens.patterns import PatternAnalysis
 from wavelens.plotting import ImageGridDisplay
-from wavelens.plotting._style import category_color, color_range, image_pixels, names_of, shorten
+from wavelens.plotting._style import N_COLORS, category_color, color_range, image_pixels, names_of, shorten
 from wavelens.report._embed import FigureFolder, as_data_uri, clean
 from wavelens.report._page import Cell, Gallery
 from wavelens.report._pattern_findings import Findings
@@ -21,7 +21,6 @@ from wavelens.report._words import said
 __all__ = ["IMAGES_A_ROW", "LabelledImages", "Story"]
 
 IMAGES_A_ROW = 8
-_most_colors = 8
 
 
 class LabelledImages(Protocol):
@@ -82,7 +81,7 @@ class Story:
 
     def class_color(self, i: int) -> str:
         """Return the colour of a class; with more classes than colours, all have the same."""
-        return category_color(i if len(self.names) <= _most_colors else 0)
+        return category_color(i if len(self.names) <= N_COLORS else 0)
 
     def base_name(self, place: int) -> str:
         """Return the name of an image without its folders."""

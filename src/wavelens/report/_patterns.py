@@ -68,7 +68,8 @@ def write_patterns_report(
     Notes
     -----
     While a figure is saved, matplotlib's settings for files are changed and put back, so reports should not
-    be written in several threads at once. Large datasets are sampled where a figure could not show them whole.
+    be written in several threads at once. Large datasets are sampled where a figure could not show them
+    whole.
 
     Examples
     --------
