@@ -38,8 +38,9 @@ using Index = std::ptrdiff_t;
 
 template <class T>
 T norm(const T* x, Index n) {
-  double sum = 0;
-  for (Index i = 0; i < n; ++i) sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  double lanes[4] = {};
+  for (Index i = 0; i < n; ++i) lanes[i % 4] += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  double sum = lanes[0] + lanes[1] + lanes[2] + lanes[3];
   if (sum > 1e-250 && sum < 1e250) return static_cast<T>(std::sqrt(sum));
   double largest = 0;
   for (Index i = 0; i < n; ++i) largest = std::max(largest, std::abs(static_cast<double>(x[i])));

@@ -200,20 +200,19 @@ double cholesky_qr(Stack<T>& stack, Monitor& monitor) {
   double inverse_bound = 1;  // of ‖R⁻¹‖
   for (int round = 0; round < 6; ++round) {
     Dense<T> inverse(m, m);
-    Dense<T> factor = a;
-    if (!good_factor(factor, inverse)) {
-      factor = a;
-      if (!shifted_factor(factor, inverse)) return failed;
+    if (!good_factor(a, inverse)) {
+      a = sum_of_grams(stack, false, monitor);
+      if (!shifted_factor(a, inverse)) return failed;
     }
     for (Dense<T>& each : stack.q) {
-      solve_upper_right<T>(factor.view(), inverse.view(), each.view());
+      solve_upper_right<T>(a.view(), inverse.view(), each.view());
       monitor.tick(0.3);
     }
     inverse_bound *= excess < 0.5 ? 1.5 : frobenius_norm(inverse);
     if (round == 0) {
-      stack.r = std::move(factor);
+      stack.r = std::move(a);
     } else {
-      multiply_factor(stack, factor);
+      multiply_factor(stack, a);
     }
     a = sum_of_grams(stack, true, monitor);
     add_to_diagonal(a, -1);
@@ -286,14 +285,31 @@ void cut_to_rank(Stack<T>& stack, double rtol, Monitor& monitor) {
   stack.pivots.assign(pivots.begin(), pivots.end());
 }
 
+// E·Z in float32: ‖E‖ is at most √eps/2, so that in float64 as well the error is below eps.
+template <class T>
+Dense<float> excess_product(const Dense<T>& e, MatrixView<const T> z) {
+  Dense<float> left(e.rows, e.cols), right(z.rows, z.cols), out(e.rows, z.cols);
+  const auto narrow = [](MatrixView<const T> from, Dense<float>& to) {
+    parallel_ranges(from.cols, tile, [&](Index begin, Index end) {
+      for (Index j = begin; j < end; ++j) {
+        for (Index i = 0; i < from.rows; ++i) to(i, j) = static_cast<float>(from(i, j));
+      }
+    });
+  };
+  narrow(e.view(), left);
+  narrow(z, right);
+  gemm<float>(1.0f, left.view(), right.view(), 0.0f, out.view());
+  return out;
+}
+
 // G ← (I + E)^(−½)·G·(I + E)^(−½) to first order.
 template <class T>
 void correct_gram(const Dense<T>& e, Dense<T>& g) {
-  Dense<T> product(g.rows, g.cols);
-  gemm<T>(T(-0.5), e.view(), g.view(), T(0), product.view());
-  parallel_ranges(g.cols, tile, [&](Index begin, Index end) {
-    for (Index j = begin; j < end; ++j) {
-      for (Index i = 0; i < g.rows; ++i) g(i, j) += product(i, j) + product(j, i);
+  const Dense<float> product = excess_product<T>(e, g.view());
+  over_tiles(g.rows, g.cols, [&](Index i0, Index i1, Index j0, Index j1) {
+    for (Index j = j0; j < j1; ++j) {
+      for (Index i = i0; i < i1; ++i)
+        g(i, j) -= T(0.5) * (static_cast<T>(product(i, j)) + static_cast<T>(product(j, i)));
     }
   });
 }
@@ -315,11 +331,13 @@ template <class T>
 Corrected<T> corrected(const Stack<T>& stack, MatrixView<const T> z) {
   Corrected<T> out{copy_of(z), copy_of(z)};
   if (stack.excess.cols == 0) return out;
-  gemm<T>(T(0.5), stack.excess.view(), z, T(1), out.plus.view());
-  // The other one without a second product: Z less the difference.
+  const Dense<float> product = excess_product<T>(stack.excess, z);
   parallel_ranges(z.cols, tile, [&](Index begin, Index end) {
     for (Index j = begin; j < end; ++j) {
-      for (Index k = 0; k < z.rows; ++k) out.minus(k, j) -= out.plus(k, j) - out.minus(k, j);
+      for (Index i = 0; i < z.rows; ++i) {
+        out.plus(i, j) += T(0.5) * static_cast<T>(product(i, j));
+        out.minus(i, j) -= T(0.5) * static_cast<T>(product(i, j));
+      }
     }
   });
   return out;
