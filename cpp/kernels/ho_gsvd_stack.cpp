@@ -6,6 +6,9 @@
 // stably, and E is measured, so nothing is taken on trust: Z and V are corrected by E to first order,
 // (I + E)^(∓1/2) = I ∓ E/2.
 //
+// With many more rows than columns the first R comes from a sample of the rows. Q is then orthonormal to a
+// factor near 1, S = QᵀQ = R₂ᵀR₂, and where that is confirmed R₂ takes the place of (I + E)^½.
+//
 // Where that does not converge (columns that are zero or copies of others): Householder's QR of the stack.
 //
 // Rank: it is full for certain where 1/‖R⁻¹‖ stands above the tolerance, because the diagonal of a pivoted R
@@ -16,6 +19,7 @@
 #include <functional>
 #include <numeric>
 #include <stdexcept>
+#include <type_traits>
 
 #include "triangular.hpp"
 #include "wavelens/gemm.hpp"
@@ -168,17 +172,14 @@ bool good_factor(Dense<T>& a, Dense<T>& inverse) {
   return cholesky_with_inverse(a.view(), inverse.view()) && frobenius_norm(inverse) < solvable_norm<T>();
 }
 
-// The same of A + sI for the least s = 2·eps·‖A‖·10ᵏ that will do.
+// The same of A + sI with the s that takes ‖R⁻¹‖ below its limit even if A is zero. A round with it brings
+// small singular values up by solvable_norm/√m at most, which in float32 is too little to be worth a round.
 template <class T>
 bool shifted_factor(Dense<T>& a, Dense<T>& inverse) {
-  Dense<T> given = a;
-  double shift = 2 * static_cast<double>(std::numeric_limits<T>::epsilon()) * frobenius_norm(a);
-  for (int attempt = 0; attempt < 6; ++attempt, shift *= 10) {
-    a = given;
-    add_to_diagonal(a, shift);
-    if (good_factor(a, inverse)) return true;
-  }
-  return false;
+  const double limit = solvable_norm<T>(), order = static_cast<double>(a.cols);
+  if (limit < 1000 * std::sqrt(order) && std::is_same_v<T, float>) return false;
+  add_to_diagonal(a, 2 * order / (limit * limit));
+  return good_factor(a, inverse);
 }
 
 // R ← R_new·R.
@@ -189,13 +190,47 @@ void multiply_factor(Stack<T>& stack, const Dense<T>& factor) {
   stack.r = std::move(product);
 }
 
+template <class T>
+Index total_rows_of(const Stack<T>& stack) {
+  Index rows = 0;
+  for (const auto& each : stack.q) rows += each.rows;
+  return rows;
+}
+
+// The Gram matrix estimated from every k-th row, at least four times as many as columns.
+template <class T>
+Dense<T> sampled_gram(const Stack<T>& stack) {
+  const Index m = stack.q[0].cols;
+  const Index step = total_rows_of(stack) / (4 * m);
+  Dense<T> sum = Dense<T>::zeros(m, m);
+  for (const auto& each : stack.q) {
+    const MatrixView<const T> rows{each.entries.data(), (each.rows + step - 1) / step, m, step, each.rows};
+    gram<T>(static_cast<T>(step), rows, sum.view(), T(1));
+  }
+  return sum;
+}
+
+// Where a factor of the Gram matrix of Q is itself near the identity, it can wait until Z is known: a second
+// pass over the rows is saved. `a` becomes the factor; else it stays what it was.
+template <class T>
+bool nearly_orthonormal(Dense<T>& a, Dense<T>& inverse) {
+  const double limit = 4 * static_cast<double>(a.cols);
+  Dense<T> factor = a;
+  if (!cholesky_with_inverse(factor.view(), inverse.view())) return false;
+  if (std::pow(frobenius_norm(factor), 2) > limit || std::pow(frobenius_norm(inverse), 2) > limit)
+    return false;
+  a = std::move(factor);
+  return true;
+}
+
 // Takes the stack to Q and R by Cholesky QR, if that converges; tells a bound of ‖R⁻¹‖, else infinity.
 template <class T>
 double cholesky_qr(Stack<T>& stack, Monitor& monitor) {
   const Index m = stack.q[0].cols;
   const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
   const double failed = std::numeric_limits<double>::infinity();
-  Dense<T> a = sum_of_grams(stack, false, monitor);
+  const bool sampled = total_rows_of(stack) >= 16 * m;
+  Dense<T> a = sampled ? sampled_gram(stack) : sum_of_grams(stack, false, monitor);
   double excess = failed;    // ‖QᵀQ − I‖ of the round before
   double inverse_bound = 1;  // of ‖R⁻¹‖
   for (int round = 0; round < 6; ++round) {
@@ -215,6 +250,12 @@ double cholesky_qr(Stack<T>& stack, Monitor& monitor) {
       multiply_factor(stack, a);
     }
     a = sum_of_grams(stack, true, monitor);
+    if (sampled && round == 0 && nearly_orthonormal(a, inverse)) {
+      stack.rank = m;
+      stack.second = std::move(a);
+      stack.second_inverse = std::move(inverse);
+      return 4 * inverse_bound;
+    }
     add_to_diagonal(a, -1);
     excess = frobenius_norm(a);
     if (excess <= 0.5 * std::sqrt(eps)) {
@@ -256,6 +297,7 @@ template <class T>
 void cut_to_rank(Stack<T>& stack, double rtol, Monitor& monitor) {
   const Index m = stack.r.cols;
   Dense<T> p = stack.r;
+  if (stack.second.cols > 0) gemm<T>(T(1), stack.second.view(), stack.r.view(), T(0), p.view());
   Buffer<T> tau;
   std::vector<int> pivots;
   const Dense<T> pivoted = qr_reflectors(p, tau, &pivots);
@@ -264,14 +306,21 @@ void cut_to_rank(Stack<T>& stack, double rtol, Monitor& monitor) {
   while (r < pivoted.rows && std::abs(pivoted(r, r)) > rtol * std::abs(pivoted(0, 0))) ++r;
   if (r == m) return;
   form_q(p, tau);
-  const MatrixView<const T> kept = p.block(0, 0, p.rows, r);
+  Dense<T> turned = std::move(p);
+  if (stack.second.cols > 0) {
+    Dense<T> product(m, m);
+    gemm<T>(T(1), stack.second_inverse.view(), turned.view(), T(0), product.view());
+    turned = std::move(product);
+    stack.second = stack.second_inverse = Dense<T>();
+  }
+  const MatrixView<const T> kept = turned.block(0, 0, turned.rows, r);
   for (Dense<T>& each : stack.q) {
     Dense<T> product(each.rows, r);
     gemm<T>(T(1), each.view(), kept, T(0), product.view());
     each = std::move(product);
   }
   if (stack.excess.cols > 0) {
-    Dense<T> half(p.rows, r), e(r, r);
+    Dense<T> half(turned.rows, r), e(r, r);
     gemm<T>(T(1), stack.excess.view(), kept, T(0), half.view());
     gemm<T>(T(1), kept.transposed(), half.view(), T(0), e.view());
     stack.excess = std::move(e);
@@ -324,11 +373,22 @@ Dense<T> take_gram(Stack<T>& stack, std::size_t i) {
     gram<T>(T(1), stack.q[i].view(), g.view());
   }
   if (stack.excess.cols > 0) correct_gram(stack.excess, g);
+  if (stack.second.cols > 0) {
+    Dense<T> half(g.rows, g.cols);
+    gemm<T>(T(1), g.view(), stack.second_inverse.view(), T(0), half.view());
+    multiply_upper_transposed<T>(stack.second_inverse.view(), half.view(), g.view());
+  }
   return g;
 }
 
 template <class T>
 Corrected<T> corrected(const Stack<T>& stack, MatrixView<const T> z) {
+  if (stack.second.cols > 0) {
+    Corrected<T> both{Dense<T>(z.rows, z.cols), Dense<T>(z.rows, z.cols)};
+    multiply_upper_transposed<T>(stack.second.view(), z, both.plus.view());
+    gemm<T>(T(1), stack.second_inverse.view(), z, T(0), both.minus.view());
+    return both;
+  }
   Corrected<T> out{copy_of(z), copy_of(z)};
   if (stack.excess.cols == 0) return out;
   const Dense<float> product = excess_product<T>(stack.excess, z);
