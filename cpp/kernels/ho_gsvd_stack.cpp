@@ -92,9 +92,9 @@ double largest_entry(const std::vector<MatrixView<const T>>& matrices, const std
 
 double power_of_two_below(double x) { return std::ldexp(1.0, std::ilogb(x)); }
 
-// Powers of two that bring the columns' norms to [1, 2); 1 for a zero column.
+// Powers of two that bring the columns' norms to [1, 2); 1 for a zero column. `held` lists the others.
 template <class T>
-std::vector<T> column_scale(const std::vector<MatrixView<const T>>& matrices,
+std::vector<T> column_scale(const std::vector<MatrixView<const T>>& matrices, std::vector<Index>& held,
                             const std::vector<double>& weights) {
   const std::size_t m = static_cast<std::size_t>(matrices[0].cols);
   std::vector<double> unit(m, 1.0);
@@ -109,25 +109,27 @@ std::vector<T> column_scale(const std::vector<MatrixView<const T>>& matrices,
   }
   if (again) norms = column_norms(matrices, weights, unit);
   std::vector<T> scale(m, T(1));
-  bool all_zero = true;
   for (std::size_t j = 0; j < m; ++j) {
     if (norms[j] == 0) continue;
-    all_zero = false;
+    held.push_back(static_cast<Index>(j));
     scale[j] = static_cast<T>(unit[j] * power_of_two_below(norms[j]));
   }
-  if (all_zero)
+  if (held.empty())
     throw std::invalid_argument("every entry of the matrices is zero: there is nothing to decompose");
   return scale;
 }
 
+// The listed columns of w·D over their scales.
 template <class T>
-void scaled_copy(MatrixView<const T> d, double weight, const std::vector<T>& scale, MatrixView<T> out) {
-  over_tiles(d.rows, d.cols, [&](Index i0, Index i1, Index j0, Index j1) {
+void scaled_copy(MatrixView<const T> d, double weight, const std::vector<T>& scale,
+                 const std::vector<Index>& columns, MatrixView<T> out) {
+  over_tiles(d.rows, out.cols, [&](Index i0, Index i1, Index j0, Index j1) {
     for (Index j = j0; j < j1; ++j) {
       // Two factors: the quotient of a subnormal scale would overflow.
-      const T divisor = scale[static_cast<std::size_t>(j)];
+      const Index from = columns[static_cast<std::size_t>(j)];
+      const T divisor = scale[static_cast<std::size_t>(from)];
       const T factor = static_cast<T>(weight);
-      for (Index i = i0; i < i1; ++i) out(i, j) = d(i, j) / divisor * factor;
+      for (Index i = i0; i < i1; ++i) out(i, j) = d(i, from) / divisor * factor;
     }
   });
 }
@@ -176,9 +178,9 @@ bool good_factor(Dense<T>& a, Dense<T>& inverse) {
 // small singular values up by solvable_norm/√m at most, which in float32 is too little to be worth a round.
 template <class T>
 bool shifted_factor(Dense<T>& a, Dense<T>& inverse) {
-  const double limit = solvable_norm<T>(), order = static_cast<double>(a.cols);
-  if (limit < 1000 * std::sqrt(order) && std::is_same_v<T, float>) return false;
-  add_to_diagonal(a, 2 * order / (limit * limit));
+  if (std::is_same_v<T, float>) return false;
+  const double limit = solvable_norm<T>();
+  add_to_diagonal(a, 2 * static_cast<double>(a.cols) / (limit * limit));
   return good_factor(a, inverse);
 }
 
@@ -233,10 +235,13 @@ double cholesky_qr(Stack<T>& stack, Monitor& monitor) {
   Dense<T> a = sampled ? sampled_gram(stack) : sum_of_grams(stack, false, monitor);
   double excess = failed;    // ‖QᵀQ − I‖ of the round before
   double inverse_bound = 1;  // of ‖R⁻¹‖
+  int shifts = 0;
   for (int round = 0; round < 6; ++round) {
     Dense<T> inverse(m, m);
     if (!good_factor(a, inverse)) {
+      if (shifts == 2) return failed;
       a = sum_of_grams(stack, false, monitor);
+      ++shifts;
       if (!shifted_factor(a, inverse)) return failed;
     }
     for (Dense<T>& each : stack.q) {
@@ -270,15 +275,16 @@ double cholesky_qr(Stack<T>& stack, Monitor& monitor) {
 
 template <class T>
 void householder_qr(const std::vector<MatrixView<const T>>& matrices, const std::vector<double>& weights,
-                    Stack<T>& stack, Monitor& monitor) {
-  const Index m = matrices[0].cols;
+                    const std::vector<Index>& columns, Stack<T>& stack, Monitor& monitor) {
+  const Index m = static_cast<Index>(columns.size());
   const Index rows = total_rows(matrices);
   stack.q.clear();
   stack.grams.assign(matrices.size(), Dense<T>());
   Dense<T> all(rows, m);
   Index first = 0;
   for (std::size_t i = 0; i < matrices.size(); ++i) {
-    scaled_copy(matrices[i], weights[i], stack.scale, all.view().block(first, 0, matrices[i].rows, m));
+    scaled_copy(matrices[i], weights[i], stack.scale, columns,
+                all.view().block(first, 0, matrices[i].rows, m));
     first += matrices[i].rows;
   }
   stack.r = qr(all);
@@ -332,6 +338,21 @@ void cut_to_rank(Stack<T>& stack, double rtol, Monitor& monitor) {
     std::copy_n(pivoted.col(j), std::min(r, j + 1), stack.r.col(pivots[static_cast<std::size_t>(j)]));
   }
   stack.pivots.assign(pivots.begin(), pivots.end());
+}
+
+// R for all columns, from that of the listed ones.
+template <class T>
+void insert_zero_columns(Stack<T>& stack, const std::vector<Index>& columns, Index m) {
+  Dense<T> r = Dense<T>::zeros(stack.r.rows, m);
+  const Index n = static_cast<Index>(columns.size());
+  for (Index j = 0; j < n; ++j)
+    std::copy_n(stack.r.col(j), r.rows, r.col(columns[static_cast<std::size_t>(j)]));
+  stack.r = std::move(r);
+  if (stack.pivots.empty()) {
+    stack.pivots = columns;
+  } else {
+    for (Index& each : stack.pivots) each = columns[static_cast<std::size_t>(each)];
+  }
 }
 
 // E·Z in float32: ‖E‖ is at most √eps/2, so that in float64 as well the error is below eps.
@@ -431,19 +452,22 @@ template <class T>
 Stack<T> stack_factor(const std::vector<MatrixView<const T>>& matrices, const std::vector<double>& weights,
                       double rtol, Monitor& monitor) {
   Stack<T> stack;
-  stack.scale = column_scale(matrices, weights);
+  std::vector<Index> columns;
+  stack.scale = column_scale(matrices, columns, weights);
+  const Index m = static_cast<Index>(columns.size());
   double inverse_bound = std::numeric_limits<double>::infinity();
-  if (total_rows(matrices) >= matrices[0].cols) {
+  if (total_rows(matrices) >= m) {
     for (std::size_t i = 0; i < matrices.size(); ++i) {
-      stack.q.emplace_back(matrices[i].rows, matrices[i].cols);
-      scaled_copy(matrices[i], weights[i], stack.scale, stack.q.back().view());
+      stack.q.emplace_back(matrices[i].rows, m);
+      scaled_copy(matrices[i], weights[i], stack.scale, columns, stack.q.back().view());
     }
     monitor.tick(0.05);
     inverse_bound = cholesky_qr(stack, monitor);
   }
-  if (std::isinf(inverse_bound)) householder_qr(matrices, weights, stack, monitor);
+  if (std::isinf(inverse_bound)) householder_qr(matrices, weights, columns, stack, monitor);
   // Columns of R have norms below 2; another factor of 2 for rounding.
   if (!(4 * inverse_bound * rtol < 1)) cut_to_rank(stack, rtol, monitor);
+  if (m < matrices[0].cols) insert_zero_columns(stack, columns, matrices[0].cols);
   return stack;
 }
 

@@ -241,6 +241,22 @@ def test_a_zero_matrix(n: int) -> None:
     assert not result.u[0].any()
 
 
+@pytest.mark.parametrize("n", [2, 3])
+@pytest.mark.parametrize("rows", [3, 12, 300])
+@pytest.mark.parametrize("rank", [3, 6])
+def test_zero_columns(n: int, rows: int, rank: int) -> None:
+    rng = np.random.default_rng(rows)
+    basis = rng.standard_normal((rank, 9))
+    basis[:, [0, 4, 8]] = 0
+    matrices = [rng.standard_normal((rows, rank)) @ basis for _ in range(n)]
+    result = quiet(matrices)
+    check_structure(result, matrices)
+    assert result.rank == min(rank, n * rows)
+    assert not result.v[[0, 4, 8]].any()
+    assert backward_error(result, matrices) <= 200
+    np.testing.assert_allclose(result.transform(matrices[1]), result.u[1] * result.sigma[1], atol=1e-11)
+
+
 # ---- conditioning and scale
 
 
