@@ -38,8 +38,9 @@ using Index = std::ptrdiff_t;
 
 template <class T>
 T norm(const T* x, Index n) {
-  double sum = 0;
-  for (Index i = 0; i < n; ++i) sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  double lanes[4] = {};
+  for (Index i = 0; i < n; ++i) lanes[i % 4] += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  double sum = lanes[0] + lanes[1] + lanes[2] + lanes[3];
   if (sum > 1e-250 && sum < 1e250) return static_cast<T>(std::sqrt(sum));
   double largest = 0;
   for (Index i = 0; i < n; ++i) largest = std::max(largest, std::abs(static_cast<double>(x[i])));
@@ -97,13 +98,20 @@ void orthogonalize_small(Dense<T>& b, T* sigma) {
   }
 }
 
-// U_iΣ_i in place of Q_i, and its columns' norms.
+// U_iΣ_i in the memory of Q_i, and its columns' norms.
 template <class T>
 void left_factor(Stack<T>& stack, std::size_t i, const Dense<T>& w, HoGsvd<T>& out) {
   const Index r = stack.rank;
-  Dense<T> b(stack.q[i].rows, r);
-  gemm<T>(T(1), stack.q[i].view(), w.view(), T(0), b.view());
-  stack.q[i] = Dense<T>();
+  Dense<T> b = std::move(stack.q[i]);
+  constexpr Index chunk = 1152;
+  Dense<T> rows(std::min(chunk, b.rows), r);
+  for (Index first = 0; first < b.rows; first += chunk) {
+    const Index count = std::min(chunk, b.rows - first);
+    parallel_ranges(r, 16, [&](Index begin, Index end) {
+      for (Index k = begin; k < end; ++k) std::copy_n(b.col(k) + first, count, rows.col(k));
+    });
+    gemm<T>(T(1), rows.block(0, 0, count, r), w.view(), T(0), b.view().block(first, 0, count, r));
+  }
   T* sigma = out.sigma.data() + static_cast<Index>(i) * r;
   parallel_ranges(r, 16, [&](Index begin, Index end) {
     for (Index k = begin; k < end; ++k) sigma[k] = norm(b.col(k), b.rows);

@@ -6,6 +6,9 @@
 // stably, and E is measured, so nothing is taken on trust: Z and V are corrected by E to first order,
 // (I + E)^(∓1/2) = I ∓ E/2.
 //
+// With many more rows than columns the first R comes from a sample of the rows. Q is then orthonormal to a
+// factor near 1, S = QᵀQ = R₂ᵀR₂, and where that is confirmed R₂ takes the place of (I + E)^½.
+//
 // Where that does not converge (columns that are zero or copies of others): Householder's QR of the stack.
 //
 // Rank: it is full for certain where 1/‖R⁻¹‖ stands above the tolerance, because the diagonal of a pivoted R
@@ -16,6 +19,7 @@
 #include <functional>
 #include <numeric>
 #include <stdexcept>
+#include <type_traits>
 
 #include "triangular.hpp"
 #include "wavelens/gemm.hpp"
@@ -88,9 +92,9 @@ double largest_entry(const std::vector<MatrixView<const T>>& matrices, const std
 
 double power_of_two_below(double x) { return std::ldexp(1.0, std::ilogb(x)); }
 
-// Powers of two that bring the columns' norms to [1, 2); 1 for a zero column.
+// Powers of two that bring the columns' norms to [1, 2); 1 for a zero column. `held` lists the others.
 template <class T>
-std::vector<T> column_scale(const std::vector<MatrixView<const T>>& matrices,
+std::vector<T> column_scale(const std::vector<MatrixView<const T>>& matrices, std::vector<Index>& held,
                             const std::vector<double>& weights) {
   const std::size_t m = static_cast<std::size_t>(matrices[0].cols);
   std::vector<double> unit(m, 1.0);
@@ -105,25 +109,27 @@ std::vector<T> column_scale(const std::vector<MatrixView<const T>>& matrices,
   }
   if (again) norms = column_norms(matrices, weights, unit);
   std::vector<T> scale(m, T(1));
-  bool all_zero = true;
   for (std::size_t j = 0; j < m; ++j) {
     if (norms[j] == 0) continue;
-    all_zero = false;
+    held.push_back(static_cast<Index>(j));
     scale[j] = static_cast<T>(unit[j] * power_of_two_below(norms[j]));
   }
-  if (all_zero)
+  if (held.empty())
     throw std::invalid_argument("every entry of the matrices is zero: there is nothing to decompose");
   return scale;
 }
 
+// The listed columns of w·D over their scales.
 template <class T>
-void scaled_copy(MatrixView<const T> d, double weight, const std::vector<T>& scale, MatrixView<T> out) {
-  over_tiles(d.rows, d.cols, [&](Index i0, Index i1, Index j0, Index j1) {
+void scaled_copy(MatrixView<const T> d, double weight, const std::vector<T>& scale,
+                 const std::vector<Index>& columns, MatrixView<T> out) {
+  over_tiles(d.rows, out.cols, [&](Index i0, Index i1, Index j0, Index j1) {
     for (Index j = j0; j < j1; ++j) {
       // Two factors: the quotient of a subnormal scale would overflow.
-      const T divisor = scale[static_cast<std::size_t>(j)];
+      const Index from = columns[static_cast<std::size_t>(j)];
+      const T divisor = scale[static_cast<std::size_t>(from)];
       const T factor = static_cast<T>(weight);
-      for (Index i = i0; i < i1; ++i) out(i, j) = d(i, j) / divisor * factor;
+      for (Index i = i0; i < i1; ++i) out(i, j) = d(i, from) / divisor * factor;
     }
   });
 }
@@ -168,17 +174,14 @@ bool good_factor(Dense<T>& a, Dense<T>& inverse) {
   return cholesky_with_inverse(a.view(), inverse.view()) && frobenius_norm(inverse) < solvable_norm<T>();
 }
 
-// The same of A + sI for the least s = 2·eps·‖A‖·10ᵏ that will do.
+// The same of A + sI with the s that takes ‖R⁻¹‖ below its limit even if A is zero. A round with it brings
+// small singular values up by solvable_norm/√m at most, which in float32 is too little to be worth a round.
 template <class T>
 bool shifted_factor(Dense<T>& a, Dense<T>& inverse) {
-  Dense<T> given = a;
-  double shift = 2 * static_cast<double>(std::numeric_limits<T>::epsilon()) * frobenius_norm(a);
-  for (int attempt = 0; attempt < 6; ++attempt, shift *= 10) {
-    a = given;
-    add_to_diagonal(a, shift);
-    if (good_factor(a, inverse)) return true;
-  }
-  return false;
+  if (std::is_same_v<T, float>) return false;
+  const double limit = solvable_norm<T>();
+  add_to_diagonal(a, 2 * static_cast<double>(a.cols) / (limit * limit));
+  return good_factor(a, inverse);
 }
 
 // R ← R_new·R.
@@ -189,33 +192,75 @@ void multiply_factor(Stack<T>& stack, const Dense<T>& factor) {
   stack.r = std::move(product);
 }
 
+template <class T>
+Index total_rows_of(const Stack<T>& stack) {
+  Index rows = 0;
+  for (const auto& each : stack.q) rows += each.rows;
+  return rows;
+}
+
+// The Gram matrix estimated from every k-th row, at least four times as many as columns.
+template <class T>
+Dense<T> sampled_gram(const Stack<T>& stack) {
+  const Index m = stack.q[0].cols;
+  const Index step = total_rows_of(stack) / (4 * m);
+  Dense<T> sum = Dense<T>::zeros(m, m);
+  for (const auto& each : stack.q) {
+    const MatrixView<const T> rows{each.entries.data(), (each.rows + step - 1) / step, m, step, each.rows};
+    gram<T>(static_cast<T>(step), rows, sum.view(), T(1));
+  }
+  return sum;
+}
+
+// Where a factor of the Gram matrix of Q is itself near the identity, it can wait until Z is known: a second
+// pass over the rows is saved. `a` becomes the factor; else it stays what it was.
+template <class T>
+bool nearly_orthonormal(Dense<T>& a, Dense<T>& inverse) {
+  const double limit = 4 * static_cast<double>(a.cols);
+  Dense<T> factor = a;
+  if (!cholesky_with_inverse(factor.view(), inverse.view())) return false;
+  if (std::pow(frobenius_norm(factor), 2) > limit || std::pow(frobenius_norm(inverse), 2) > limit)
+    return false;
+  a = std::move(factor);
+  return true;
+}
+
 // Takes the stack to Q and R by Cholesky QR, if that converges; tells a bound of ‖R⁻¹‖, else infinity.
 template <class T>
 double cholesky_qr(Stack<T>& stack, Monitor& monitor) {
   const Index m = stack.q[0].cols;
   const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
   const double failed = std::numeric_limits<double>::infinity();
-  Dense<T> a = sum_of_grams(stack, false, monitor);
+  const bool sampled = total_rows_of(stack) >= 16 * m;
+  Dense<T> a = sampled ? sampled_gram(stack) : sum_of_grams(stack, false, monitor);
   double excess = failed;    // ‖QᵀQ − I‖ of the round before
   double inverse_bound = 1;  // of ‖R⁻¹‖
+  int shifts = 0;
   for (int round = 0; round < 6; ++round) {
     Dense<T> inverse(m, m);
-    Dense<T> factor = a;
-    if (!good_factor(factor, inverse)) {
-      factor = a;
-      if (!shifted_factor(factor, inverse)) return failed;
+    if (!good_factor(a, inverse)) {
+      if (shifts == 2) return failed;
+      a = sum_of_grams(stack, false, monitor);
+      ++shifts;
+      if (!shifted_factor(a, inverse)) return failed;
     }
     for (Dense<T>& each : stack.q) {
-      solve_upper_right<T>(factor.view(), inverse.view(), each.view());
+      solve_upper_right<T>(a.view(), inverse.view(), each.view());
       monitor.tick(0.3);
     }
     inverse_bound *= excess < 0.5 ? 1.5 : frobenius_norm(inverse);
     if (round == 0) {
-      stack.r = std::move(factor);
+      stack.r = std::move(a);
     } else {
-      multiply_factor(stack, factor);
+      multiply_factor(stack, a);
     }
     a = sum_of_grams(stack, true, monitor);
+    if (sampled && round == 0 && nearly_orthonormal(a, inverse)) {
+      stack.rank = m;
+      stack.second = std::move(a);
+      stack.second_inverse = std::move(inverse);
+      return 4 * inverse_bound;
+    }
     add_to_diagonal(a, -1);
     excess = frobenius_norm(a);
     if (excess <= 0.5 * std::sqrt(eps)) {
@@ -230,15 +275,16 @@ double cholesky_qr(Stack<T>& stack, Monitor& monitor) {
 
 template <class T>
 void householder_qr(const std::vector<MatrixView<const T>>& matrices, const std::vector<double>& weights,
-                    Stack<T>& stack, Monitor& monitor) {
-  const Index m = matrices[0].cols;
+                    const std::vector<Index>& columns, Stack<T>& stack, Monitor& monitor) {
+  const Index m = static_cast<Index>(columns.size());
   const Index rows = total_rows(matrices);
   stack.q.clear();
   stack.grams.assign(matrices.size(), Dense<T>());
   Dense<T> all(rows, m);
   Index first = 0;
   for (std::size_t i = 0; i < matrices.size(); ++i) {
-    scaled_copy(matrices[i], weights[i], stack.scale, all.view().block(first, 0, matrices[i].rows, m));
+    scaled_copy(matrices[i], weights[i], stack.scale, columns,
+                all.view().block(first, 0, matrices[i].rows, m));
     first += matrices[i].rows;
   }
   stack.r = qr(all);
@@ -257,6 +303,7 @@ template <class T>
 void cut_to_rank(Stack<T>& stack, double rtol, Monitor& monitor) {
   const Index m = stack.r.cols;
   Dense<T> p = stack.r;
+  if (stack.second.cols > 0) gemm<T>(T(1), stack.second.view(), stack.r.view(), T(0), p.view());
   Buffer<T> tau;
   std::vector<int> pivots;
   const Dense<T> pivoted = qr_reflectors(p, tau, &pivots);
@@ -265,14 +312,21 @@ void cut_to_rank(Stack<T>& stack, double rtol, Monitor& monitor) {
   while (r < pivoted.rows && std::abs(pivoted(r, r)) > rtol * std::abs(pivoted(0, 0))) ++r;
   if (r == m) return;
   form_q(p, tau);
-  const MatrixView<const T> kept = p.block(0, 0, p.rows, r);
+  Dense<T> turned = std::move(p);
+  if (stack.second.cols > 0) {
+    Dense<T> product(m, m);
+    gemm<T>(T(1), stack.second_inverse.view(), turned.view(), T(0), product.view());
+    turned = std::move(product);
+    stack.second = stack.second_inverse = Dense<T>();
+  }
+  const MatrixView<const T> kept = turned.block(0, 0, turned.rows, r);
   for (Dense<T>& each : stack.q) {
     Dense<T> product(each.rows, r);
     gemm<T>(T(1), each.view(), kept, T(0), product.view());
     each = std::move(product);
   }
   if (stack.excess.cols > 0) {
-    Dense<T> half(p.rows, r), e(r, r);
+    Dense<T> half(turned.rows, r), e(r, r);
     gemm<T>(T(1), stack.excess.view(), kept, T(0), half.view());
     gemm<T>(T(1), kept.transposed(), half.view(), T(0), e.view());
     stack.excess = std::move(e);
@@ -286,14 +340,46 @@ void cut_to_rank(Stack<T>& stack, double rtol, Monitor& monitor) {
   stack.pivots.assign(pivots.begin(), pivots.end());
 }
 
+// R for all columns, from that of the listed ones.
+template <class T>
+void insert_zero_columns(Stack<T>& stack, const std::vector<Index>& columns, Index m) {
+  Dense<T> r = Dense<T>::zeros(stack.r.rows, m);
+  const Index n = static_cast<Index>(columns.size());
+  for (Index j = 0; j < n; ++j)
+    std::copy_n(stack.r.col(j), r.rows, r.col(columns[static_cast<std::size_t>(j)]));
+  stack.r = std::move(r);
+  if (stack.pivots.empty()) {
+    stack.pivots = columns;
+  } else {
+    for (Index& each : stack.pivots) each = columns[static_cast<std::size_t>(each)];
+  }
+}
+
+// E·Z in float32: ‖E‖ is at most √eps/2, so that in float64 as well the error is below eps.
+template <class T>
+Dense<float> excess_product(const Dense<T>& e, MatrixView<const T> z) {
+  Dense<float> left(e.rows, e.cols), right(z.rows, z.cols), out(e.rows, z.cols);
+  const auto narrow = [](MatrixView<const T> from, Dense<float>& to) {
+    parallel_ranges(from.cols, tile, [&](Index begin, Index end) {
+      for (Index j = begin; j < end; ++j) {
+        for (Index i = 0; i < from.rows; ++i) to(i, j) = static_cast<float>(from(i, j));
+      }
+    });
+  };
+  narrow(e.view(), left);
+  narrow(z, right);
+  gemm<float>(1.0f, left.view(), right.view(), 0.0f, out.view());
+  return out;
+}
+
 // G ← (I + E)^(−½)·G·(I + E)^(−½) to first order.
 template <class T>
 void correct_gram(const Dense<T>& e, Dense<T>& g) {
-  Dense<T> product(g.rows, g.cols);
-  gemm<T>(T(-0.5), e.view(), g.view(), T(0), product.view());
-  parallel_ranges(g.cols, tile, [&](Index begin, Index end) {
-    for (Index j = begin; j < end; ++j) {
-      for (Index i = 0; i < g.rows; ++i) g(i, j) += product(i, j) + product(j, i);
+  const Dense<float> product = excess_product<T>(e, g.view());
+  over_tiles(g.rows, g.cols, [&](Index i0, Index i1, Index j0, Index j1) {
+    for (Index j = j0; j < j1; ++j) {
+      for (Index i = i0; i < i1; ++i)
+        g(i, j) -= T(0.5) * (static_cast<T>(product(i, j)) + static_cast<T>(product(j, i)));
     }
   });
 }
@@ -308,18 +394,31 @@ Dense<T> take_gram(Stack<T>& stack, std::size_t i) {
     gram<T>(T(1), stack.q[i].view(), g.view());
   }
   if (stack.excess.cols > 0) correct_gram(stack.excess, g);
+  if (stack.second.cols > 0) {
+    Dense<T> half(g.rows, g.cols);
+    gemm<T>(T(1), g.view(), stack.second_inverse.view(), T(0), half.view());
+    multiply_upper_transposed<T>(stack.second_inverse.view(), half.view(), g.view());
+  }
   return g;
 }
 
 template <class T>
 Corrected<T> corrected(const Stack<T>& stack, MatrixView<const T> z) {
+  if (stack.second.cols > 0) {
+    Corrected<T> both{Dense<T>(z.rows, z.cols), Dense<T>(z.rows, z.cols)};
+    multiply_upper_transposed<T>(stack.second.view(), z, both.plus.view());
+    gemm<T>(T(1), stack.second_inverse.view(), z, T(0), both.minus.view());
+    return both;
+  }
   Corrected<T> out{copy_of(z), copy_of(z)};
   if (stack.excess.cols == 0) return out;
-  gemm<T>(T(0.5), stack.excess.view(), z, T(1), out.plus.view());
-  // The other one without a second product: Z less the difference.
+  const Dense<float> product = excess_product<T>(stack.excess, z);
   parallel_ranges(z.cols, tile, [&](Index begin, Index end) {
     for (Index j = begin; j < end; ++j) {
-      for (Index k = 0; k < z.rows; ++k) out.minus(k, j) -= out.plus(k, j) - out.minus(k, j);
+      for (Index i = 0; i < z.rows; ++i) {
+        out.plus(i, j) += T(0.5) * static_cast<T>(product(i, j));
+        out.minus(i, j) -= T(0.5) * static_cast<T>(product(i, j));
+      }
     }
   });
   return out;
@@ -353,19 +452,22 @@ template <class T>
 Stack<T> stack_factor(const std::vector<MatrixView<const T>>& matrices, const std::vector<double>& weights,
                       double rtol, Monitor& monitor) {
   Stack<T> stack;
-  stack.scale = column_scale(matrices, weights);
+  std::vector<Index> columns;
+  stack.scale = column_scale(matrices, columns, weights);
+  const Index m = static_cast<Index>(columns.size());
   double inverse_bound = std::numeric_limits<double>::infinity();
-  if (total_rows(matrices) >= matrices[0].cols) {
+  if (total_rows(matrices) >= m) {
     for (std::size_t i = 0; i < matrices.size(); ++i) {
-      stack.q.emplace_back(matrices[i].rows, matrices[i].cols);
-      scaled_copy(matrices[i], weights[i], stack.scale, stack.q.back().view());
+      stack.q.emplace_back(matrices[i].rows, m);
+      scaled_copy(matrices[i], weights[i], stack.scale, columns, stack.q.back().view());
     }
     monitor.tick(0.05);
     inverse_bound = cholesky_qr(stack, monitor);
   }
-  if (std::isinf(inverse_bound)) householder_qr(matrices, weights, stack, monitor);
+  if (std::isinf(inverse_bound)) householder_qr(matrices, weights, columns, stack, monitor);
   // Columns of R have norms below 2; another factor of 2 for rounding.
   if (!(4 * inverse_bound * rtol < 1)) cut_to_rank(stack, rtol, monitor);
+  if (m < matrices[0].cols) insert_zero_columns(stack, columns, matrices[0].cols);
   return stack;
 }
 

@@ -12,10 +12,13 @@ namespace wavelens {
 
 template <class T>
 struct Stack {
-  std::vector<Dense<T>> q;             // w_i·D_i = q[i]·r·diag(scale); n_i × rank
-  Dense<T> r;                          // rank × m
-  std::vector<T> scale;                // powers of two: columns of the stack over them have norms in [1, 2)
-  std::vector<std::ptrdiff_t> pivots;  // that make r[:, pivots] triangular; empty: 0, 1, 2, …
+  std::vector<Dense<T>> q;  // w_i·D_i = q[i]·r·diag(scale); n_i × rank
+  Dense<T> second;          // R₂ with Σ qᵢᵀqᵢ = R₂ᵀR₂ where that is not I but well-conditioned, else empty
+  Dense<T> second_inverse;
+  Dense<T> r;            // rank × m
+  std::vector<T> scale;  // powers of two: columns of the stack over them have norms in [1, 2)
+  std::vector<std::ptrdiff_t>
+      pivots;  // make r[:, pivots] triangular (a column of zeros is none); empty: 0, 1, …
   std::ptrdiff_t rank = 0;
   Dense<T> excess;              // E = Σ qᵢᵀqᵢ − I, small; empty where it is eps
   std::vector<Dense<T>> grams;  // qᵢᵀqᵢ; empty where it has to be formed when wanted
@@ -25,7 +28,7 @@ struct Stack {
 template <class T>
 Dense<T> take_gram(Stack<T>& stack, std::size_t i);
 
-// (I + E)^(½)·Z and (I + E)^(−½)·Z to first order.
+// (I + E)^(½)·Z and (I + E)^(−½)·Z to first order; or R₂ᵀZ and R₂⁻¹Z.
 template <class T>
 struct Corrected {
   Dense<T> plus;

@@ -67,6 +67,21 @@ void join_inverse(MatrixView<const T> r12, MatrixView<T> x, Index k) {
   set_zero(x.block(k, 0, rest, k));
 }
 
+// ‖|R⁻¹||R|‖ bounds how much more than eps an explicit inverse costs.
+template <class T>
+bool inverse_serves(MatrixView<const T> r, MatrixView<const T> inverse) {
+  for (Index i = 0; i < r.cols; ++i) {
+    T sum = 0;
+    for (Index p = i; p < r.cols; ++p) {
+      T row = 0;
+      for (Index j = p; j < r.cols; ++j) row += std::abs(r(p, j));
+      sum += std::abs(inverse(i, p)) * row;
+    }
+    if (!(sum <= T(32))) return false;
+  }
+  return true;
+}
+
 // Newton's step X ← X + (B − XR)R⁻¹ takes the error of an explicit inverse, eps·κ(R), to its square.
 template <class T>
 void small_solve(MatrixView<const T> r, MatrixView<const T> inverse, MatrixView<T> b,
@@ -75,14 +90,12 @@ void small_solve(MatrixView<const T> r, MatrixView<const T> inverse, MatrixView<
   const MatrixView<T> rest = column_major(workspace.data(), b.rows, b.cols);
   const MatrixView<T> x = column_major(workspace.data() + b.rows * b.cols, b.rows, b.cols);
   gemm<T>(T(1), b, inverse, T(0), x);
-  for (Index j = 0; j < b.cols; ++j) {
-    for (Index i = 0; i < b.rows; ++i) rest(i, j) = b(i, j);
+  if (!inverse_serves(r, inverse)) {
+    for (Index j = 0; j < b.cols; ++j) std::copy_n(&b(0, j), b.rows, &rest(0, j));
+    gemm<T>(T(-1), x, r, T(1), rest);
+    gemm<T>(T(1), rest, inverse, T(1), x);
   }
-  gemm<T>(T(-1), x, r, T(1), rest);
-  gemm<T>(T(1), rest, inverse, T(1), x);
-  for (Index j = 0; j < b.cols; ++j) {
-    for (Index i = 0; i < b.rows; ++i) b(i, j) = x(i, j);
-  }
+  for (Index j = 0; j < b.cols; ++j) std::copy_n(&x(0, j), b.rows, &b(0, j));
 }
 
 template <class T>

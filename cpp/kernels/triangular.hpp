@@ -19,10 +19,10 @@ bool cholesky_with_inverse(MatrixView<T> a, MatrixView<T> inverse);
 template <class T>
 void invert_upper(MatrixView<const T> r, MatrixView<T> inverse);
 
-// X·R = B, in place of B. Every row of X solves a system near its own: |B − XR| ≤ c·eps·|X||R| entry by
-// entry, provided that R has columns of norms around 1 and ‖R⁻¹‖ (Frobenius) is below solvable_norm: then the
-// correction step that diagonal blocks of order 64 get makes good for solving with their explicit inverses.
-// Of `inverse` = R⁻¹ only those blocks are read. m·n² flops.
+// X·R = B, in place of B (its rows one entry apart: column-major). Every row of X solves a system near its
+// own: |B − XR| ≤ c·eps·|X||R| entry by entry, provided that R has columns of norms around 1 and ‖R⁻¹‖
+// (Frobenius) is below solvable_norm: then the correction step that diagonal blocks of order 64 get makes
+// good for solving with their explicit inverses. Of `inverse` = R⁻¹ only those blocks are read. m·n² flops.
 template <class T>
 void solve_upper_right(MatrixView<const T> r, MatrixView<const T> inverse, MatrixView<T> b);
 

@@ -241,6 +241,22 @@ def test_a_zero_matrix(n: int) -> None:
     assert not result.u[0].any()
 
 
+@pytest.mark.parametrize("n", [2, 3])
+@pytest.mark.parametrize("rows", [3, 12, 300])
+@pytest.mark.parametrize("rank", [3, 6])
+def test_zero_columns(n: int, rows: int, rank: int) -> None:
+    rng = np.random.default_rng(rows)
+    basis = rng.standard_normal((rank, 9))
+    basis[:, [0, 4, 8]] = 0
+    matrices = [rng.standard_normal((rows, rank)) @ basis for _ in range(n)]
+    result = quiet(matrices)
+    check_structure(result, matrices)
+    assert result.rank == min(rank, n * rows)
+    assert not result.v[[0, 4, 8]].any()
+    assert backward_error(result, matrices) <= 200
+    np.testing.assert_allclose(result.transform(matrices[1]), result.u[1] * result.sigma[1], atol=1e-11)
+
+
 # ---- conditioning and scale
 
 
@@ -263,6 +279,32 @@ def test_backward_error_of_larger_matrices(log_kappa: int) -> None:
     result = ho_gsvd(matrices)
     check_structure(result, matrices)
     assert backward_error(result, matrices) <= 200 if result.rank == 150 else 2000
+
+
+@pytest.mark.parametrize("kind", ["even", "coherent", "rank", "kappa"])
+@pytest.mark.parametrize("n", [2, 3])
+def test_many_more_rows_than_columns(n: int, kind: str) -> None:
+    rng = np.random.default_rng(n)
+    matrices = [rng.standard_normal((700 + 10 * i, 20)) for i in range(n)]
+    if kind == "coherent":  # what a few rows tell is told by no other
+        for i, d in enumerate(matrices):
+            d[:, 3] = 0
+            d[100 + 7 * i, 3] = 1e4
+            d[250 + 3 * i, :] *= 1e3
+    elif kind == "kappa":
+        x = with_condition(rng, 20, 20, 9)
+        matrices = [d @ x for d in matrices]
+    elif kind == "rank":
+        basis = rng.standard_normal((15, 20))
+        matrices = [d[:, :15] @ basis for d in matrices]
+    result = ho_gsvd(matrices)
+    check_structure(result, matrices)
+    assert result.rank == (15 if kind == "rank" else 20)
+    assert backward_error(result, matrices) <= 200
+    if kind == "even":
+        sigma, v, tau = kempf(matrices, 1e-3)
+        np.testing.assert_allclose(result.sigma, sigma, atol=1e-11)
+        np.testing.assert_allclose(result.tau, tau, rtol=1e-11)
 
 
 def test_exact_at_kappa_1e12_where_the_naive_formula_fails() -> None:
