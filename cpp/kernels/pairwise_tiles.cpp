@@ -29,7 +29,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -59,7 +59,8 @@ std::ptrdiff_t chain_length(std::ptrdiff_t k) {
   return std::max<std::ptrdiff_t>(16, longest);
 }
 
-constexpr std::ptrdiff_t part_bytes = 512 * 1024;
+constexpr std::ptrdiff_t part_bytes = 512 * 1024;  // of the panels of x that stay in the second-level cache
+constexpr std::ptrdiff_t packed_bytes = 32 * 1024 * 1024;  // of all packed panels of x
 
 constexpr double nearly_equal = 0x1p-10;  // θ where a Gaussian is flat
 
@@ -79,13 +80,13 @@ public:
     cols_ = std::min(side_, round_up(problem.y.rows, product_.mr));
     values_.reserve(rows_ * cols_);
     if (problem.metric == nullptr) {
-      frame_.emplace(problem.x, problem.same ? nullptr : &problem.y);
+      frame_ = std::make_unique<Frame<T>>(problem.x, problem.same ? nullptr : &problem.y);
       if (problem.x.cols > depth_) sums_.reserve(rows_ * cols_);
       if (Sizes<T>::single) chunk_ = chain_length(problem.x.cols);
     }
-    // Some 32 MiB of packed rows of x; one strip where the depth comes in pieces, which are packed each time.
+    // One strip of x at a time where the depth comes in pieces, for these are packed each time.
     const std::ptrdiff_t strip_bytes = side_ * depth_ * static_cast<std::ptrdiff_t>(sizeof(T));
-    const std::ptrdiff_t fitting = std::max<std::ptrdiff_t>(1, (std::ptrdiff_t{1} << 25) / strip_bytes);
+    const std::ptrdiff_t fitting = std::max<std::ptrdiff_t>(1, packed_bytes / strip_bytes);
     const bool one_pass = problem.metric == nullptr && problem.x.cols <= depth_;
     xs_.resize(static_cast<std::size_t>(one_pass ? std::min<std::ptrdiff_t>(4, fitting) : 1));
   }
@@ -275,7 +276,7 @@ private:
   const DistanceLeaf<T> leaf_ = distance_leaf<T>();
   std::ptrdiff_t depth_, side_;
   std::ptrdiff_t rows_ = 0, cols_ = 0;  // of the room for a tile
-  std::optional<Frame<T>> frame_;       // none for a caller's metric
+  std::unique_ptr<Frame<T>> frame_;     // none for a caller's metric
   std::vector<Strip<T>> xs_;
   Strip<T> ys_;
   std::ptrdiff_t chunk_ = 256;  // terms of the products between two flushes

@@ -124,11 +124,14 @@ def pairwise_distances(
     TypeError
         For a dtype that is not real, or a `metric` that cannot be compiled.
 
-    Notes ----- 2·n·m·d flops (half of it without `y`) and, besides the result, at most some 40 MiB.
+    Notes
+    -----
+    2·n·m·d flops (half of it without `y`) and, besides the result, at most some 45 MiB.
     Relative errors are near the dtype's epsilon, whatever the offset of the data and however close the
-    rows: where ‖x − y‖² = ‖x‖² + ‖y‖² − 2x·y cancels, the difference itself is taken. Data spread over
-    several far-apart clusters therefore cost more time. Entries 1e150 (1e19 in float32, for `k_nearest`)
-    times smaller than the largest one count as zero. Bitwise the same for any number of threads.
+    rows: where ‖x − y‖² = ‖x‖² + ‖y‖² − 2x·y cancels, the difference itself is taken (data spread over
+    several far-apart clusters therefore cost more time). Distances of 8-bit integers are exact up to their
+    rounding, so that ties are ties. Entries 1e150 (1e19 in float32, for `k_nearest`) times smaller than the
+    largest one count as zero. Bitwise the same for any number of threads.
 
     Examples
     --------
@@ -192,8 +195,10 @@ def gaussian_similarity(
     TypeError
         For a dtype that is not real.
 
-    Notes ----- 2·n·m·d flops (half of it without `y`), the exponentials fused in; besides the result at
-    most some 40 MiB. The exponential is exact to about one unit in the last place; float32 data keep a
+    Notes
+    -----
+    2·n·m·d flops (half of it without `y`), the exponentials fused in; besides the result at
+    most some 45 MiB. The exponential is exact to about one unit in the last place; float32 data keep a
     relative error of some 1e-7 for similarities above 0.1. Bitwise the same for any number of threads.
 
     Examples
@@ -240,16 +245,16 @@ def _row_bandwidths(
             raise ValueError(f"`y_labels` must be among `labels`, got {unknown!r}")
         return medians[codes], medians[places[y_codes]]
     if y is None:
-        both = as_bandwidths(bandwidth, n, "bandwidth", "row")
+        both = as_bandwidths(bandwidth, n, "bandwidth", "rows")
         return both, both
     if isinstance(bandwidth, tuple) and len(bandwidth) == 2:
         return (
-            as_bandwidths(bandwidth[0], n, "bandwidth[0]", "row of `x`"),
-            as_bandwidths(bandwidth[1], m, "bandwidth[1]", "row of `y`"),
+            as_bandwidths(bandwidth[0], n, "bandwidth[0]", "rows of `x`"),
+            as_bandwidths(bandwidth[1], m, "bandwidth[1]", "rows of `y`"),
         )
     if np.ndim(bandwidth) != 0:  # type: ignore[arg-type]
         raise ValueError("`bandwidth` must be a number or, where `y` is given, a pair of arrays")
-    return as_bandwidths(bandwidth, n, "bandwidth", "row"), as_bandwidths(bandwidth, m, "bandwidth", "row")
+    return as_bandwidths(bandwidth, n, "bandwidth", "rows"), as_bandwidths(bandwidth, m, "bandwidth", "rows")
 
 
 def class_similarity(
@@ -291,8 +296,10 @@ def class_similarity(
     TypeError
         For a dtype that is not real.
 
-    Notes ----- n²·d flops for one bandwidth, 2n²·d for several, 2·n·m·d with `y`; besides the result at
-    most some 40 MiB and a few vectors of length n. Sums are float64, in a fixed order: bitwise the same for
+    Notes
+    -----
+    n²·d flops for one bandwidth, 2n²·d for several, 2·n·m·d with `y`; besides the result at
+    most some 45 MiB and a few vectors of length n. Sums are float64, in a fixed order: bitwise the same for
     any number of threads.
 
     Examples
@@ -332,7 +339,7 @@ def class_similarity(
 
 def _class_bandwidths(x: FloatArray, codes: Codes, n_classes: int, bandwidth: object) -> Doubles:
     if not isinstance(bandwidth, str):
-        return np.array(as_bandwidths(bandwidth, n_classes, "bandwidth", "classe"))
+        return np.array(as_bandwidths(bandwidth, n_classes, "bandwidth", "classes"))
     check_choice(bandwidth, "bandwidth", ("median", "per class"))
     if bandwidth == "median":
         return np.full(n_classes, overall_bandwidth(x))
@@ -383,7 +390,9 @@ def k_nearest(
     TypeError
         As `pairwise_distances`; if `k` is not an integer.
 
-    Notes ----- n²·d flops, 2·n·m·d with `y`; besides the result at most some 40 MiB and 24·n·k bytes.
+    Notes
+    -----
+    n²·d flops, 2·n·m·d with `y`; besides the result at most some 45 MiB and 16·n·(k + 3) bytes.
     Bitwise the same for any number of threads.
 
     Examples
