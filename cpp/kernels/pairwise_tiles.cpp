@@ -5,10 +5,9 @@
 //
 // 1. The rows are centred (on the mean of a sample) while they are packed, and scaled by a power of two to
 //    |entries| ≤ 1, which is exact and keeps 1e200 from overflowing.
-// 2. The float32 product runs over 32 terms at a time; these short sums are collected in float64. The error
-// of
-//    a chain of L roundings grows like √L, and the chunks' errors are independent of one another. Flushing
-//    costs a tenth of the time.
+// 2. The float32 product runs over some 2.4√k to 4.2√k of the k terms at a time; these short sums are
+//    collected in float64. The error of a chain of L roundings grows like √L relative to its sum, and the
+//    chunks' errors are independent of one another. The flushes cost a twentieth of the time.
 // 3. Norms come from the packed rows (so they fit the product to the last bit) and, as all that follows up to
 //    the final rounding, in float64.
 // 4. What then still cancels, d² < θ(‖x‖² + ‖y‖²), is computed again from the difference of the two rows, in
@@ -58,7 +57,7 @@ struct Sizes {
 std::ptrdiff_t chain_length(std::ptrdiff_t k, Entry entry) {
   const double factor = entry == Entry::gaussian ? 4.2 : 2.4;
   const auto longest = static_cast<std::ptrdiff_t>(factor * std::sqrt(static_cast<double>(k)));
-  return std::max<std::ptrdiff_t>(16, longest);
+  return std::clamp<std::ptrdiff_t>(longest, 16, 256);  // 256 products of 8-bit integers are summed exactly
 }
 
 constexpr std::ptrdiff_t part_bytes = 512 * 1024;  // of the panels of x that stay in the second-level cache

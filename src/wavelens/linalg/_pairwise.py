@@ -129,8 +129,8 @@ def pairwise_distances(
     2·n·m·d flops (half of it without `y`) and, besides the result, at most some 45 MiB.
     Relative errors are near the dtype's epsilon, whatever the offset of the data and however close the
     rows: where ‖x − y‖² = ‖x‖² + ‖y‖² − 2x·y cancels, the difference itself is taken (data spread over
-    several far-apart clusters therefore cost more time). Distances of 8-bit integers are exact up to their
-    rounding, so that ties are ties. Entries 1e150 (1e19 in float32, for `k_nearest`) times smaller than the
+    several far-apart clusters therefore cost more time). Distances of 8-bit integers are as a rule exact up
+    to their rounding, so that ties are ties. Entries 1e150 (1e19 in float32, for `k_nearest`) times smaller than the
     largest one count as zero. Bitwise the same for any number of threads.
 
     Examples
