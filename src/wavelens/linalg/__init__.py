@@ -1,12 +1,11 @@
 """Dense linear algebra: arrays in, results out."""
 
 from wavelens.linalg._bandwidth import median_bandwidth
+from wavelens.linalg._nearest import Nearest, k_nearest
 from wavelens.linalg._pairwise import (
     ClassSimilarity,
-    Nearest,
     class_similarity,
     gaussian_similarity,
-    k_nearest,
     pairwise_distances,
 )
 
