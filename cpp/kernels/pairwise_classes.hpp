@@ -20,8 +20,9 @@ public:
       : order_(static_cast<std::size_t>(n)), codes_(static_cast<std::size_t>(n), 0) {
     std::iota(order_.begin(), order_.end(), std::ptrdiff_t{0});
     if (codes == nullptr) return;
-    std::stable_sort(order_.begin(), order_.end(),
-                     [&](std::ptrdiff_t i, std::ptrdiff_t j) { return codes[i] < codes[j]; });
+    std::sort(order_.begin(), order_.end(), [&](std::ptrdiff_t i, std::ptrdiff_t j) {
+      return codes[i] < codes[j] || (codes[i] == codes[j] && i < j);
+    });
     for (std::size_t at = 0; at < order_.size(); ++at) codes_[at] = codes[order_[at]];
   }
 

@@ -5,10 +5,9 @@
 //
 // 1. The rows are centred (on the mean of a sample) while they are packed, and scaled by a power of two to
 //    |entries| ≤ 1, which is exact and keeps 1e200 from overflowing.
-// 2. The float32 product runs over 32 terms at a time; these short sums are collected in float64. The error
-// of
-//    a chain of L roundings grows like √L, and the chunks' errors are independent of one another. Flushing
-//    costs a tenth of the time.
+// 2. The float32 product runs over some 2.4√k to 4.2√k of the k terms at a time; these short sums are
+//    collected in float64. The error of a chain of L roundings grows like √L relative to its sum, and the
+//    chunks' errors are independent of one another. The flushes cost a twentieth of the time.
 // 3. Norms come from the packed rows (so they fit the product to the last bit) and, as all that follows up to
 //    the final rounding, in float64.
 // 4. What then still cancels, d² < θ(‖x‖² + ‖y‖²), is computed again from the difference of the two rows, in
@@ -29,7 +28,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
@@ -53,13 +52,16 @@ struct Sizes {
 };
 
 // How many float32 terms to sum before a flush. The error of k terms in chunks of L is about 2.4e-8·L/√(3k)
-// times Σ|xᵢyᵢ|, here 3.5e-8: so that of d² is below 1.4e-7·d² (one standard deviation) where θ is 1/4.
-std::ptrdiff_t chain_length(std::ptrdiff_t k) {
-  const auto longest = static_cast<std::ptrdiff_t>(2.4 * std::sqrt(static_cast<double>(k)));
-  return std::max<std::ptrdiff_t>(16, longest);
+// times Σ|xᵢyᵢ|. For distances it is held to 3.5e-8, so that the error of d² is below 1.4e-7·d² (one standard
+// deviation) where θ is 1/4. Of a Gaussian it is (‖x‖² + ‖y‖²)/2h² that multiplies it, so 6e-8 will do.
+std::ptrdiff_t chain_length(std::ptrdiff_t k, Entry entry) {
+  const double factor = entry == Entry::gaussian ? 4.2 : 2.4;
+  const auto longest = static_cast<std::ptrdiff_t>(factor * std::sqrt(static_cast<double>(k)));
+  return std::clamp<std::ptrdiff_t>(longest, 16, 256);  // 256 products of 8-bit integers are summed exactly
 }
 
-constexpr std::ptrdiff_t part_bytes = 512 * 1024;
+constexpr std::ptrdiff_t part_bytes = 512 * 1024;  // of the panels of x that stay in the second-level cache
+constexpr std::ptrdiff_t packed_bytes = 32 * 1024 * 1024;  // of all packed panels of x
 
 constexpr double nearly_equal = 0x1p-10;  // θ where a Gaussian is flat
 
@@ -79,13 +81,13 @@ public:
     cols_ = std::min(side_, round_up(problem.y.rows, product_.mr));
     values_.reserve(rows_ * cols_);
     if (problem.metric == nullptr) {
-      frame_.emplace(problem.x, problem.same ? nullptr : &problem.y);
+      frame_ = std::make_unique<Frame<T>>(problem.x, problem.same ? nullptr : &problem.y);
       if (problem.x.cols > depth_) sums_.reserve(rows_ * cols_);
-      if (Sizes<T>::single) chunk_ = chain_length(problem.x.cols);
+      if (Sizes<T>::single) chunk_ = chain_length(problem.x.cols, problem.entry);
     }
-    // Some 32 MiB of packed rows of x; one strip where the depth comes in pieces, which are packed each time.
+    // One strip of x at a time where the depth comes in pieces, for these are packed each time.
     const std::ptrdiff_t strip_bytes = side_ * depth_ * static_cast<std::ptrdiff_t>(sizeof(T));
-    const std::ptrdiff_t fitting = std::max<std::ptrdiff_t>(1, (std::ptrdiff_t{1} << 25) / strip_bytes);
+    const std::ptrdiff_t fitting = std::max<std::ptrdiff_t>(1, packed_bytes / strip_bytes);
     const bool one_pass = problem.metric == nullptr && problem.x.cols <= depth_;
     xs_.resize(static_cast<std::size_t>(one_pass ? std::min<std::ptrdiff_t>(4, fitting) : 1));
   }
@@ -164,10 +166,9 @@ private:
     own.resize(static_cast<std::size_t>(mr * nr));
     double* sums = own.data();
     if (!sums_.empty()) sums = sums_.data() + (y_panel * (rows_ / nr) + x_panel) * mr * nr;
-    if (start) std::fill(sums, sums + mr * nr, 0.0);
     const T* a = ys_.panels.data() + y_panel * mr * depth;
     const T* b = xs.panels.data() + x_panel * nr * depth;
-    product_.collect(depth, chunk_, a, b, sums);
+    product_.collect(depth, chunk_, a, b, !start, sums);
     if (!last) return;
     const std::ptrdiff_t here = std::min(nr, xs.count - x_panel * nr);
     for (std::ptrdiff_t r = 0; r < here; ++r) finish(xs, x_panel * nr + r, y_panel, sums + r * mr);
@@ -275,7 +276,7 @@ private:
   const DistanceLeaf<T> leaf_ = distance_leaf<T>();
   std::ptrdiff_t depth_, side_;
   std::ptrdiff_t rows_ = 0, cols_ = 0;  // of the room for a tile
-  std::optional<Frame<T>> frame_;       // none for a caller's metric
+  std::unique_ptr<Frame<T>> frame_;     // none for a caller's metric
   std::vector<Strip<T>> xs_;
   Strip<T> ys_;
   std::ptrdiff_t chunk_ = 256;  // terms of the products between two flushes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import tracemalloc
 
@@ -508,6 +510,14 @@ class TestBadInput:
             k_nearest(x, of="own", labels=labels)
         with pytest.raises(ValueError, match="at least 2 rows"):
             k_nearest(x[:1])
+
+
+def test_numba_is_imported_for_functions_only():
+    code = (
+        "import sys, numpy as np, wavelens.linalg as linalg; linalg.k_nearest(np.eye(3));"
+        "sys.exit('numba' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_progress_reaches_the_caller_and_its_exception_comes_back():

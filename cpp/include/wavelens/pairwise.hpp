@@ -2,7 +2,7 @@
 //
 // Where `y` is nullptr the rows of x are compared with one another: half the work where the values are
 // symmetric, results exactly symmetric. All results are bitwise the same for any number of threads.
-// 2·n·m·k flops (half of them for y = nullptr). Workspace: at most some 40 MiB, whatever n, m and k.
+// 2·n·m·k flops (half of them for y = nullptr). Workspace: at most some 45 MiB, whatever n, m and k.
 #pragma once
 
 #include <cstdint>

@@ -42,22 +42,28 @@ void multiply(std::ptrdiff_t depth, const T* __restrict a, const T* __restrict b
   }
 }
 
-// sums += value
-inline void add_wide(Vector<float>::type value, double* sums) {
+// sums = or += value
+template <bool add>
+inline void flush(Vector<float>::type value, double* sums) {
   union {
     Vector<float>::type whole;
     Entries<float>::type halves[2];
   } split = {value};
-  store(sums, load(sums) + widened(split.halves[0]));
-  store(sums + double_lanes, load(sums + double_lanes) + widened(split.halves[1]));
+  const Doubles low = widened(split.halves[0]);
+  const Doubles high = widened(split.halves[1]);
+  store(sums, add ? load(sums) + low : low);
+  store(sums + double_lanes, add ? load(sums + double_lanes) + high : high);
 }
 
-inline void add_wide(Vector<double>::type value, double* sums) { store(sums, load(sums) + value); }
+template <bool add>
+inline void flush(Vector<double>::type value, double* sums) {
+  store(sums, add ? load(sums) + value : value);
+}
 
 // As `multiply`, but the registers are emptied into float64 sums after every `chunk` terms.
 template <class T, int vectors, int nr>
 void collect(std::ptrdiff_t depth, std::ptrdiff_t chunk, const T* __restrict a, const T* __restrict b,
-             double* __restrict sums) {
+             bool add, double* __restrict sums) {
   using V = typename Vector<T>::type;
   using U = typename Vector<T>::unaligned;
   constexpr int lanes = Vector<T>::lanes;
@@ -77,10 +83,18 @@ void collect(std::ptrdiff_t depth, std::ptrdiff_t chunk, const T* __restrict a, 
       a += vectors * lanes;
       b += nr;
     }
+    if (add || start > 0) {
 #pragma GCC unroll 16
-    for (int j = 0; j < nr; ++j) {
+      for (int j = 0; j < nr; ++j) {
 #pragma GCC unroll 4
-      for (int v = 0; v < vectors; ++v) add_wide(sum[j][v], sums + (j * vectors + v) * lanes);
+        for (int v = 0; v < vectors; ++v) flush<true>(sum[j][v], sums + (j * vectors + v) * lanes);
+      }
+    } else {
+#pragma GCC unroll 16
+      for (int j = 0; j < nr; ++j) {
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; ++v) flush<false>(sum[j][v], sums + (j * vectors + v) * lanes);
+      }
     }
   }
 }

@@ -11,8 +11,8 @@ struct GemmLeaf {
   int mr;
   int nr;
   void (*multiply)(std::ptrdiff_t depth, const T* a, const T* b, T* tile);
-  // sums (a float64 tile) += the same product, in partial products of `chunk` terms.
-  void (*collect)(std::ptrdiff_t depth, std::ptrdiff_t chunk, const T* a, const T* b, double* sums);
+  // sums (a float64 tile) = or, with `add`, += the same product, in partial products of `chunk` terms.
+  void (*collect)(std::ptrdiff_t depth, std::ptrdiff_t chunk, const T* a, const T* b, bool add, double* sums);
 };
 
 struct GemmLeaves {

@@ -2,12 +2,11 @@
 
 from wavelens.linalg._bandwidth import median_bandwidth
 from wavelens.linalg._ho_gsvd import HOGSVD, TriangularFactor, ho_gsvd
+from wavelens.linalg._nearest import Nearest, k_nearest
 from wavelens.linalg._pairwise import (
     ClassSimilarity,
-    Nearest,
     class_similarity,
     gaussian_similarity,
-    k_nearest,
     pairwise_distances,
 )
 from wavelens.linalg._pivoted_qr import PivotedQR, pivoted_qr

@@ -141,16 +141,14 @@ def _median_distance(
     return float(np.median(distances[np.triu_indices(len(rows), 1)]))
 
 
-def as_bandwidths(value: object, n: int, name: str, each: str) -> Doubles:
-    """Return `value`, a number or one number for `each` of n, as n positive float64 numbers."""
+def as_bandwidths(value: object, n: int, name: str, many: str) -> Doubles:
+    """Return `value`, a number or one for each of n (`many` says of what), as n positive float64 numbers."""
     array = np.asarray(value)
     if array.dtype.kind not in "fiu":
-        raise TypeError(
-            f"`{name}` must be a number, one number for each {each}, or a rule's name, got {value!r}"
-        )
+        raise TypeError(f"`{name}` must be a number, an array of numbers or a rule's name, got {value!r}")
     if array.ndim > 1 or (array.ndim == 1 and len(array) != n):
         raise ValueError(
-            f"`{name}` must be a number or one number for each of {n} {each}s, got shape {array.shape}"
+            f"`{name}` must be a number or one number for each of {n} {many}, got shape {array.shape}"
         )
     bandwidths = np.broadcast_to(array.astype(np.float64), (n,))
     wrong = ~(np.isfinite(bandwidths) & (bandwidths > 0))

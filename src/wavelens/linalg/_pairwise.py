@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from wavelens import _core
-from wavelens._arguments import FloatArray, as_float_matrix, check_choice, check_integer
+from wavelens._arguments import FloatArray, as_float_matrix, check_choice
 from wavelens.linalg._bandwidth import (
     Codes,
     Doubles,
@@ -23,29 +23,14 @@ from wavelens.linalg._metrics import Metric, metric_address
 
 __all__ = [
     "ClassSimilarity",
-    "Nearest",
+    "as_pair",
+    "chosen_metric",
     "class_similarity",
     "gaussian_similarity",
-    "k_nearest",
     "pairwise_distances",
 ]
 
 Progress = Callable[[float], object]
-
-
-class Nearest(NamedTuple):
-    """The nearest rows of each row; unpacks as ``indices, distances``.
-
-    Attributes
-    ----------
-    indices : ndarray of int64, shape (n, k)
-        Rows of `y` (of `x` where no `y` was given), nearest first; ties go to the lower index.
-    distances : ndarray, shape (n, k)
-        Their distances, in the dtype of the data.
-    """
-
-    indices: npt.NDArray[np.int64]
-    distances: FloatArray
 
 
 @dataclass(frozen=True)
@@ -70,7 +55,8 @@ class ClassSimilarity:
     bandwidth: Doubles
 
 
-def _as_pair(x: npt.ArrayLike, y: npt.ArrayLike | None) -> tuple[FloatArray, FloatArray | None]:
+def as_pair(x: npt.ArrayLike, y: npt.ArrayLike | None) -> tuple[FloatArray, FloatArray | None]:
+    """Return both sides as matrices of one dtype and width."""
     first = as_float_matrix(x, "x")
     if y is None:
         return first, None
@@ -124,11 +110,14 @@ def pairwise_distances(
     TypeError
         For a dtype that is not real, or a `metric` that cannot be compiled.
 
-    Notes ----- 2·n·m·d flops (half of it without `y`) and, besides the result, at most some 40 MiB.
+    Notes
+    -----
+    2·n·m·d flops (half of it without `y`) and, besides the result, at most some 45 MiB.
     Relative errors are near the dtype's epsilon, whatever the offset of the data and however close the
-    rows: where ‖x − y‖² = ‖x‖² + ‖y‖² − 2x·y cancels, the difference itself is taken. Data spread over
-    several far-apart clusters therefore cost more time. Entries 1e150 (1e19 in float32, for `k_nearest`)
-    times smaller than the largest one count as zero. Bitwise the same for any number of threads.
+    rows: where ‖x − y‖² = ‖x‖² + ‖y‖² − 2x·y cancels, the difference itself is taken (data spread over
+    several far-apart clusters therefore cost more time). Distances of 8-bit integers are as a rule exact up
+    to their rounding, so that ties are ties. Entries 1e150 (1e19 in float32, for
+    `k_nearest`) times smaller than the largest one count as zero. Bitwise the same for any number of threads.
 
     Examples
     --------
@@ -137,14 +126,15 @@ def pairwise_distances(
     array([[0., 5.],
            [5., 0.]])
     """
-    first, second = _as_pair(x, y)
-    address, keep = _metric(metric, first.dtype)
+    first, second = as_pair(x, y)
+    address, keep = chosen_metric(metric, first.dtype)
     result = _core.pairwise_distances(first, second, metric == "sqeuclidean", address, progress)
     del keep
     return result
 
 
-def _metric(metric: object, dtype: np.dtype[Any]) -> tuple[int, object]:
+def chosen_metric(metric: object, dtype: np.dtype[Any]) -> tuple[int, object]:
+    """Return the address of a metric (0: Euclidean) and what keeps it alive."""
     if isinstance(metric, str):
         check_choice(metric, "metric", ("euclidean", "sqeuclidean"))
         return 0, None
@@ -192,8 +182,10 @@ def gaussian_similarity(
     TypeError
         For a dtype that is not real.
 
-    Notes ----- 2·n·m·d flops (half of it without `y`), the exponentials fused in; besides the result at
-    most some 40 MiB. The exponential is exact to about one unit in the last place; float32 data keep a
+    Notes
+    -----
+    2·n·m·d flops (half of it without `y`), the exponentials fused in; besides the result at
+    most some 45 MiB. The exponential is exact to about one unit in the last place; float32 data keep a
     relative error of some 1e-7 for similarities above 0.1. Bitwise the same for any number of threads.
 
     Examples
@@ -204,7 +196,7 @@ def gaussian_similarity(
            [0.607, 1.   , 0.607],
            [0.135, 0.607, 1.   ]])
     """
-    first, second = _as_pair(x, y)
+    first, second = as_pair(x, y)
     p, q = _row_bandwidths(first, second, bandwidth, labels, y_labels)
     with np.errstate(over="ignore"):
         p, q = 1 / p, 1 / q
@@ -240,16 +232,16 @@ def _row_bandwidths(
             raise ValueError(f"`y_labels` must be among `labels`, got {unknown!r}")
         return medians[codes], medians[places[y_codes]]
     if y is None:
-        both = as_bandwidths(bandwidth, n, "bandwidth", "row")
+        both = as_bandwidths(bandwidth, n, "bandwidth", "rows")
         return both, both
     if isinstance(bandwidth, tuple) and len(bandwidth) == 2:
         return (
-            as_bandwidths(bandwidth[0], n, "bandwidth[0]", "row of `x`"),
-            as_bandwidths(bandwidth[1], m, "bandwidth[1]", "row of `y`"),
+            as_bandwidths(bandwidth[0], n, "bandwidth[0]", "rows of `x`"),
+            as_bandwidths(bandwidth[1], m, "bandwidth[1]", "rows of `y`"),
         )
     if np.ndim(bandwidth) != 0:  # type: ignore[arg-type]
         raise ValueError("`bandwidth` must be a number or, where `y` is given, a pair of arrays")
-    return as_bandwidths(bandwidth, n, "bandwidth", "row"), as_bandwidths(bandwidth, m, "bandwidth", "row")
+    return as_bandwidths(bandwidth, n, "bandwidth", "rows"), as_bandwidths(bandwidth, m, "bandwidth", "rows")
 
 
 def class_similarity(
@@ -291,8 +283,10 @@ def class_similarity(
     TypeError
         For a dtype that is not real.
 
-    Notes ----- n²·d flops for one bandwidth, 2n²·d for several, 2·n·m·d with `y`; besides the result at
-    most some 40 MiB and a few vectors of length n. Sums are float64, in a fixed order: bitwise the same for
+    Notes
+    -----
+    n²·d flops for one bandwidth, 2n²·d for several, 2·n·m·d with `y`; besides the result at
+    most some 45 MiB and a few vectors of length n. Sums are float64, in a fixed order: bitwise the same for
     any number of threads.
 
     Examples
@@ -306,7 +300,7 @@ def class_similarity(
            [3.000e-04, 6.065e-01],
            [      nan, 2.000e-04]])
     """
-    first, second = _as_pair(x, y)
+    first, second = as_pair(x, y)
     classes, codes = as_labels(labels, len(first), "labels", "x")
     bandwidths = _class_bandwidths(first, codes, len(classes), bandwidth)
     # h is split into p for the compared rows and q for the rows of the classes: p·q = 1/h².
@@ -332,133 +326,8 @@ def class_similarity(
 
 def _class_bandwidths(x: FloatArray, codes: Codes, n_classes: int, bandwidth: object) -> Doubles:
     if not isinstance(bandwidth, str):
-        return np.array(as_bandwidths(bandwidth, n_classes, "bandwidth", "classe"))
+        return np.array(as_bandwidths(bandwidth, n_classes, "bandwidth", "classes"))
     check_choice(bandwidth, "bandwidth", ("median", "per class"))
     if bandwidth == "median":
         return np.full(n_classes, overall_bandwidth(x))
     return class_bandwidths(x, codes, n_classes)
-
-
-def k_nearest(
-    x: npt.ArrayLike,
-    y: npt.ArrayLike | None = None,
-    k: int = 1,
-    *,
-    of: str = "any",
-    labels: npt.ArrayLike | None = None,
-    y_labels: npt.ArrayLike | None = None,
-    metric: str | Metric = "euclidean",
-    progress: Progress | None = None,
-) -> Nearest:
-    """Find the `k` nearest rows of each row, without the matrix of distances.
-
-    Parameters
-    ----------
-    x : array_like, shape (n, d)
-        Rows to find neighbours for, as in `pairwise_distances`.
-    y : array_like, shape (m, d), optional
-        Where to look. Without it, among the other rows of `x`; a row is then never its own neighbour,
-        though another row with the same entries is one at distance 0.
-    k : int, default 1
-        How many.
-    of : {"any", "other", "same"}, default "any"
-        Whom to look for: any row, rows of another class, rows of the same class.
-    labels, y_labels : array_like, shape (n,) and (m,)
-        Classes of the rows of `x` and `y`, needed unless `of` is "any".
-    metric : {"euclidean", "sqeuclidean"} or callable, default "euclidean"
-        As in `pairwise_distances`.
-    progress : callable, optional
-        Is called some twenty times a second with the share of the work that is done.
-
-    Returns
-    -------
-    Nearest
-        ``indices, distances``, both (n, k), nearest first; ties go to the lower index.
-
-    Raises
-    ------
-    ValueError
-        As `pairwise_distances`; if some row has fewer than `k` rows to choose from; if labels are missing
-        or of another length.
-    TypeError
-        As `pairwise_distances`; if `k` is not an integer.
-
-    Notes ----- n²·d flops, 2·n·m·d with `y`; besides the result at most some 40 MiB and 24·n·k bytes.
-    Bitwise the same for any number of threads.
-
-    Examples
-    --------
-    >>> from wavelens.linalg import k_nearest
-    >>> rows = [[0.0], [1.0], [3.0], [7.0]]
-    >>> indices, distances = k_nearest(rows)
-    >>> indices.ravel(), distances.ravel()
-    (array([1, 0, 1, 2]), array([1., 1., 2., 4.]))
-    >>> k_nearest(rows, of="other", labels=["a", "a", "b", "b"]).indices.ravel()
-    array([2, 2, 1, 1])
-    """
-    first, second = _as_pair(x, y)
-    check_choice(of, "of", ("any", "other", "same"))
-    k = check_integer(k, "k", low=1)
-    codes, y_codes, classes = _both_codes(first, second, of, labels, y_labels)
-    _check_enough(k, of, first, second, codes, y_codes, classes)
-    address, keep = _metric(metric, first.dtype)
-    indices, distances = _core.k_nearest(first, second, k, of, codes, y_codes, address, progress)
-    del keep
-    missing = np.flatnonzero(indices[:, -1] < 0)
-    if len(missing):
-        raise ValueError(
-            f"`metric` must return finite numbers; row {missing[0]} has fewer than {k} finite distances"
-        )
-    if metric == "sqeuclidean":
-        with np.errstate(over="ignore"):
-            distances *= distances
-    return Nearest(indices, distances)
-
-
-def _both_codes(
-    x: FloatArray, y: FloatArray | None, of: str, labels: npt.ArrayLike | None, y_labels: npt.ArrayLike | None
-) -> tuple[Codes | None, Codes | None, npt.NDArray[Any]]:
-    if of == "any":
-        return None, None, np.empty(0)
-    if labels is None or (y is not None and y_labels is None):
-        raise ValueError(f"`{'labels' if labels is None else 'y_labels'}` must be given for of={of!r}")
-    classes, codes = as_labels(labels, len(x), "labels", "x")
-    if y is None:
-        return codes, codes, classes
-    assert y_labels is not None
-    y_classes, y_codes = as_labels(y_labels, len(y), "y_labels", "y")
-    everything, numbers = np.unique(np.concatenate([classes, y_classes]), return_inverse=True)
-    numbers = numbers.astype(np.int64, copy=False)
-    return numbers[: len(classes)][codes], numbers[len(classes) :][y_codes], everything
-
-
-def _check_enough(
-    k: int,
-    of: str,
-    x: FloatArray,
-    y: FloatArray | None,
-    codes: Codes | None,
-    y_codes: Codes | None,
-    classes: npt.NDArray[Any],
-) -> None:
-    """Raise unless every row has `k` rows to choose from."""
-    if y is None and len(x) < 2:
-        raise ValueError("`x` must have at least 2 rows for one to have a neighbour, got 1")
-    everyone = len(x) - 1 if y is None else len(y)
-    if codes is None or y_codes is None:
-        if k > everyone:
-            whose = "every row of `x` has" if y is None else "`y` has"
-            rows = "other rows" if y is None else "rows"
-            raise ValueError(f"`k` must be at most {everyone} ({whose} {everyone} {rows}), got {k}")
-        return
-    counts = np.bincount(y_codes, minlength=len(classes))
-    present = np.unique(codes)
-    inside = counts[present]
-    choice = inside - (1 if y is None else 0) if of == "same" else counts.sum() - inside
-    least = int(np.argmin(choice))
-    if k > choice[least]:
-        name = classes[present[least]].item()
-        raise ValueError(
-            f"`k` must be at most {choice[least]} (a row of class {name!r} has so many rows of "
-            f"{'the same' if of == 'same' else 'another'} class to choose from), got {k}"
-        )
