@@ -188,9 +188,9 @@ def test_nothing_global_remains(two):
 
 
 def test_same_report_twice(tmp_path):
-    images, labels = load_digits(n_class=2, return_X_y=True)
-    data = dataset(images.reshape(-1, 8, 8), labels)
-    assert write(tmp_path / "a", data, 8) == write(tmp_path / "b", data, 8)
+    images, labels = random_images(12, 2)
+    data = dataset(images, labels)
+    assert write(tmp_path / "a", data, 4) == write(tmp_path / "b", data, 4)
 
 
 hostile = (
@@ -250,7 +250,7 @@ def random_images(n, n_classes, size=8, seed=0):
     return np.random.default_rng(seed).normal(size=(n, size, size)), np.arange(n) % n_classes
 
 
-@pytest.mark.parametrize(("n", "n_classes", "k"), [(4, 2, 1), (4, 2, 2), (10, 2, 5), (6, 3, 2), (60, 30, 2)])
+@pytest.mark.parametrize(("n", "n_classes", "k"), [(4, 2, 1), (10, 2, 5), (6, 3, 2), (30, 15, 2)])
 def test_few_images_few_coefficients_many_classes(tmp_path, n, n_classes, k):
     images, labels = random_images(n, n_classes)
     check_page(write(tmp_path, dataset(images, labels), k))
@@ -263,29 +263,21 @@ def test_all_images_alike(tmp_path):
     check_page(write(tmp_path, dataset(images, np.arange(12) % 2), 2))
 
 
-def test_equal_similarities(tmp_path):
+@pytest.mark.parametrize("bandwidth", [1e12, 1e-6])
+def test_equal_similarities(tmp_path, bandwidth):
     images, labels = random_images(20, 2)
     data = dataset(images, labels)
-    analysis = PatternAnalysis(n_coefficients=4, bandwidth=1e12).fit(images, labels)
-    check_page(write_patterns_report(tmp_path / "far", analysis, data).read_text("utf-8"))
-    analysis = PatternAnalysis(n_coefficients=4, bandwidth=1e-6).fit(images, labels)
-    check_page(write_patterns_report(tmp_path / "near", analysis, data).read_text("utf-8"))
+    analysis = PatternAnalysis(n_coefficients=4, bandwidth=bandwidth).fit(images, labels)
+    check_page(write_patterns_report(tmp_path, analysis, data).read_text("utf-8"))
 
 
-def test_labels_that_are_names(tmp_path):
-    images, codes = random_images(20, 2)
+def test_labels_that_are_names_and_tied_strengths(tmp_path):
+    images, codes = random_images(40, 2)
     data = dataset(images, codes, ("left", "right"))
-    analysis = PatternAnalysis(n_coefficients=4).fit(images, np.array(data.class_names)[codes])
+    labels = np.array(data.class_names)[codes]
+    analysis = PatternAnalysis(n_coefficients=6, normalization="csd").fit(images, labels)
     _, text = check_page(write_patterns_report(tmp_path, analysis, data).read_text("utf-8"))
     assert "left and right" in text
-
-
-def test_csd_says_that_strengths_are_tied(tmp_path):
-    images, labels = random_images(40, 2)
-    analysis = PatternAnalysis(n_coefficients=6, normalization="csd").fit(images, labels)
-    _, text = check_page(
-        write_patterns_report(tmp_path, analysis, dataset(images, labels)).read_text("utf-8")
-    )
     assert "is no finding here" in text
 
 

@@ -84,7 +84,8 @@ class InfluenceDisplay(Display):
     def plot(self, ax: Axes | None = None) -> Self:
         """Draw; `ax=None` makes a figure of its own."""
         height, width = self.counts.shape
-        ax = self._begin(ax, (5.2, float(np.clip(4.2 * height / width, 1.6, 6.0)) + 0.5))
+        tall = float(np.clip(4.2 * height / width, 1.6, 6.0)) + 0.5
+        ax = self._begin(ax, (5.2, tall), fixed_aspect=True)
         low, high = int(self.counts.min()), int(self.counts.max())
         drawn = ax.imshow(
             self.counts, cmap=MAGNITUDE, vmin=low, vmax=max(high, low + 1), interpolation="nearest"

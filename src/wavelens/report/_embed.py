@@ -38,6 +38,8 @@ class FigureFolder:
     def chart(self, display: Display, name: str, alt: str, caption: str = "") -> Chart:
         """Save a drawn Display as PNG and SVG and return it as inline SVG."""
         figure = self.save(display, name)
+        # The layout is settled by now; to find it anew takes as long as drawing.
+        figure.set_layout_engine("none")
         buffer = io.BytesIO()
         with _quietly():
             figure.savefig(buffer, format="svg", dpi=150, metadata={"Date": None})
@@ -54,7 +56,7 @@ class FigureFolder:
         if not isinstance(figure, Figure):
             raise TypeError("a figure of its own is needed")
         with _quietly():
-            figure.savefig(self.folder / f"{name}.png", dpi=120)
+            figure.savefig(self.folder / f"{name}.png", dpi=120, pil_kwargs={"compress_level": 3})
         return figure
 
 
@@ -95,7 +97,7 @@ def as_data_uri(pixels: npt.NDArray[np.uint8]) -> str:
     if max(image.size) > _largest_thumbnail:
         image.thumbnail((_largest_thumbnail, _largest_thumbnail), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=image.width * image.height < 20_000)
+    image.save(buffer, "PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
