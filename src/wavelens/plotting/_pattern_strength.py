@@ -293,12 +293,13 @@ class AngleDisplay(Display):
     def _plot_many(self, ax: Axes | None) -> Self:
         n_classes = len(self.angles)
         ax = self._begin(ax, (7.4, 1.1 + min(0.3 * n_classes, 10)))
+        size = float(np.clip(250 / n_classes, 2.5, 9.0))
         for i, row in enumerate(self.angles):
             own = row > self.threshold
             ax.plot(
-                row[~own], np.full((~own).sum(), i), "|", ms=9, mew=1.1, color=category_color(6), alpha=0.6
+                row[~own], np.full((~own).sum(), i), "|", ms=size, mew=1.1, color=category_color(6), alpha=0.6
             )
-            ax.plot(row[own], np.full(own.sum(), i), "|", ms=9, mew=1.3, color=category_color(0))
+            ax.plot(row[own], np.full(own.sum(), i), "|", ms=size, mew=1.3, color=category_color(0))
         ax.axvline(self.threshold, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
         finish_axes(
             ax, title="Whose patterns they are", x="angle against the strongest other class", y="class"

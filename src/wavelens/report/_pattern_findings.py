@@ -122,8 +122,10 @@ class Findings:
             return f"Patterns that are strong in {a} tend to be strong in {b} as well ({strength})."
         values = np.array([each[0].spearman for each in found])
         low, high = found[int(values.argmin())], found[int(values.argmax())]
-        negative = int((values < -0.1).sum())
-        pairs_said = count(len(values), "pair")
+        negative = sum(each[0].spearman < -0.1 and each[0].pvalue < 0.05 for each in found)
+        pairs_said = (
+            f"the {len(values):,} largest pairs" if len(pairs) > _most_pairs else f"{len(values):,} pairs"
+        )
         if not negative:
             start = "In no pair of classes do patterns strong in one tend to be weak in the other"
         else:
