@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 
 from wavelens.patterns import PatternAnalysis
 from wavelens.report import write_patterns_report
-from wavelens.report._words import count, joined, number, percent, pvalue, said, times
+from wavelens.report._words import count, joined, number, percent, pvalue, said, signed, times
 
 _void = {"img", "meta", "link", "br", "hr", "input", "use", "path", "image"}
 
@@ -176,10 +176,30 @@ def test_contents_name_every_section(ten):
 
 
 def test_charts_follow_the_theme(two):
-    for drawing in re.findall(r"<svg.*?</svg>", two[1], flags=re.DOTALL):
+    for drawing in re.findall(r"<svg class=\"drawn\".*?</svg>", two[1], flags=re.DOTALL):
         assert "var(--ink)" in drawing
         assert "fill: #ffffff" not in drawing.split("axes_1", 1)[0]
         assert "xmlns" not in drawing
+
+
+def test_strip_shows_every_image_in_order(two):
+    page = Page(two[1])
+    (slider,) = [attributes for _, attributes in page.tags if attributes.get("role") == "slider"]
+    dots = page.all("circle")
+    assert len(dots) == int(slider["aria-valuemax"]) == 250
+    assert 1 <= int(slider["aria-valuenow"]) <= 250
+    assert slider["tabindex"] == "0"
+    x = [float(dot["cx"]) for dot in dots]
+    assert x == sorted(x)
+    assert min(x) >= 0
+    assert max(x) <= 1000
+    # No dot hides another, and the border lies between those of its two sides.
+    assert len({(dot["cx"], dot["cy"]) for dot in dots}) == len(dots)
+    for dot in dots:
+        assert dot["data-source"].startswith("data:image/")
+        value = float(dot["data-about"].rsplit(", ", 1)[1].replace("−", "-"))
+        assert abs(value) < 0.006 or (value > 0) == (float(dot["cx"]) > 500)
+    assert sum("class" in dot for dot in dots) == 1
 
 
 def test_nothing_global_remains(two):
@@ -304,6 +324,7 @@ def test_words():
     assert [percent(x) for x in (0, 0.0032, 0.061, 0.48, 1)] == ["0%", "0.32%", "6.1%", "48%", "100%"]
     assert number(-0.5) == "−0.50"
     assert number(-1e-9) == "0.00"
+    assert [signed(x) for x in (0.123, -0.3, -1e-9)] == ["+0.12", "−0.30", "+0.00"]
     assert [times(x) for x in (0.871, 2.41, 9.99, 31.2)] == ["0.87 ×", "2.4 ×", "10 ×", "31 ×"]
     assert pvalue(1e-30) == "p < 0.001"
     assert joined(["a"]) == "a"

@@ -21,9 +21,10 @@ from PIL import Image
 from wavelens.plotting._style import GRID, INK, MUTED, Display
 from wavelens.report._page import Chart
 
-__all__ = ["FigureFolder", "as_data_uri", "clean"]
+__all__ = ["FigureFolder", "as_data_uri", "as_small_data_uri", "clean"]
 
 _largest_thumbnail = 320
+_exact_pixels = 1200
 _save_settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "wavelens", "svg.image_inline": True}
 
 
@@ -99,6 +100,17 @@ def as_data_uri(pixels: npt.NDArray[np.uint8]) -> str:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def as_small_data_uri(pixels: npt.NDArray[np.uint8]) -> str:
+    """Return a picture of at most 96 pixels a side in a data URI; tiny images exactly, others as JPEG."""
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    if image.width * image.height <= _exact_pixels:
+        return as_data_uri(pixels)
+    image.thumbnail((96, 96), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=72)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def clean(text: object) -> str:
