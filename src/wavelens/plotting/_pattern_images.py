@@ -57,7 +57,16 @@ def _draw_grid(ax: Axes, pixels: Pixels, captions: Sequence[str], columns: int) 
     ax.set_xlim(0, columns)
     ax.set_ylim(rows * row_height, 0)
     ax.set_aspect("equal")
+    ax.set_anchor("NW")
     ax.set_axis_off()
+
+
+def _grid_axes(n: int, columns: int, shape: tuple[int, ...]) -> Axes:
+    """Make a figure that fits a grid; its layout is known, so none is searched for."""
+    width, height = _grid_size(n, columns, shape)
+    figure = Figure(figsize=(max(width, 4.5), height), facecolor="white")
+    title = 0.4 / height
+    return figure.add_axes((0.01, 0.0, 0.98, 1 - title))
 
 
 def _grid_size(n: int, columns: int, shape: tuple[int, ...]) -> tuple[float, float]:
@@ -145,7 +154,7 @@ class ImageGridDisplay(Display):
     def plot(self, ax: Axes | None = None, *, columns: int = 8) -> Self:
         """Draw `columns` images a row; `ax=None` makes a figure of its own."""
         columns = _check_shown(len(self.pixels), columns)
-        ax = self._begin(ax, _grid_size(len(self.pixels), columns, self.pixels.shape[1:]))
+        ax = self._begin(ax or _grid_axes(len(self.pixels), columns, self.pixels.shape[1:]))
         captions = ["\n".join(map(plain, caption.split("\n"))) for caption in self.captions]
         _draw_grid(ax, self.pixels, captions, columns)
         finish_axes(ax, title=plain(self.title))
@@ -207,7 +216,7 @@ class PatternDisplay(Display):
     def plot(self, ax: Axes | None = None, *, columns: int = 8) -> Self:
         """Draw `columns` patterns a row; `ax=None` makes a figure of its own."""
         columns = _check_shown(len(self.pixels), columns)
-        ax = self._begin(ax, _grid_size(len(self.pixels), columns, self.pixels.shape[1:]))
+        ax = self._begin(ax or _grid_axes(len(self.pixels), columns, self.pixels.shape[1:]))
         captions = [f"pattern {i}\n{angle:.0f}°" for i, angle in zip(self.indices, self.angles, strict=True)]
         _draw_grid(ax, self.pixels, captions, columns)
         finish_axes(ax, title=f"Most dominant patterns of {plain(shorten(self.class_name))}")

@@ -109,7 +109,7 @@ class SimilarityDisplay(Display):
 
     def plot(self, ax: Axes | None = None) -> Self:
         """Draw; `ax=None` makes a figure of its own."""
-        ax = self._begin(ax, (4.6, 4.1))
+        ax = self._begin(ax, (4.6, 4.1), fixed_aspect=True)
         n = len(self.similarity)
         off = self.similarity[~np.eye(n, dtype=bool)]
         # The ends may saturate: the diagonal and a few images unlike all others would flatten the rest.
@@ -184,7 +184,7 @@ class ClassSimilarityDisplay(Display):
         """Draw; `ax=None` makes a figure of its own."""
         n = len(self.similarity)
         side = float(np.clip(0.46 * n, 1.8, 9.0))
-        ax = self._begin(ax, (side + 2.0, side + 1.2))
+        ax = self._begin(ax, (side + 2.0, side + 1.2), fixed_aspect=True)
         low, high = float(self.similarity.min()), float(self.similarity.max())
         if high - low < 1e-9:
             low, high = low - 0.5, high + 0.5

@@ -84,7 +84,8 @@ class InfluenceDisplay(Display):
     def plot(self, ax: Axes | None = None) -> Self:
         """Draw; `ax=None` makes a figure of its own."""
         height, width = self.counts.shape
-        ax = self._begin(ax, (5.2, float(np.clip(4.2 * height / width, 1.6, 6.0)) + 0.5))
+        tall = float(np.clip(4.2 * height / width, 1.6, 6.0)) + 0.5
+        ax = self._begin(ax, (5.2, tall), fixed_aspect=True)
         low, high = int(self.counts.min()), int(self.counts.max())
         drawn = ax.imshow(
             self.counts, cmap=MAGNITUDE, vmin=low, vmax=max(high, low + 1), interpolation="nearest"
@@ -292,12 +293,13 @@ class AngleDisplay(Display):
     def _plot_many(self, ax: Axes | None) -> Self:
         n_classes = len(self.angles)
         ax = self._begin(ax, (7.4, 1.1 + min(0.3 * n_classes, 10)))
+        size = float(np.clip(250 / n_classes, 2.5, 9.0))
         for i, row in enumerate(self.angles):
             own = row > self.threshold
             ax.plot(
-                row[~own], np.full((~own).sum(), i), "|", ms=9, mew=1.1, color=category_color(6), alpha=0.6
+                row[~own], np.full((~own).sum(), i), "|", ms=size, mew=1.1, color=category_color(6), alpha=0.6
             )
-            ax.plot(row[own], np.full(own.sum(), i), "|", ms=9, mew=1.3, color=category_color(0))
+            ax.plot(row[own], np.full(own.sum(), i), "|", ms=size, mew=1.3, color=category_color(0))
         ax.axvline(self.threshold, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
         finish_axes(
             ax, title="Whose patterns they are", x="angle against the strongest other class", y="class"

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 __all__ = [
     "GRID",
@@ -49,17 +50,20 @@ class Display:
     ax_: Axes
     figure_: Figure | SubFigure
 
-    def _begin(self, ax: Axes | None, size: tuple[float, float]) -> Axes:
+    def _begin(
+        self, ax: Axes | None, size: tuple[float, float] = (7.4, 3.0), *, fixed_aspect: bool = False
+    ) -> Axes:
         """Take the axes given, or make a figure that nothing else knows of (pyplot would keep it alive)."""
         if ax is None:
-            ax = new_figure(size).add_subplot()
+            ax = new_figure(size, fixed_aspect=fixed_aspect).add_subplot()
         self.ax_, self.figure_ = ax, ax.figure
         return ax
 
 
-def new_figure(size: tuple[float, float]) -> Figure:
-    """Return an empty figure, `size` in inches."""
-    return Figure(figsize=size, layout="constrained", facecolor="white")
+def new_figure(size: tuple[float, float], *, fixed_aspect: bool = False) -> Figure:
+    """Return an empty figure, `size` in inches; `fixed_aspect` if its axes hold an image."""
+    layout = ConstrainedLayoutEngine(compress=fixed_aspect, w_pad=0.08, h_pad=0.08)
+    return Figure(figsize=size, layout=layout, facecolor="white")
 
 
 def category_color(index: int) -> str:

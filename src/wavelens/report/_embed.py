@@ -21,9 +21,10 @@ from PIL import Image
 from wavelens.plotting._style import GRID, INK, MUTED, Display
 from wavelens.report._page import Chart
 
-__all__ = ["FigureFolder", "as_data_uri", "clean"]
+__all__ = ["FigureFolder", "as_data_uri", "as_small_data_uri", "clean"]
 
 _largest_thumbnail = 320
+_exact_pixels = 1200
 _save_settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "wavelens", "svg.image_inline": True}
 
 
@@ -38,6 +39,8 @@ class FigureFolder:
     def chart(self, display: Display, name: str, alt: str, caption: str = "") -> Chart:
         """Save a drawn Display as PNG and SVG and return it as inline SVG."""
         figure = self.save(display, name)
+        # The layout is settled by now; to find it anew takes as long as drawing.
+        figure.set_layout_engine("none")
         buffer = io.BytesIO()
         with _quietly():
             figure.savefig(buffer, format="svg", dpi=150, metadata={"Date": None})
@@ -54,7 +57,7 @@ class FigureFolder:
         if not isinstance(figure, Figure):
             raise TypeError("a figure of its own is needed")
         with _quietly():
-            figure.savefig(self.folder / f"{name}.png", dpi=120)
+            figure.savefig(self.folder / f"{name}.png", dpi=120, pil_kwargs={"compress_level": 3})
         return figure
 
 
@@ -95,8 +98,19 @@ def as_data_uri(pixels: npt.NDArray[np.uint8]) -> str:
     if max(image.size) > _largest_thumbnail:
         image.thumbnail((_largest_thumbnail, _largest_thumbnail), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=image.width * image.height < 20_000)
+    image.save(buffer, "PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def as_small_data_uri(pixels: npt.NDArray[np.uint8]) -> str:
+    """Return a picture of at most 96 pixels a side in a data URI; tiny images exactly, others as JPEG."""
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    if image.width * image.height <= _exact_pixels:
+        return as_data_uri(pixels)
+    image.thumbnail((96, 96), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=72)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def clean(text: object) -> str:

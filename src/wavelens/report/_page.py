@@ -13,7 +13,21 @@ from typing import ClassVar
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-__all__ = ["Block", "Cell", "Chart", "Fold", "Gallery", "Heading", "Page", "Row", "Section", "Table", "Text"]
+__all__ = [
+    "Block",
+    "Cell",
+    "Chart",
+    "Dot",
+    "Fold",
+    "Gallery",
+    "Heading",
+    "Page",
+    "Row",
+    "Section",
+    "Strip",
+    "Table",
+    "Text",
+]
 
 
 @dataclass(frozen=True)
@@ -97,7 +111,33 @@ class Fold:
     blocks: tuple[Block, ...]
 
 
-Block = Text | Heading | Chart | Gallery | Table | Row | Fold
+@dataclass(frozen=True)
+class Dot:
+    """An image of a strip: its place in SVG units, its colour, its small picture and what is said of it."""
+
+    x: float
+    y: float
+    color: str
+    source: str
+    name: str
+    about: str
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Images as dots along a line, in order; pointing at one, or the arrow keys, show it."""
+
+    kind: ClassVar[str] = "strip"
+    label: str
+    ends: tuple[str, str]
+    dots: tuple[Dot, ...]
+    start: int
+    height: float
+    crisp: bool
+    caption: str = ""
+
+
+Block = Text | Heading | Chart | Gallery | Table | Row | Fold | Strip
 
 
 @dataclass(frozen=True)

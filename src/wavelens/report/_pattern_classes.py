@@ -5,12 +5,26 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from wavelens.patterns import Spectrum
 from wavelens.plotting import ClassSimilarityDisplay, SimilarityDisplay, SpectrumDisplay
-from wavelens.plotting._style import pair_colors, shorten
-from wavelens.report._page import Block, Chart, Fold, Gallery, Heading, Row, Section, Table, Text
+from wavelens.plotting._style import image_pixels, pair_colors, shorten
+from wavelens.report._embed import as_small_data_uri
+from wavelens.report._page import (
+    Block,
+    Chart,
+    Dot,
+    Fold,
+    Gallery,
+    Heading,
+    Row,
+    Section,
+    Strip,
+    Table,
+    Text,
+)
 from wavelens.report._pattern_findings import Pair
 from wavelens.report._pattern_story import IMAGES_A_ROW, Story
-from wavelens.report._words import count, number, percent
+from wavelens.report._words import count, number, percent, signed
 
 __all__ = ["between", "similarity"]
 
@@ -19,6 +33,9 @@ _charts_open = 6
 _pairs_in_full = 3
 _pairs_in_folds = 9
 _pairs_in_table = 60
+_most_dots = 250
+_most_lanes = 14
+_dot_size = 12.0
 
 
 def similarity(story: Story) -> Section:
@@ -141,14 +158,17 @@ def _pair_blocks(story: Story, pair: Pair, *, in_full: bool) -> list[Block]:
     colors = dict(zip((i, j), pair_colors(i, j, len(names)), strict=True))
 
     def row(title: str, places: npt.NDArray[np.intp], file_name: str) -> Gallery:
-        values = np.array([place[int(k)] for k in places]) + 0.0
+        values = np.array([place[int(k)] for k in places])
         decimals = 3 if reach < 0.1 else 2
+        # Adding 0 after rounding leaves no "-0.00".
+        shown = np.round(values, decimals) + 0.0
         return story.gallery(
-            title, places, values, file_name if in_full else "", f"{{:+.{decimals}f}}", colors=colors
+            title, places, shown, file_name if in_full else "", f"{{:+.{decimals}f}}", colors=colors
         )
 
     n = IMAGES_A_ROW
     if in_full:
+        blocks.append(_strip(story, pair, spectrum, colors))
         steps = np.unique(np.linspace(0, len(spectrum.indices) - 1, n).round().astype(np.intp))
         file_name = f"spectrum-steps-{story.slug(i)}-{story.slug(j)}"
         blocks.append(row("From one end to the other, in equal steps", spectrum.indices[steps], file_name))
@@ -173,6 +193,53 @@ def _pair_blocks(story: Story, pair: Pair, *, in_full: bool) -> list[Block]:
             )
         )
     return blocks
+
+
+def _strip(story: Story, pair: Pair, spectrum: Spectrum, colors: dict[int, str]) -> Strip:
+    """Lay the images of a pair out as dots along the spectrum; of very many, some at equal steps."""
+    n = len(spectrum.indices)
+    chosen = (
+        np.unique(np.linspace(0, n - 1, _most_dots).round().astype(np.intp))
+        if n > _most_dots
+        else np.arange(n)
+    )
+    values = spectrum.values[chosen]
+    reach = float(np.abs(values).max()) or 1.0
+    x = 500 + 487 * values / reach
+    # Dots of one column are stacked from its middle outwards, so that none hides another; no column holds
+    # dots from both sides of the border.
+    column = np.floor((x - 500) / _dot_size).astype(np.intp)
+    order = np.zeros(len(x), dtype=np.intp)
+    for k in np.unique(column):
+        order[column == k] = np.arange(np.count_nonzero(column == k))
+    lanes = min(int(order.max()) + 1, _most_lanes)
+    lane = order % _most_lanes
+    offset = np.where(lane % 2 == 1, -(lane + 1) // 2, lane // 2)
+    height = _dot_size * (lanes + 1)
+    pixels = image_pixels(story.images[spectrum.indices[chosen]], story.limits)
+    digits = 3 if reach < 0.1 else 2
+    dots = []
+    for k, place in enumerate(map(int, spectrum.indices[chosen])):
+        label = int(story.analysis.labels_[place])
+        about = f"{shorten(story.names[label], 18)}, {signed(float(values[k]), digits)}"
+        dots.append(
+            Dot(
+                round(float(500 + _dot_size * (column[k] + 0.5)), 1),
+                round(float(height / 2 + _dot_size * offset[k]), 1),
+                colors[label],
+                as_small_data_uri(pixels[k]),
+                story.base_name(place),
+                about,
+            )
+        )
+    first, second = shorten(story.names[pair.first]), shorten(story.names[pair.second])
+    caption = "Each dot is an image. Point at one, or use the arrow keys, to see it."
+    if len(chosen) < n:
+        caption += f" {len(chosen):,} of {n:,} images, at equal steps of their order."
+    start = int(np.abs(values).argmin())
+    label_text = f"Images between {first} and {second}"
+    ends = (f"like {first}", f"like {second}")
+    return Strip(label_text, ends, tuple(dots), start, height, story.crisp, caption)
 
 
 def _pair_table(story: Story, pairs: list[Pair]) -> Block:

@@ -122,8 +122,10 @@ class Findings:
             return f"Patterns that are strong in {a} tend to be strong in {b} as well ({strength})."
         values = np.array([each[0].spearman for each in found])
         low, high = found[int(values.argmin())], found[int(values.argmax())]
-        negative = int((values < -0.1).sum())
-        pairs_said = count(len(values), "pair")
+        negative = sum(each[0].spearman < -0.1 and each[0].pvalue < 0.05 for each in found)
+        pairs_said = (
+            f"the {len(values):,} largest pairs" if len(pairs) > _most_pairs else f"{len(values):,} pairs"
+        )
         if not negative:
             start = "In no pair of classes do patterns strong in one tend to be weak in the other"
         else:
@@ -178,8 +180,8 @@ class Findings:
         total = self.curves[among].mean(axis=1)
         return int(self.sample[among[np.argsort(total, kind="stable")[(len(among) - 1) // 2]]])
 
-    def rebuilding(self) -> str:
-        """Say how many patterns an image needs."""
+    def rebuilding(self, outside: float) -> str:
+        """Say how many patterns an image needs, and how much of it, `outside`, none of them holds."""
         middle = np.median(self.curves, axis=0)
         r = self.n_patterns
         tenth, hundredth = (int(np.argmax(middle < limit)) for limit in (0.1, 0.01))
@@ -191,7 +193,12 @@ class Findings:
         if shown:
             parts = [f"{percent(float(middle[n]))} is missing with {n:,}" for n in shown]
             text += f" Of a typical image, {joined(parts)}."
-        return text
+        if outside > 0.3:
+            return text + (
+                f" But the coefficients that were not chosen hold {percent(outside)} of it, so that even all "
+                "patterns together look little like it: more coefficients would help."
+            )
+        return text + f" The coefficients that were not chosen hold {percent(outside)} of it."
 
     # Complexity
 

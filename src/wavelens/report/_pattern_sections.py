@@ -15,7 +15,7 @@ from wavelens.plotting._style import shorten
 from wavelens.report._embed import as_data_uri
 from wavelens.report._page import Block, Cell, Fold, Gallery, Row, Section, Text
 from wavelens.report._pattern_story import IMAGES_A_ROW, Story
-from wavelens.report._words import count, percent, times
+from wavelens.report._words import count, joined, percent, times
 
 __all__ = ["complexity", "dominant", "influence", "reading", "rebuilding", "strength"]
 
@@ -157,7 +157,7 @@ def rebuilding(story: Story) -> Section:
         Text(
             (
                 "An image can be put together again from its patterns, the most important ones first. "
-                f"{found.rebuilding()}",
+                f"{found.rebuilding(story.outside)}",
             ),
             "lead",
         )
@@ -184,13 +184,12 @@ def rebuilding(story: Story) -> Section:
             caption = f"Blue: {name}. Grey: {others} chosen at random, for comparison."
             curve = story.figures.chart(display.plot_curve(), "residual-curve", alt, caption)
             blocks_after = [curve]
-    outside = percent(max(truncations))
-    which = "this image" if len(shown) == 1 else "these images"
+    outside = joined([percent(share) for share in truncations])
     note = (
         "What is missing is measured in the chosen coefficients: the size of the difference, relative to the "
-        f"size of the image. The coefficients that were not chosen hold up to {outside} of {which}, measured "
-        "alike; no number of patterns brings that back, so even all patterns together look less sharp than "
-        "the original."
+        "size of the image. What was not chosen comes back with no number of patterns, so even all of them "
+        f"together look less sharp than the original; measured alike, it is {outside} of the "
+        f"{'image' if len(shown) == 1 else 'images'} shown."
     )
     return Section(
         "rebuilding", "Images rebuilt from patterns", (*blocks, *blocks_after, Text((note,), "note"))

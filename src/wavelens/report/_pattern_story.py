@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -102,6 +103,15 @@ class Story:
         sample = members[:: max(1, -(-len(members) // 1000))]
         pixels: npt.NDArray[np.uint8] = image_pixels(self.images[sample].mean(axis=0)[None], self.limits)[0]
         return pixels
+
+    @cached_property
+    def outside(self) -> float:
+        """Share of the size of a typical image that lies outside the chosen coefficients."""
+        every = self.analysis.wavelet_transform_.forward(self.images[self.findings.sample])
+        whole = np.linalg.norm(every, axis=1)
+        chosen = np.linalg.norm(every[:, self.analysis.coefficients_], axis=1)
+        rest = np.sqrt(np.maximum(whole**2 - chosen**2, 0))
+        return float(np.median(np.divide(rest, whole, out=np.zeros_like(rest), where=whole > 0)))
 
     def gallery(
         self,

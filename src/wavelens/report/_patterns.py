@@ -120,7 +120,7 @@ def _page(story: Story, sections: tuple[Section, ...], command: str | None) -> P
         findings=(
             found.ownership(),
             found.association(),
-            found.rebuilding(),
+            found.rebuilding(story.outside),
             found.likeness(),
             found.overlap(),
             found.loneliest(story.base_name),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["count", "joined", "number", "percent", "pvalue", "said", "times"]
+__all__ = ["count", "joined", "number", "percent", "pvalue", "said", "signed", "times"]
 
 
 def count(n: int, noun: str, plural: str = "") -> str:
@@ -27,6 +27,11 @@ def number(value: float) -> str:
     """Return a number between −1 and 1 or so with two decimals and a true minus sign."""
     text = f"{value:.2f}"
     return "0.00" if text in ("-0.00", "0.00") else text.replace("-", "−")
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """Return a number with its sign, a true minus, and no minus before zero: "+0.12", "−0.30", "+0.00"."""
+    return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "−")
 
 
 def times(ratio: float) -> str:
