@@ -44,9 +44,21 @@ void pack_panel(MatrixView<const T> x, const std::ptrdiff_t* list, std::ptrdiff_
       }
     }
   } else {
-    for (std::ptrdiff_t i = 0; i < here; ++i) {
-      const T* source = x.data + (list ? list[i] : i) * x.row_stride;
-      for (std::ptrdiff_t p = begin; p < end; ++p) out[p * width + i] = source[p * x.col_stride];
+    // Four rows at a time: the store is what limits, and four entries go into one.
+    typedef T Four __attribute__((vector_size(4 * sizeof(T)), aligned(alignof(T)), may_alias));
+    const auto row = [&](std::ptrdiff_t i) { return x.data + (list ? list[i] : i) * x.row_stride; };
+    const std::ptrdiff_t step = x.col_stride;
+    std::ptrdiff_t i = 0;
+    for (; i + 4 <= here; i += 4) {
+      const T *a = row(i), *b = row(i + 1), *c = row(i + 2), *d = row(i + 3);
+      for (std::ptrdiff_t p = begin; p < end; ++p) {
+        *reinterpret_cast<Four*>(out + p * width + i) =
+            Four{a[p * step], b[p * step], c[p * step], d[p * step]};
+      }
+    }
+    for (; i < here; ++i) {
+      const T* source = row(i);
+      for (std::ptrdiff_t p = begin; p < end; ++p) out[p * width + i] = source[p * step];
     }
   }
   for (std::ptrdiff_t i = here; i < width; ++i) {

@@ -1,7 +1,6 @@
 #include "greedy_columns.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <type_traits>
 
 #include "simd/leaf.hpp"
@@ -56,7 +55,7 @@ void GreedyColumns<T>::measure() {
   const Index first = measured_;
   parallel_ranges(size() - first, std::max<Index>(1, 65536 / stride_), [&](Index begin, Index end) {
     for (Index c = first + begin; c < first + end; ++c)
-      squares_[at(c)] = leaf.tail(0, stride_, columns_[at(c)]);
+      squares_[at(c)] = purged(leaf.tail(0, stride_, columns_[at(c)]));
   });
   measured_ = size();
 }
@@ -121,7 +120,7 @@ void GreedyColumns<T>::update_group(const Index* positions, Index count) {
   }
   for (Index c = 0; c < count; ++c) {
     levels_[at(positions[c])] = steps_;
-    squares_[at(positions[c])] = leaf.tail(steps_, stride_, columns_[at(positions[c])]);
+    squares_[at(positions[c])] = purged(leaf.tail(steps_, stride_, columns_[at(positions[c])]));
   }
 }
 

@@ -11,7 +11,9 @@
 // fraction of it.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
+#include <limits>
 #include <vector>
 
 #include "wavelens/matrix_view.hpp"
@@ -22,6 +24,9 @@ template <class T>
 class GreedyColumns {
 public:
   explicit GreedyColumns(std::ptrdiff_t rows);
+
+  // Residuals shorter than this count as zero: their squares have lost digits to underflow.
+  static T vanished() { return std::sqrt(std::numeric_limits<T>::min() / std::numeric_limits<T>::epsilon()); }
 
   // Adds columns of these names, all zero; the caller fills the view, then calls measure().
   MatrixView<T> append(const std::ptrdiff_t* names, std::ptrdiff_t count);
@@ -51,6 +56,7 @@ public:
 
 private:
   void bring_up_to_date(const std::vector<std::ptrdiff_t>& positions);
+  static T purged(T square) { return square < vanished() * vanished() ? T(0) : square; }
   void update_group(const std::ptrdiff_t* positions, std::ptrdiff_t count);
 
   std::ptrdiff_t rows_, stride_, steps_ = 0, measured_ = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "greedy_columns.hpp"
 #include "panel_triangles.hpp"
@@ -27,6 +28,8 @@ template <class T>
 struct Dense {
   Dense(Index rows, Index cols)
       : entries(at(rows * cols), T(0)), view(column_major(entries.data(), rows, cols)) {}
+  Dense(Dense&&) = default;
+  Dense& operator=(Dense&&) = default;
   std::vector<T> entries;
   MatrixView<T> view;
 };
@@ -55,9 +58,27 @@ void copy_r(const GreedyColumns<T>& columns, const std::vector<Index>& taken, Ma
   }
 }
 
-// Pivots the sketch (or takes it in order) until what is left depends on it.
+// Sketches the equilibrated panel and pivots the sketch (or takes it in order) until what is left depends on
+// it. Returns the columns taken and their R.
 template <class T>
-std::vector<Index> pivot_sketch(GreedyColumns<T>& sketch, const std::vector<T>& scale, bool keep_order) {
+std::vector<Index> factor_sketch(MatrixView<const T> panel, const std::vector<T>& scale, const Index* names,
+                                 bool keep_order, std::uint64_t seed, Dense<T>& r) {
+  const Index n = panel.rows, b = panel.cols, sketch_rows = b + b / 2 + 8;
+  const bool whole = n <= sketch_rows;
+  GreedyColumns<T> sketch(whole ? n : sketch_rows);
+  const auto s = sketch.append(names, b);
+  if (whole) {
+    for (Index j = 0; j < b; ++j) std::copy(&panel(0, j), &panel(0, j) + n, &s(0, j));
+  } else {
+    Dense<T> omega(sketch_rows, n);
+    fill_random(seed, omega.view);
+    gemm<T>(T(1), omega.view, panel, T(0), s);
+  }
+  for (Index j = 0; j < b; ++j) {
+    for (Index i = 0; i < s.rows; ++i) s(i, j) *= scale[at(j)];
+  }
+  sketch.measure();
+
   // What rounding leaves of a column that depends on others.
   const T dependent = T(256) * std::numeric_limits<T>::epsilon() * std::sqrt(static_cast<T>(sketch.stride()));
   std::vector<Index> taken;
@@ -69,7 +90,99 @@ std::vector<Index> pivot_sketch(GreedyColumns<T>& sketch, const std::vector<T>& 
     sketch.take(position);
     taken.push_back(position);
   }
+  const auto rank = static_cast<Index>(taken.size());
+  r = Dense<T>(rank, rank);
+  copy_r(sketch, taken, r.view);
   return taken;
+}
+
+// P·D·R_S⁻¹ in `out`, D the equilibration: nearly orthonormal.
+template <class T>
+void whiten(MatrixView<const T> panel, const std::vector<T>& scale, const std::vector<Index>& taken,
+            MatrixView<const T> r, MatrixView<T> out) {
+  Dense<T> inverse(r.rows, r.rows), factor(panel.cols, r.rows);
+  panel_invert_upper<T>(r, inverse.view);
+  for (Index i = 0; i < r.rows; ++i) {
+    for (Index j = i; j < r.rows; ++j)
+      factor.view(taken[at(i)], j) = scale[at(taken[at(i)])] * inverse.view(i, j);
+  }
+  gemm<T>(T(1), panel, factor.view, T(0), out);
+}
+
+// One round of Cholesky QR on the first `rank` columns of x: X·inverseᵀ is the better basis, R ← LᵀR. Returns
+// how many columns are independent even now.
+template <class T>
+Index cholesky_round(MatrixView<const T> x, Index rank, MatrixView<T> r, MatrixView<T> inverse) {
+  Dense<T> g(rank, rank), product(rank, rank);
+  gram<T>(T(1), x.block(0, 0, x.rows, rank), g.view);
+  const Index kept = panel_cholesky<T>(g.view, T(1000) * std::numeric_limits<T>::epsilon());
+  for (Index j = 0; j < kept; ++j) std::fill(&g.view(0, j), &g.view(0, j) + j, T(0));
+  const auto l = g.view.block(0, 0, kept, kept);
+  panel_invert_lower<T>(l, inverse.block(0, 0, kept, kept));
+  const auto better = product.view.block(0, 0, kept, kept);
+  gemm<T>(T(1), l.transposed(), r.block(0, 0, kept, kept), T(0), better);
+  for (Index j = 0; j < kept; ++j) {
+    for (Index i = 0; i < kept; ++i) r(i, j) = i <= j ? better(i, j) : T(0);
+  }
+  return kept;
+}
+
+// The true R in its final order, and the rotation of the basis that goes with it (rank × kept).
+template <class T>
+struct FinalR {
+  std::vector<Index> order;
+  Dense<T> r{0, 0};
+  Dense<T> rotation{0, 0};
+};
+
+template <class T>
+FinalR<T> keep_r(MatrixView<const T> r, double threshold) {
+  FinalR<T> out;
+  while (static_cast<Index>(out.order.size()) < r.cols) {
+    const auto j = static_cast<Index>(out.order.size());
+    if (!(static_cast<double>(std::abs(r(j, j))) > threshold)) break;
+    out.order.push_back(j);
+  }
+  const auto kept = static_cast<Index>(out.order.size());
+  out.r = Dense<T>(kept, kept);
+  out.rotation = Dense<T>(r.rows, kept);
+  for (Index j = 0; j < kept; ++j) {
+    std::copy(&r(0, j), &r(0, j) + kept, &out.r.view(0, j));
+    out.rotation.view(j, j) = T(1);
+  }
+  return out;
+}
+
+template <class T>
+FinalR<T> pivot_r(MatrixView<const T> r, const std::vector<Index>& names, double threshold) {
+  GreedyColumns<T> columns(r.rows);
+  const auto target = columns.append(names.data(), r.cols);
+  for (Index j = 0; j < r.cols; ++j) std::copy(&r(0, j), &r(0, j) + r.rows, &target(0, j));
+  columns.measure();
+  FinalR<T> out;
+  while (columns.steps() < r.cols) {
+    const Index best = columns.best();
+    if (best < 0 || !(static_cast<double>(columns.residual(best)) > threshold)) break;
+    columns.take(best);
+    out.order.push_back(best);
+  }
+  const auto kept = static_cast<Index>(out.order.size());
+  out.r = Dense<T>(kept, kept);
+  copy_r(columns, out.order, out.r.view);
+  out.rotation = Dense<T>(columns.stride(), kept);
+  for (Index j = 0; j < kept; ++j) out.rotation.view(j, j) = T(1);
+  parallel_for(kept, [&](Index j) { columns.apply_q(&out.rotation.view(0, j)); });
+  return out;
+}
+
+template <class T>
+void make_diagonal_positive(FinalR<T>& final) {
+  for (Index j = 0; j < final.r.view.cols; ++j) {
+    if (final.r.view(j, j) > T(0)) continue;
+    for (Index c = j; c < final.r.view.cols; ++c) final.r.view(j, c) = -final.r.view(j, c);
+    for (Index i = 0; i < final.rotation.view.rows; ++i)
+      final.rotation.view(i, j) = -final.rotation.view(i, j);
+  }
 }
 
 }  // namespace
@@ -104,105 +217,40 @@ template <class T>
 PanelQr<T> panel_qr(MatrixView<const T> basis, MatrixView<T> panel, const Index* names, double threshold,
                     bool keep_order, std::uint64_t seed, MatrixView<T> q_new) {
   const Index n = panel.rows;
-  const Index b = panel.cols;
+  PanelQr<T> result;
   project_out<T>(basis, panel);
   const std::vector<T> scale = equilibration<T>(panel);
-
-  const Index sketch_rows = b + b / 2 + 8;
-  const bool whole = n <= sketch_rows;
-  GreedyColumns<T> sketch(whole ? n : sketch_rows);
-  {
-    const auto s = sketch.append(names, b);
-    if (whole) {
-      for (Index j = 0; j < b; ++j) std::copy(&panel(0, j), &panel(0, j) + n, &s(0, j));
-    } else {
-      Dense<T> omega(sketch_rows, n);
-      fill_random(seed, omega.view);
-      gemm<T>(T(1), omega.view, panel, T(0), s);
-    }
-    for (Index j = 0; j < b; ++j) {
-      for (Index i = 0; i < s.rows; ++i) s(i, j) *= scale[at(j)];
-    }
-    sketch.measure();
-  }
-  const std::vector<Index> taken = pivot_sketch(sketch, scale, keep_order);
-  Index rank = static_cast<Index>(taken.size());
-  PanelQr<T> result;
+  Dense<T> r(0, 0);
+  const std::vector<Index> taken = factor_sketch<T>(panel, scale, names, keep_order, seed, r);
+  auto rank = static_cast<Index>(taken.size());
   if (rank == 0) return result;
 
-  Dense<T> r(rank, rank), inverse(rank, rank), factor(b, rank);
-  copy_r(sketch, taken, r.view);
-  panel_invert_upper<T>(r.view, inverse.view);
-  for (Index i = 0; i < rank; ++i) {
-    for (Index j = i; j < rank; ++j)
-      factor.view(taken[at(i)], j) = scale[at(taken[at(i)])] * inverse.view(i, j);
-  }
-  Dense<T> first(n, rank), second(n, rank);
-  gemm<T>(T(1), panel, factor.view, T(0), first.view);
-  project_out<T>(basis, first.view);
+  Dense<T> rough(n, rank), better(n, rank), inverse(rank, rank);
+  whiten<T>(panel, scale, taken, r.view, rough.view);
+  project_out<T>(basis, rough.view);
+  rank = cholesky_round<T>(rough.view, rank, r.view, inverse.view);
+  if (rank == 0) return result;
+  const auto square = [&](Dense<T>& x) { return x.view.block(0, 0, rank, rank); };
+  gemm<T>(T(1), rough.view.block(0, 0, n, rank), square(inverse).transposed(), T(0),
+          better.view.block(0, 0, n, rank));
+  rank = cholesky_round<T>(better.view, rank, r.view, inverse.view);
+  if (rank == 0) return result;
 
-  // Cholesky QR twice; R picks up both factors. Columns that even now depend on others end the panel.
-  Dense<T> next(rank, rank);
-  MatrixView<T> left = first.view;
-  MatrixView<T> right = second.view;
-  Dense<T> last_inverse(rank, rank);
-  for (int round = 0; round < 2; ++round) {
-    Dense<T> g(rank, rank);
-    gram<T>(T(1), left.block(0, 0, n, rank), g.view.block(0, 0, rank, rank));
-    rank = panel_cholesky<T>(g.view.block(0, 0, rank, rank), T(1000) * std::numeric_limits<T>::epsilon());
-    if (rank == 0) return result;
-    for (Index j = 0; j < g.view.cols; ++j) {
-      for (Index i = 0; i < j; ++i) g.view(i, j) = T(0);
-    }
-    const auto l = g.view.block(0, 0, rank, rank);
-    const auto l_inverse = last_inverse.view.block(0, 0, rank, rank);
-    panel_invert_lower<T>(l, l_inverse);
-    const auto product = next.view.block(0, 0, rank, rank);
-    gemm<T>(T(1), l.transposed(), r.view.block(0, 0, rank, rank), T(0), product);
-    for (Index j = 0; j < rank; ++j) {
-      for (Index i = 0; i < rank; ++i) r.view(i, j) = i <= j ? product(i, j) : T(0);
-    }
-    if (round == 0) {
-      gemm<T>(T(1), left.block(0, 0, n, rank), l_inverse.transposed(), T(0), right.block(0, 0, n, rank));
-      std::swap(left, right);
-    }
-  }
+  std::vector<Index> taken_names;
   for (Index j = 0; j < rank; ++j) {
+    taken_names.push_back(names[taken[at(j)]]);
     for (Index i = 0; i <= j; ++i) r.view(i, j) /= scale[at(taken[at(j)])];
   }
-
-  // Pivot the true R, which is small, and fold its rotation into the last product.
-  GreedyColumns<T> small(rank);
-  std::vector<Index> small_names;
-  for (Index j = 0; j < rank; ++j) small_names.push_back(names[taken[at(j)]]);
-  const auto target = small.append(small_names.data(), rank);
-  for (Index j = 0; j < rank; ++j) std::copy(&r.view(0, j), &r.view(0, j) + rank, &target(0, j));
-  small.measure();
-  std::vector<Index> order;
-  while (small.steps() < rank) {
-    const Index position = keep_order ? small.steps() : small.best();
-    if (position < 0) break;
-    if (keep_order) small.refresh(position);
-    if (!(static_cast<double>(small.residual(position)) > threshold)) break;
-    small.take(position);
-    order.push_back(position);
-  }
-  const Index kept = static_cast<Index>(order.size());
-  if (kept == 0) return result;
-  result.r.assign(at(kept * kept), T(0));
-  const auto final_r = column_major(result.r.data(), kept, kept);
-  copy_r(small, order, final_r);
-  Dense<T> rotation(small.stride(), kept), rotated(rank, kept);
-  for (Index j = 0; j < kept; ++j) {
-    result.order.push_back(taken[at(order[at(j)])]);
-    const T sign = final_r(j, j) < T(0) ? T(-1) : T(1);
-    rotation.view(j, j) = sign;
-    for (Index c = j; c < kept; ++c) final_r(j, c) *= sign;
-  }
-  parallel_for(kept, [&](Index j) { small.apply_q(&rotation.view(0, j)); });
-  gemm<T>(T(1), last_inverse.view.block(0, 0, rank, rank).transposed(), rotation.view.block(0, 0, rank, kept),
-          T(0), rotated.view);
-  gemm<T>(T(1), left.block(0, 0, n, rank), rotated.view, T(0), q_new.block(0, 0, n, kept));
+  FinalR<T> final =
+      keep_order ? keep_r<T>(square(r), threshold) : pivot_r<T>(square(r), taken_names, threshold);
+  make_diagonal_positive(final);
+  const auto kept = static_cast<Index>(final.order.size());
+  for (const Index j : final.order) result.order.push_back(taken[at(j)]);
+  result.r = std::move(final.r.entries);
+  // The second round's triangle and the rotation in one product.
+  Dense<T> last(rank, kept);
+  gemm<T>(T(1), square(inverse).transposed(), final.rotation.view.block(0, 0, rank, kept), T(0), last.view);
+  gemm<T>(T(1), better.view.block(0, 0, n, rank), last.view, T(0), q_new.block(0, 0, n, kept));
   return result;
 }
 

@@ -13,7 +13,7 @@
 // batches, when the best residual falls to their bound. On wavelet coefficients of images an eighth of the
 // products remains; on white noise all of them.
 //
-// Where A has no more rows than a sketch would have, the residual itself takes the sketch's place.
+// Where A has no more rows than a sketch has, the residual itself takes the sketch's place.
 
 #include <algorithm>
 #include <cmath>
@@ -32,6 +32,7 @@ namespace {
 using Index = std::ptrdiff_t;
 
 constexpr Index block_size = 128;
+constexpr Index whole_rows = 192;  // at most: sketches would save nothing
 constexpr Index smallest_batch = 192;
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
@@ -109,7 +110,7 @@ void BlockedChoice<T>::start_block(Index block) {
       T(1), std::min(-std::ilogb(bounds_[at(waiting_.front())]), std::numeric_limits<T>::max_exponent / 3));
 
   sketch_rows_ = sketch_rows(block);
-  whole_ = n <= sketch_rows_;
+  whole_ = n <= std::max(sketch_rows_, whole_rows);
   if (whole_) sketch_rows_ = n;
   sketch_ = std::make_unique<GreedyColumns<T>>(sketch_rows_);
   if (whole_) return;
@@ -172,8 +173,7 @@ void BlockedChoice<T>::learn_bounds() {
     if (sketch_->taken(c)) continue;
     const double length = sketch_length(sketch_->level(c));
     const double doubt = whole_ ? 1 : 1 + std::sqrt(2.0) / length;
-    const double residual =
-        static_cast<double>(std::max(sketch_->residual(c), std::sqrt(std::numeric_limits<T>::min())));
+    const auto residual = static_cast<double>(std::max(sketch_->residual(c), GreedyColumns<T>::vanished()));
     double& bound = bounds_[at(sketch_->name(c))];
     bound = std::min(bound, doubt * residual / (length * static_cast<double>(unit_)));
   }

@@ -68,8 +68,8 @@ def test_factors_for_all_shapes_layouts_and_ranks(method, data):
     k = data.draw(st.integers(1, min(n, p)))
     rank = data.draw(st.integers(0, min(n, p)))
     dtype = data.draw(st.sampled_from([np.float32, np.float64]))
-    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
-    exact = (rng.standard_normal((n, rank)) @ rng.standard_normal((rank, p))).astype(dtype)
+    seed = data.draw(st.integers(0, 2**32))
+    exact = with_singular_values(n, p, np.linspace(2, 1, rank), seed).astype(dtype)
     layout = data.draw(st.sampled_from(["C", "F", "strided", "negative"]))
     if layout == "strided":
         a = np.zeros((2 * n, 3 * p), dtype)[::2, ::3]
@@ -221,7 +221,7 @@ def test_strong_keeps_its_promises(shape):
 
 
 def test_strong_exchanges_many_columns():
-    # Columns in nearly dependent pairs, of which greedy pivoting on a disguised Kahan matrix keeps the wrong ones.
+    # Four of Kahan's matrices side by side, rotated: each hides a column that should not be kept.
     rng = np.random.default_rng(5)
     a = scipy.linalg.block_diag(*[kahan(40) * 2.0**-i for i in range(4)])
     a = np.linalg.qr(rng.standard_normal(a.shape))[0] @ a
@@ -299,10 +299,10 @@ def test_the_rank_is_where_the_tolerance_says():
 def test_graded_columns_down_to_the_smallest_numbers():
     grades = 10.0 ** -np.arange(0, 240, 10.0)
     a = np.random.default_rng(0).standard_normal((50, len(grades))) * grades
-    for method in ("blocked", "strong"):
-        result = pivoted_qr(a, rtol=0, method=method)
-        assert np.array_equal(result.pivots, np.arange(len(grades)))
-        np.testing.assert_allclose(result.r_diag / grades, diagonal(a / grades, result.pivots), rtol=1e-9)
+    result = pivoted_qr(a, rtol=0, with_q=True)
+    assert np.array_equal(result.pivots, np.arange(len(grades)))
+    np.testing.assert_allclose(result.r_diag / grades, diagonal(a / grades, result.pivots), rtol=1e-9)
+    assert np.abs(result.q.T @ result.q - np.eye(len(grades))).max() < 1e-13
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -373,13 +373,12 @@ def test_the_seed_decides():
 
 
 def test_ctrl_c_is_heard():
-    a = np.random.default_rng(0).standard_normal((1500, 2500))
+    a = np.random.default_rng(0).standard_normal((2500, 4000))
     timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
     start = time.perf_counter()
     timer.start()
     with pytest.raises(KeyboardInterrupt):
-        while True:
-            pivoted_qr(a, 1000, method="exact")
+        pivoted_qr(a, 1500, method="exact")
     timer.join()
     assert time.perf_counter() - start < 10
 

@@ -41,7 +41,7 @@ def diagonal(a, pivots):
 
 
 def largest_exchange(a, pivots):
-    """Return max |C⁺A| over the columns left out and the largest factor by which one exchange changes det(CᵀC)^½."""
+    """Return max |C⁺A| over the columns left out, and by how much one exchange can raise det(CᵀC)^½."""
     chosen = a[:, pivots]
     others = np.setdiff1d(np.arange(a.shape[1]), pivots)
     inverse = np.linalg.pinv(chosen, rcond=1e-17)
