@@ -7,7 +7,7 @@
 #include "check.hpp"
 #include "greedy_columns.hpp"
 #include "panel_qr.hpp"
-#include "triangular.hpp"
+#include "panel_triangles.hpp"
 #include "wavelens/gemm.hpp"
 #include "wavelens/isa.hpp"
 #include "wavelens/pivoted_qr.hpp"
@@ -151,13 +151,13 @@ TEST_CASE(triangles_are_inverted_and_factored) {
   gram<double>(1, a, gv);
   for (Index i = 0; i < n; ++i) gv(i, i) += n;
   const auto original = g;
-  CHECK(cholesky<double>(gv, 1e-12) == n);
+  CHECK(panel_cholesky<double>(gv, 1e-12) == n);
   for (Index j = 0; j < n; ++j) std::fill(&gv(0, j), &gv(0, j) + j, 0.0);
   gemm<double>(1, gv, gv.transposed(), 0, pv);
   double worst = 0;
   for (std::size_t i = 0; i < g.size(); ++i) worst = std::max(worst, std::abs(product[i] - original[i]));
   CHECK(worst < 1e-11);
-  invert_lower<double>(gv, xv);
+  panel_invert_lower<double>(gv, xv);
   gemm<double>(1, gv, xv, 0, pv);
   for (Index i = 0; i < n; ++i) pv(i, i) -= 1;
   for (const double entry : product) CHECK_NEAR(entry, 0, 1e-12);
