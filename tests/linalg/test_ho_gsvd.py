@@ -302,7 +302,7 @@ def test_many_more_rows_than_columns(n: int, kind: str) -> None:
     assert result.rank == (15 if kind == "rank" else 20)
     assert backward_error(result, matrices) <= 200
     if kind == "even":
-        sigma, v, tau = kempf(matrices, 1e-3)
+        sigma, _, tau = kempf(matrices, 1e-3)
         np.testing.assert_allclose(result.sigma, sigma, atol=1e-11)
         np.testing.assert_allclose(result.tau, tau, rtol=1e-11)
 
