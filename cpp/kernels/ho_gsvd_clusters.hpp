@@ -56,8 +56,8 @@ void settle(const Stack<T>& stack, Dense<T>& z, std::ptrdiff_t begin, std::ptrdi
 // Calls group(begin, end) for every run of values, sorted, whose neighbours differ by no more than
 // gap(one of them).
 template <class Gap, class Group>
-void for_runs(const std::vector<double>& values, std::ptrdiff_t begin, std::ptrdiff_t end, Gap gap,
-              Group group) {
+void for_runs(const std::vector<double>& values, std::ptrdiff_t begin, std::ptrdiff_t end, const Gap& gap,
+              const Group& group) {
   for (std::ptrdiff_t first = begin; first < end;) {
     std::ptrdiff_t last = first + 1;
     while (last < end && std::abs(values[at(last)] - values[at(last - 1)]) <= gap(values[at(last)])) ++last;

@@ -39,7 +39,7 @@ std::vector<double> split_by_class(const Stack<T>& stack, Dense<T>& z, Index beg
 
 // Settles the clusters of τ; `values` are the eigenvalues that belong to the columns of Z, in order of τ.
 template <class T, class Gap>
-void resolve_clusters(const Stack<T>& stack, std::vector<double>& values, Gap gap, Directions<T>& out,
+void resolve_clusters(const Stack<T>& stack, std::vector<double>& values, const Gap& gap, Directions<T>& out,
                       Monitor& monitor) {
   const double class_gap =
       256 * static_cast<double>(stack.q.size()) * static_cast<double>(std::numeric_limits<T>::epsilon());
@@ -157,7 +157,7 @@ Directions<T> general_directions(Stack<T>& stack, double ridge, Monitor& monitor
     out.isolated_below = std::sqrt(std::min(ridge, 1.0) * gap(isolated));
     for (double& each : values) each /= n * ridge;
   }
-  out.tau = values;
+  out.tau = std::move(values);
   return out;
 }
 

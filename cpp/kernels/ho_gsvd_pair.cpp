@@ -65,15 +65,17 @@ Directions<T> sorted_by_tau(Dense<T> z, const std::vector<double>& angles,
   };
   std::vector<Index> order(at(r));
   std::iota(order.begin(), order.end(), Index{0});
-  std::stable_sort(order.begin(), order.end(), [&](Index j, Index k) { return tau(j) < tau(k); });
-  std::vector<double> logs;
-  for (const Index k : order) logs.push_back(std::log(tau(k)));
+  std::sort(order.begin(), order.end(), [&](Index j, Index k) { return tau(j) < tau(k); });
+  std::vector<double> logs(at(r));
+  std::transform(order.begin(), order.end(), logs.begin(), [&](Index k) { return std::log(tau(k)); });
   Directions<T> out;
   for_runs(
       logs, 0, r, [=](double) { return gap; },
       [&](Index begin, Index end) {
-        std::stable_sort(order.begin() + begin, order.begin() + end,
-                         [&](Index j, Index k) { return angles[at(j)] > angles[at(k)]; });
+        // Directions of equal angle keep the order they were settled in.
+        std::sort(order.begin() + begin, order.begin() + end, [&](Index j, Index k) {
+          return angles[at(j)] != angles[at(k)] ? angles[at(j)] > angles[at(k)] : j < k;
+        });
         const double mean =
             std::accumulate(logs.begin() + begin, logs.begin() + end, 0.0) / static_cast<double>(end - begin);
         out.tau.insert(out.tau.end(), at(end - begin),

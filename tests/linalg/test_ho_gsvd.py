@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -302,7 +303,7 @@ def test_many_more_rows_than_columns(n: int, kind: str) -> None:
     assert result.rank == (15 if kind == "rank" else 20)
     assert backward_error(result, matrices) <= 200
     if kind == "even":
-        sigma, v, tau = kempf(matrices, 1e-3)
+        sigma, _, tau = kempf(matrices, 1e-3)
         np.testing.assert_allclose(result.sigma, sigma, atol=1e-11)
         np.testing.assert_allclose(result.tau, tau, rtol=1e-11)
 
@@ -627,3 +628,22 @@ def test_bad_options() -> None:
         ho_gsvd(matrices, rtol=2.0)
     with pytest.raises(ValueError, match="`rows` must have 3 columns like the decomposed matrices, got 4"):
         ho_gsvd([np.eye(3), np.diag([1.0, 2, 3])]).transform(np.ones((2, 4)))
+
+
+# ---- real data
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_ct_images(real_data: Path, dtype: type) -> None:
+    with np.load(real_data / "sars_cov2_ct.npz") as file:
+        images, labels = file["images"], file["labels"]
+    pixels = images.reshape(len(images), -1)[:, ::14].astype(dtype)
+    matrices = [pixels[labels == label] for label in np.unique(labels)]
+    result = ho_gsvd(matrices, normalization="unit")
+    check_structure(result, matrices, "unit")
+    assert backward_error(result, matrices) <= 200
+    rows = result.transform(matrices[0])
+    assert np.linalg.norm(rows @ result.v.T - matrices[0]) <= 1e3 * np.finfo(dtype).eps * np.linalg.norm(
+        matrices[0]
+    )
