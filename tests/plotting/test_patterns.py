@@ -87,6 +87,16 @@ def test_displays_draw_into_given_axes(fitted):
         figure.canvas.draw()
 
 
+def test_outlines_of_images_with_shape_and_contrast():
+    counts = np.ones((20, 24), dtype=int)
+    rows, columns = np.indices((20, 24))
+    disc = np.where((rows - 10) ** 2 + (columns - 12) ** 2 < 40, 255, 0).astype(np.uint8)
+    for mean in (disc, np.stack([disc] * 3, axis=2), np.zeros((20, 24), dtype=np.uint8)):
+        display = InfluenceDisplay(counts, mean).plot()
+        lines = [c for c in display.ax_.collections if len(c.get_paths())]
+        assert bool(lines) == bool(mean.any())
+
+
 def test_singular_values_keep_every_pattern_once(fitted):
     analysis, _ = fitted
     display = SingularValueDisplay.from_analysis(analysis)

@@ -90,7 +90,7 @@ class InfluenceDisplay(Display):
         drawn = ax.imshow(
             self.counts, cmap=MAGNITUDE, vmin=low, vmax=max(high, low + 1), interpolation="nearest"
         )
-        if self.mean_image is not None and min(self.counts.shape) > 1:
+        if self.mean_image is not None and min(self.counts.shape) >= 16:
             # Outlines leave the colours of the map as they are, which a picture underneath would not.
             grey = self.mean_image if self.mean_image.ndim == 2 else self.mean_image.mean(axis=2)
             # A mean without much contrast has no outlines worth following.

@@ -24,7 +24,7 @@ from wavelens.report._page import Chart
 __all__ = ["FigureFolder", "as_data_uri", "as_small_data_uri", "clean"]
 
 _largest_thumbnail = 320
-_exact_pixels = 1200
+_most_exact_pixels = 1200
 _save_settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "wavelens", "svg.image_inline": True}
 
 
@@ -103,14 +103,15 @@ def as_data_uri(pixels: npt.NDArray[np.uint8]) -> str:
 
 
 def as_small_data_uri(pixels: npt.NDArray[np.uint8]) -> str:
-    """Return a picture of at most 96 pixels a side in a data URI; tiny images exactly, others as JPEG."""
+    """Return a picture of at most 96 pixels a side in a data URI: JPEG unless PNG is smaller."""
     image = Image.fromarray(np.ascontiguousarray(pixels))
-    if image.width * image.height <= _exact_pixels:
-        return as_data_uri(pixels)
     image.thumbnail((96, 96), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=72)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    image.save(buffer, "JPEG", quality=75)
+    jpeg = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    if image.width * image.height > _most_exact_pixels:
+        return jpeg
+    return min(jpeg, as_data_uri(pixels), key=len)
 
 
 def clean(text: object) -> str:

@@ -152,48 +152,44 @@ def _pattern_gallery(story: Story, i: int, rank: int) -> Gallery:
 def rebuilding(story: Story) -> Section:
     """Show images rebuilt from more and more patterns."""
     found = story.findings
-    shown = [found.typical(0), found.typical(1)] if len(story.names) == 2 else [found.typical()]
-    blocks: list[Block] = [
-        Text(
-            (
-                "An image can be put together again from its patterns, the most important ones first. "
-                f"{found.rebuilding(story.outside)}",
-            ),
-            "lead",
-        )
-    ]
-    truncations, curve = [], None
-    for i, place in enumerate(shown):
-        name = shorten(story.base_name(place), 40)
-        display = ReconstructionDisplay.from_analysis(
-            story.analysis,
-            story.images[place],
-            limits=story.limits,
-            title=f"{name} ({shorten(story.names[story.analysis.labels_[place]])})",
-        )
-        display.others = found.curves
-        truncations.append(display.truncation)
-        story.figures.save(display.plot(), "reconstruction" + (f"-{i + 1}" if len(shown) > 1 else ""))
-        blocks.append(_reconstruction_gallery(story, display))
-        if curve is None:
-            steps = zip(display.n_patterns, display.residuals, strict=True)
-            alt = "Missing share against the number of patterns used: " + ", ".join(
-                f"{percent(left)} with {n}" for n, left in steps
-            )
-            others = count(len(found.curves), "image")
-            caption = f"Blue: {name}. Grey: {others} chosen at random, for comparison."
-            curve = story.figures.chart(display.plot_curve(), "residual-curve", alt, caption)
-            blocks_after = [curve]
-    outside = joined([percent(share) for share in truncations])
+    places = [found.typical(0), found.typical(1)] if len(story.names) == 2 else [found.typical()]
+    displays = [_rebuilt(story, place) for place in places]
+    for i, display in enumerate(displays):
+        story.figures.save(display.plot(), "reconstruction" + (f"-{i + 1}" if len(displays) > 1 else ""))
+    shown = displays[0]
+    steps = zip(shown.n_patterns, shown.residuals, strict=True)
+    alt = "Missing share against the number of patterns used: " + ", ".join(
+        f"{percent(left)} with {n}" for n, left in steps
+    )
+    others = count(len(found.curves), "image")
+    caption = f"Blue: {shown.title}. Grey: {others} chosen at random, for comparison."
+    lead = (
+        "An image can be put together again from its patterns, the most important ones first. "
+        f"{found.rebuilding(story.outside)}"
+    )
+    outside = joined([percent(display.truncation) for display in displays])
     note = (
         "What is missing is measured in the chosen coefficients: the size of the difference, relative to the "
         "size of the image. What was not chosen comes back with no number of patterns, so even all of them "
         f"together look less sharp than the original; measured alike, it is {outside} of the "
-        f"{'image' if len(shown) == 1 else 'images'} shown."
+        f"{'image' if len(displays) == 1 else 'images'} shown."
     )
-    return Section(
-        "rebuilding", "Images rebuilt from patterns", (*blocks, *blocks_after, Text((note,), "note"))
+    blocks: list[Block] = [Text((lead,), "lead")]
+    blocks += [_reconstruction_gallery(story, display) for display in displays]
+    blocks += [
+        story.figures.chart(shown.plot_curve(), "residual-curve", alt, caption),
+        Text((note,), "note"),
+    ]
+    return Section("rebuilding", "Images rebuilt from patterns", tuple(blocks))
+
+
+def _rebuilt(story: Story, place: int) -> ReconstructionDisplay:
+    name, label = shorten(story.base_name(place), 40), story.names[story.analysis.labels_[place]]
+    display = ReconstructionDisplay.from_analysis(
+        story.analysis, story.images[place], limits=story.limits, title=f"{name} ({shorten(label)})"
     )
+    display.others = story.findings.curves
+    return display
 
 
 def _reconstruction_gallery(story: Story, display: ReconstructionDisplay) -> Gallery:
