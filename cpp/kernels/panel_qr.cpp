@@ -19,9 +19,9 @@ std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
 std::uint64_t mix(std::uint64_t x) {  // splitmix64 (Steele, Lea & Flood 2014)
   x += 0x9E3779B97F4A7C15u;
-  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
-  x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
-  return x ^ (x >> 31);
+  x = (x ^ (x >> 30U)) * 0xBF58476D1CE4E5B9u;
+  x = (x ^ (x >> 27U)) * 0x94D049BB133111EBu;
+  return x ^ (x >> 31U);
 }
 
 template <class T>
@@ -198,7 +198,7 @@ void fill_random(std::uint64_t seed, MatrixView<T> x) {
     const std::uint64_t column = mix(key + static_cast<std::uint64_t>(j));
     for (Index i = 0; i < x.rows; ++i) {
       const std::uint64_t bits = mix(column + static_cast<std::uint64_t>(i));
-      const auto sum = (bits & 0xFFFF) + (bits >> 16 & 0xFFFF) + (bits >> 32 & 0xFFFF) + (bits >> 48);
+      const auto sum = (bits & 0xFFFFU) + (bits >> 16U & 0xFFFFU) + (bits >> 32U & 0xFFFFU) + (bits >> 48U);
       x(i, j) = static_cast<T>((static_cast<double>(sum) - 131070.0) * unit);
     }
   });

@@ -191,6 +191,7 @@ bool BlockedChoice<T>::choose_block() {
   if (positions.empty()) return false;
 
   std::vector<Index> names;
+  names.reserve(positions.size());
   for (const Index position : positions) names.push_back(sketch_->name(position));
   const auto count = static_cast<Index>(names.size());
   std::vector<T> panel_entries(at(n * count));

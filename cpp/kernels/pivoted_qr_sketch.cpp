@@ -44,8 +44,8 @@ struct Bucket {
 void buckets_of(std::uint64_t seed, Index i, Index eighth, Bucket* out) {
   for (Index e = 0; e < entries_a_row; ++e) {
     const std::uint64_t bits = random_bits(seed, static_cast<std::uint64_t>(i * entries_a_row + e));
-    out[e] = {e * eighth + static_cast<Index>((bits >> 1) % static_cast<std::uint64_t>(eighth)),
-              (bits & 1) ? 1.0 : -1.0};
+    out[e] = {e * eighth + static_cast<Index>((bits >> 1U) % static_cast<std::uint64_t>(eighth)),
+              (bits & 1U) ? 1.0 : -1.0};
   }
 }
 

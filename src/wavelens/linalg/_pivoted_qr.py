@@ -86,7 +86,8 @@ def pivoted_qr(
             true R.
     rtol : float, optional
         Stop where the best remaining column is at most ``rtol * r_diag[0]`` long; ``max(n, p) * eps`` by
-        default.
+        default. For tall float32 matrices that is much (0.024 at 200,000 rows): give a smaller one where
+        shorter columns are wanted.
     with_q, with_r : bool, default False
         Whether to return Q and R. R costs 2 n p k flops more.
     random_state : int, default 0
