@@ -19,8 +19,8 @@
 #include <limits>
 
 #include "panel_qr.hpp"
-#include "pivoted_qr_parts.hpp"
 #include "panel_triangles.hpp"
+#include "pivoted_qr_parts.hpp"
 #include "wavelens/gemm.hpp"
 #include "wavelens/thread_pool.hpp"
 

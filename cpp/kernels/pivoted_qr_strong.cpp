@@ -21,8 +21,8 @@
 
 #include "greedy_columns.hpp"
 #include "panel_qr.hpp"
-#include "pivoted_qr_parts.hpp"
 #include "panel_triangles.hpp"
+#include "pivoted_qr_parts.hpp"
 #include "wavelens/gemm.hpp"
 #include "wavelens/thread_pool.hpp"
 

@@ -63,6 +63,7 @@ def pivoted_qr(
     seed: int,
     progress: Any = None,
 ) -> tuple[npt.NDArray[np.intp], _Floats, _Floats | None, _Floats | None]: ...
+
 # ho_gsvd
 def ho_gsvd(
     matrices: list[_Floats],

@@ -146,8 +146,6 @@ def pivoted_qr(
         raise ValueError(f"`rtol` must be at least 0 and below 1, got {rtol}")
     seed = check_integer(random_state, "random_state", low=0, high=2**64 - 1)
     tolerance = -1.0 if rtol is None else float(rtol)  # negative: the engine's default
-    permutation, r_diag, q, r = _core.pivoted_qr(
-        matrix, k, method, tolerance, with_q, with_r, seed, progress
-    )
+    permutation, r_diag, q, r = _core.pivoted_qr(matrix, k, method, tolerance, with_q, with_r, seed, progress)
     rank = len(r_diag)
     return PivotedQR(permutation[:rank], r_diag, rank, q, r, permutation)
