@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import wavelens
 from wavelens.patterns import PatternAnalysis
 from wavelens.plotting._style import shorten
-from wavelens.report import _pattern_classes, _pattern_sections
+from wavelens.report import _pattern_sections
 from wavelens.report._embed import clean
 from wavelens.report._page import Page, Section
 from wavelens.report._pattern_story import LabelledImages, Story
+from wavelens.report._section_list import SECTIONS
+from wavelens.report._tables import ImageTable
 from wavelens.report._words import joined
 
 __all__ = ["write_patterns_report"]
 
 _files_listed = 200
-
-_parts: tuple[tuple[str, Callable[[Story], Section]], ...] = (
-    ("influential coefficients", _pattern_sections.influence),
-    ("strengths of the patterns", _pattern_sections.strength),
-    ("dominant patterns", _pattern_sections.dominant),
-    ("images rebuilt", _pattern_sections.rebuilding),
-    ("complexity", _pattern_sections.complexity),
-    ("similarity", _pattern_classes.similarity),
-    ("pairs of classes", _pattern_classes.between),
-    ("how to read it", _pattern_sections.reading),
-)
 
 
 def write_patterns_report(
@@ -36,6 +28,8 @@ def write_patterns_report(
     analysis: PatternAnalysis,
     data: LabelledImages,
     *,
+    table: ImageTable | None = None,
+    more: Mapping[str, Any] | None = None,
     command: str | None = None,
     progress: Callable[[float, str], None] | None = None,
 ) -> Path:
@@ -50,6 +44,10 @@ def write_patterns_report(
         Fitted on `data.images` and `data.labels`.
     data : LabelledImages
         The dataset, such as `wavelens.data.ImageData`.
+    table : ImageTable or None, default None
+        From `image_table`; without it the page has no table of images.
+    more : mapping or None, default None
+        Results of further analyses, by the id of the section that shows them.
     command : str or None, default None
         The command that made it, for the overview.
     progress : callable or None, default None
@@ -88,12 +86,14 @@ def write_patterns_report(
                 f"{len(given):,}"
             )
     folder = Path(folder)
-    story = Story(folder / "figures", analysis, data)
+    story = Story(folder / "figures", analysis, data, table, more)
     sections = []
-    for i, (what, make) in enumerate(_parts):
+    for i, (what, make) in enumerate(SECTIONS):
         if progress is not None:
-            progress(i / len(_parts), what)
-        sections.append(make(story))
+            progress(i / len(SECTIONS), what)
+        section = make(story)
+        if section is not None:
+            sections.append(section)
     path = folder / "report.html"
     path.write_text(_page(story, tuple(sections), command).render(), encoding="utf-8")
     if progress is not None:
