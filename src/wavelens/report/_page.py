@@ -17,10 +17,12 @@ __all__ = [
     "Block",
     "Cell",
     "Chart",
+    "Column",
     "Dot",
     "Fold",
     "Gallery",
     "Heading",
+    "ImageBrowser",
     "Page",
     "Row",
     "Section",
@@ -69,6 +71,7 @@ class Cell:
     value: str = ""
     full_name: str = ""
     color: str = ""
+    image: int | None = None
 
 
 @dataclass(frozen=True)
@@ -121,11 +124,15 @@ class Dot:
     source: str
     name: str
     about: str
+    image: int
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Images as dots along a line, in order; pointing at one, or the arrow keys, show it."""
+    """Images as dots along a line, in order; pointing at one, or the arrow keys, show it.
+
+    `opens` says that a click shows the panel of the image browser.
+    """
 
     kind: ClassVar[str] = "strip"
     label: str
@@ -135,9 +142,35 @@ class Strip:
     height: float
     crisp: bool
     caption: str = ""
+    opens: bool = False
 
 
-Block = Text | Heading | Chart | Gallery | Table | Row | Fold | Strip
+@dataclass(frozen=True)
+class Column:
+    """A column of numbers: the key of its values, its title, and what it means."""
+
+    key: str
+    title: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class ImageBrowser:
+    """All images in a table, page by page, and a panel for one of them; a page has at most one.
+
+    `data` is JSON for the script `images.js`.
+    """
+
+    kind: ClassVar[str] = "images"
+    n: int
+    classes: tuple[str, ...]
+    columns: tuple[Column, ...]
+    data: Markup
+    rows: int
+    crisp: bool
+
+
+Block = Text | Heading | Chart | Gallery | Table | Row | Fold | Strip | ImageBrowser
 
 
 @dataclass(frozen=True)
@@ -152,6 +185,11 @@ class Section:
     def headings(self) -> tuple[Heading, ...]:
         """The headings that the contents list below the section."""
         return tuple(block for block in self.blocks if isinstance(block, Heading))
+
+    @property
+    def has_browser(self) -> bool:
+        """Whether the section holds the table of all images."""
+        return any(isinstance(block, ImageBrowser) for block in self.blocks)
 
 
 @dataclass(frozen=True)
@@ -180,9 +218,11 @@ class Page:
         environment = Environment(
             loader=FunctionLoader(_template), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
-        environment.globals.update(
-            style=Markup(_template("report.css")), script=Markup(_template("report.js"))
-        )
+        parts = ["report"]
+        if any(section.has_browser for section in self.sections):
+            parts.append("images")
+        style, script = ("".join(_template(part + ending) for part in parts) for ending in (".css", ".js"))
+        environment.globals.update(style=Markup(style), script=Markup(script))
         return environment.get_template("report.html.j2").render(page=self)
 
 

@@ -164,6 +164,7 @@ class Story:
                     f"{text}, {shorten(self.names[label], 20)}" if tell_class else text,
                     full,
                     colors[label] if colors else "",
+                    place if self.table is not None else None,
                 )
             )
         return Gallery(title, tuple(cells), self.size, self.crisp)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from wavelens.report import _pattern_classes, _pattern_sections
+from wavelens.report import _image_browser, _pattern_classes, _pattern_sections
 from wavelens.report._page import Section
 from wavelens.report._pattern_story import Story
 
@@ -23,5 +23,6 @@ SECTIONS: tuple[tuple[str, Callable[[Story], Section | None]], ...] = (
     ("complexity", _pattern_sections.complexity),
     ("similarity", _pattern_classes.similarity),
     ("pairs of classes", _pattern_classes.between),
+    ("table of images", _image_browser.images),
     ("how to read it", _pattern_sections.reading),
 )
