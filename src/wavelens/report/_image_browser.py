@@ -35,7 +35,11 @@ def images(story: Story) -> Section | None:
         Column("isolation", "Isolation", "1 minus the mean similarity to its own class"),
         Column("inside", "Own class", "mean similarity to the images of its own class"),
         Column("outside", "Other class", f"mean similarity to the images of {other}"),
-        Column("place", "Place", f"from −1, on the side of {other}, over the border at 0 to 1, its own side"),
+        Column(
+            "place",
+            "Own side",
+            f"from 1, far on the side of its own class, over the border at 0 to −1, far on that of {other}",
+        ),
     )
     data, has_pictures = _data(story)
     lead = (

@@ -76,7 +76,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Images side by side; `size` is the width of one in CSS pixels, `crisp` shows its pixels as squares."""
+    """Images side by side; `size` is the width of one in CSS pixels, `crisp` shows its pixels as squares.
+
+    `columns` are at most in a row, half as many where that would make them small; 0 means as many as fit
+    the page.
+    """
 
     kind: ClassVar[str] = "gallery"
     title: str
@@ -85,6 +89,12 @@ class Gallery:
     crisp: bool
     caption: str = ""
     scale: str = ""
+    columns: int = 0
+
+    @property
+    def across(self) -> tuple[int, int]:
+        """Images in a row where there is room, and where there is little."""
+        return (self.columns, self.columns) if self.columns else (8, 4) if self.size < 200 else (4, 2)
 
 
 @dataclass(frozen=True)

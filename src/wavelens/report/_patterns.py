@@ -118,7 +118,7 @@ def _page(story: Story, sections: tuple[Section, ...], command: str | None) -> P
         facts=(*_pattern_sections.described(story), ("Version", f"Wavelens {wavelens.__version__}")),
         classes=classes,
         findings=(
-            found.ownership(),
+            f"{found.ownership()} {found.by_chance()}".strip(),
             found.association(),
             found.rebuilding(story.outside),
             found.likeness(),

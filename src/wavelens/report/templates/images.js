@@ -52,6 +52,8 @@
     });
   };
   const dot = (label) => {
+    // With more classes than colours, all have the same, which says nothing.
+    if (new Set(colors).size < classes.length) return "";
     const made = make("i", undefined, "dot");
     made.style.setProperty("--dot", colors[label]);
     return made;
@@ -207,7 +209,7 @@
     if (classes.length > 2) {
       const rival = make("dd");
       rival.append(dot(outClass[i]), classes[outClass[i]]);
-      fact("Which other", rival);
+      fact("Most like", rival);
     }
     fill(same, data.same[i], data.sameSimilarity[i]);
     fill(other, data.other[i], data.otherSimilarity[i]);
