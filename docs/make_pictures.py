@@ -1,15 +1,15 @@
-"""Make the picture of the README: the top of a report, as headless Chromium shows it.
+"""Make the pictures of the README: the top of a report and a pair of classes, as headless Chromium shows them.
 
 Run it by hand after the report has changed, with Chromium installed and Wavelens in the environment:
 
     python docs/make_pictures.py
 
-It analyses the digits that come with scikit-learn, so it needs no other data, and writes `docs/report.png`.
+It analyses the digits that come with scikit-learn, so it needs no other data, and writes `docs/report.png` and
+`docs/between.png`.
 """
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,40 +17,36 @@ from pathlib import Path
 
 from PIL import Image
 
-SIZE = (1200, 1000)
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "tests"))
+
+from chromium import Chromium, find_chromium  # noqa: E402  (the tests' way to Chromium)
+
+WIDTH = 1200
+# Each picture: where on the page its top is, and its height.
+PICTURES = {"report": ("overview", 1000), "between": ("pair-1", 810)}
 COLORS = 128
 
 
 def main() -> None:
-    """Analyse, photograph, and write the picture with few colours."""
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if chromium is None:
+    """Analyse, photograph, and write the pictures with few colours."""
+    if find_chromium() is None:
         sys.exit("Chromium is needed (Debian: apt-get install chromium)")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        analyze = [sys.executable, "-m", "wavelens", "analyze", "digits", "--quiet"]
-        subprocess.run(analyze, cwd=folder, check=True)
-        photograph(chromium, folder / "wavelens-report-digits" / "report.html", folder)
-        picture = Image.open(folder / "report.png").convert("RGB")
-        target = Path(__file__).with_name("report.png")
-        picture.quantize(COLORS, dither=Image.Dither.NONE).save(target, optimize=True)
-    print(f"{target}: {picture.width} × {picture.height}, {target.stat().st_size / 1000:.0f} kB")
-
-
-def photograph(chromium: str, page: Path, folder: Path) -> None:
-    """Write what a window of SIZE shows of a page to `report.png` in a folder."""
-    options = [
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--hide-scrollbars",
-        "--blink-settings=preferredColorScheme=1",
-        "--virtual-time-budget=10000",
-        f"--user-data-dir={folder / 'profile'}",
-        f"--window-size={SIZE[0]},{SIZE[1]}",
-        f"--screenshot={folder / 'report.png'}",
-    ]
-    subprocess.run([chromium, *options, page.resolve().as_uri()], check=True, capture_output=True, timeout=120)
+        subprocess.run([sys.executable, "-m", "wavelens", "analyze", "digits"], cwd=folder, check=True)
+        with Chromium(find_chromium(), folder / "profile") as browser:
+            browser.media(scheme="light")
+            for name, (place, height) in PICTURES.items():
+                browser.resize(WIDTH, height)
+                browser.open(folder / "wavelens-report-digits" / "report.html")
+                browser.run(f"document.getElementById('{place}').scrollIntoView({{behavior: 'instant'}})")
+                browser.run("new Promise((done) => setTimeout(done, 500))")
+                browser.screenshot(folder / "picture.png")
+                picture = Image.open(folder / "picture.png").convert("RGB")
+                target = HERE / f"{name}.png"
+                picture.quantize(COLORS, dither=Image.Dither.NONE).save(target, optimize=True)
+                print(f"{target}: {picture.width} × {picture.height}, {target.stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ class Chromium:
             "--disable-gpu",
             "--disable-dev-shm-usage",
             "--no-first-run",
+            "--hide-scrollbars",
             "--disable-background-networking",
             "--disable-component-update",
             "--disable-sync",

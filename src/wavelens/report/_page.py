@@ -206,14 +206,14 @@ class Section:
 class Page:
     """A report.
 
-    `facts` are pairs of a name and a value, `classes` of name, number of images, share of the largest class
-    and colour; `findings` are sentences.
+    `facts` are pairs of a name and a value, `classes` of name, number of images, share of the largest class,
+    colour and mean image (a data URI, or ""); `findings` are sentences.
     """
 
     title: str
     subtitle: str
     facts: tuple[tuple[str, str], ...]
-    classes: tuple[tuple[str, str, float, str], ...]
+    classes: tuple[tuple[str, str, float, str, str], ...]
     findings: tuple[str, ...]
     sections: tuple[Section, ...]
     version: str

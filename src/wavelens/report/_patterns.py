@@ -11,7 +11,7 @@ import wavelens
 from wavelens.patterns import PatternAnalysis
 from wavelens.plotting._style import shorten
 from wavelens.report import _pattern_sections
-from wavelens.report._embed import clean
+from wavelens.report._embed import as_small_data_uri, clean
 from wavelens.report._page import Page, Section
 from wavelens.report._pattern_story import LabelledImages, Story
 from wavelens.report._section_list import SECTIONS
@@ -21,6 +21,7 @@ from wavelens.report._words import joined
 __all__ = ["write_patterns_report"]
 
 _files_listed = 200
+_classes_pictured = 40
 
 
 def write_patterns_report(
@@ -101,12 +102,16 @@ def write_patterns_report(
     return path
 
 
+def _mini(story: Story, i: int) -> str:
+    return as_small_data_uri(story.mean_image(i)) if len(story.names) <= _classes_pictured else ""
+
+
 def _page(story: Story, sections: tuple[Section, ...], command: str | None) -> Page:
     """Put the overview before the sections."""
     found = story.findings
     largest = int(found.sizes.max())
     classes = tuple(
-        (name, f"{size:,}", round(100 * size / largest, 1), story.class_color(i))
+        (name, f"{size:,}", round(100 * size / largest, 1), story.class_color(i), _mini(story, i))
         for i, (name, size) in enumerate(zip(story.names, found.sizes, strict=True))
     )
     skipped = [(clean(each.path), clean(each.reason)) for each in story.data.skipped]
