@@ -154,7 +154,7 @@ def run(options: argparse.Namespace) -> None:
         command = shlex.join(["wavelens", *sys.argv[1:]]) if sys.argv[1:] else None
         with progress_share("Drawing", False if options.quiet else None) as share:
             shown = None if share is None else lambda done, _: share(done)
-            write_patterns_report(folder, analysis, data, command=command, progress=shown)
+            write_patterns_report(folder, analysis, data, table=table, command=command, progress=shown)
         summary = {"wavelens": wavelens.__version__, "command": command, "source": str(options.source)}
         write_summary(folder / "summary.json", summary | summarize(analysis, data, table))
     say.done(out / "report.html")

@@ -272,7 +272,8 @@ class SpectrumDisplay(Display):
         ax = self._begin(ax, (7.4, 2.7))
         reach = max(float(np.abs(values).max(initial=0)) for values in self.values)
         # Where all images lie near the border, the figure looks closer.
-        reach = next((step for step in (0.05, 0.1, 0.25, 0.5, 1.0) if reach <= step), 1.0)
+        steps = [digit * 10.0**power for power in (-4, -3, -2, -1) for digit in (1, 1.5, 2, 3, 5, 7.5)]
+        reach = next((step for step in steps if reach <= step), 1.0)
         bins = np.linspace(-reach, reach, 41)
         for values, color in zip(self.values, self.colors, strict=True):
             counts, _ = np.histogram(np.clip(values, -reach, reach), bins)

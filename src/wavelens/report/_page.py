@@ -17,10 +17,12 @@ __all__ = [
     "Block",
     "Cell",
     "Chart",
+    "Column",
     "Dot",
     "Fold",
     "Gallery",
     "Heading",
+    "ImageBrowser",
     "Page",
     "Row",
     "Section",
@@ -69,11 +71,16 @@ class Cell:
     value: str = ""
     full_name: str = ""
     color: str = ""
+    image: int | None = None
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """Images side by side; `size` is the width of one in CSS pixels, `crisp` shows its pixels as squares."""
+    """Images side by side; `size` is the width of one in CSS pixels, `crisp` shows its pixels as squares.
+
+    `columns` are at most in a row, half as many where that would make them small; 0 means as many as fit
+    the page.
+    """
 
     kind: ClassVar[str] = "gallery"
     title: str
@@ -82,6 +89,12 @@ class Gallery:
     crisp: bool
     caption: str = ""
     scale: str = ""
+    columns: int = 0
+
+    @property
+    def across(self) -> tuple[int, int]:
+        """Images in a row where there is room, and where there is little."""
+        return (self.columns, self.columns) if self.columns else (8, 4) if self.size < 200 else (4, 2)
 
 
 @dataclass(frozen=True)
@@ -121,11 +134,15 @@ class Dot:
     source: str
     name: str
     about: str
+    image: int
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Images as dots along a line, in order; pointing at one, or the arrow keys, show it."""
+    """Images as dots along a line, in order; pointing at one, or the arrow keys, show it.
+
+    `opens` says that a click shows the panel of the image browser.
+    """
 
     kind: ClassVar[str] = "strip"
     label: str
@@ -135,9 +152,35 @@ class Strip:
     height: float
     crisp: bool
     caption: str = ""
+    opens: bool = False
 
 
-Block = Text | Heading | Chart | Gallery | Table | Row | Fold | Strip
+@dataclass(frozen=True)
+class Column:
+    """A column of numbers: the key of its values, its title, and what it means."""
+
+    key: str
+    title: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class ImageBrowser:
+    """All images in a table, page by page, and a panel for one of them; a page has at most one.
+
+    `data` is JSON for the script `images.js`.
+    """
+
+    kind: ClassVar[str] = "images"
+    n: int
+    classes: tuple[str, ...]
+    columns: tuple[Column, ...]
+    data: Markup
+    rows: int
+    crisp: bool
+
+
+Block = Text | Heading | Chart | Gallery | Table | Row | Fold | Strip | ImageBrowser
 
 
 @dataclass(frozen=True)
@@ -153,19 +196,24 @@ class Section:
         """The headings that the contents list below the section."""
         return tuple(block for block in self.blocks if isinstance(block, Heading))
 
+    @property
+    def has_browser(self) -> bool:
+        """Whether the section holds the table of all images."""
+        return any(isinstance(block, ImageBrowser) for block in self.blocks)
+
 
 @dataclass(frozen=True)
 class Page:
     """A report.
 
-    `facts` are pairs of a name and a value, `classes` of name, number of images, share of the largest class
-    and colour; `findings` are sentences.
+    `facts` are pairs of a name and a value, `classes` of name, number of images, share of the largest class,
+    colour and mean image (a data URI, or ""); `findings` are sentences.
     """
 
     title: str
     subtitle: str
     facts: tuple[tuple[str, str], ...]
-    classes: tuple[tuple[str, str, float, str], ...]
+    classes: tuple[tuple[str, str, float, str, str], ...]
     findings: tuple[str, ...]
     sections: tuple[Section, ...]
     version: str
@@ -180,9 +228,11 @@ class Page:
         environment = Environment(
             loader=FunctionLoader(_template), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
-        environment.globals.update(
-            style=Markup(_template("report.css")), script=Markup(_template("report.js"))
-        )
+        parts = ["report"]
+        if any(section.has_browser for section in self.sections):
+            parts.append("images")
+        style, script = ("".join(_template(part + ending) for part in parts) for ending in (".css", ".js"))
+        environment.globals.update(style=Markup(style), script=Markup(script))
         return environment.get_template("report.html.j2").render(page=self)
 
 

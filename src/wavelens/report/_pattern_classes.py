@@ -230,6 +230,7 @@ def _strip(story: Story, pair: Pair, spectrum: Spectrum, colors: dict[int, str])
                 as_small_data_uri(pixels[k]),
                 story.base_name(place),
                 about,
+                place,
             )
         )
     first, second = shorten(story.names[pair.first]), shorten(story.names[pair.second])
@@ -239,7 +240,10 @@ def _strip(story: Story, pair: Pair, spectrum: Spectrum, colors: dict[int, str])
     start = int(np.abs(values).argmin())
     label_text = f"Images between {first} and {second}"
     ends = (f"like {first}", f"like {second}")
-    return Strip(label_text, ends, tuple(dots), start, height, story.crisp, caption)
+    if story.table is not None:
+        caption += " A click, or the Enter key, shows it larger, with the images nearest to it."
+    opens = story.table is not None
+    return Strip(label_text, ends, tuple(dots), start, height, story.crisp, caption, opens)
 
 
 def _pair_table(story: Story, pairs: list[Pair]) -> Block:

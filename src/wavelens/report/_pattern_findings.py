@@ -95,6 +95,24 @@ class Findings:
             f"class); {tail}."
         )
 
+    def by_chance(self) -> str:
+        """Say that patterns can belong to a class by chance, where there are few images for that many.
+
+        For two classes of n images each without any difference, the ratios of strength follow Wachter's law
+        (Annals of Statistics 8 (1980) 937): with r patterns they reach 2.4 from r = 0.29 n on.
+        """
+        r, least = self.n_patterns, int(self.sizes.min())
+        if r < 0.3 * least or not self.own_patterns.any():
+            return ""
+        few = f"for the {count(least, 'image')} of the smallest class"
+        many = f"With {r:,} patterns {few}, some"
+        if r >= 0.8 * least:
+            many = f"With {r:,} patterns {few}, nearly as many, a good part"
+        return (
+            f"{many} would be one-sided by chance alone, whatever the labels: their number by itself proves "
+            "no difference."
+        )
+
     def association(self) -> str:
         """Say whether patterns strong in one class are weak in another."""
         pairs = list(combinations(range(len(self.names)), 2))

@@ -63,7 +63,8 @@ def _means(story: Story) -> Gallery:
     if len(shown) < len(sizes):
         title = f"Mean image of the {len(shown)} largest classes"
     size = 150 if len(shown) <= 4 and story.size < 150 else story.size
-    return Gallery(title, cells, size, story.crisp)
+    columns = len(cells) if len(cells) <= 4 else 4 if len(cells) > 10 else -(-len(cells) // 2)
+    return Gallery(title, cells, size, story.crisp, columns=columns)
 
 
 def strength(story: Story) -> Section:
@@ -93,6 +94,8 @@ def strength(story: Story) -> Section:
     blocks: list[Block] = [
         Text((lead, f"{found.association()} {found.strongest_elsewhere()}".strip()), "lead")
     ]
+    if found.by_chance():
+        blocks.append(Text((found.by_chance(),), "note"))
     if story.analysis.normalization == "csd":
         blocks.append(Text((_csd_caveat,), "note"))
     sigma_chart = story.figures.chart(sigma, "singular-values", alt)

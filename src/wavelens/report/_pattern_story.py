@@ -17,6 +17,7 @@ from wavelens.plotting._style import N_COLORS, category_color, color_range, imag
 from wavelens.report._embed import FigureFolder, as_data_uri, clean
 from wavelens.report._page import Cell, Gallery
 from wavelens.report._pattern_findings import Findings
+from wavelens.report._tables import ImageTable
 from wavelens.report._words import said
 
 __all__ = ["IMAGES_A_ROW", "LabelledImages", "Story"]
@@ -54,8 +55,17 @@ class LabelledImages(Protocol):
 class Story:
     """A dataset, its analysis, and the means to show them."""
 
-    def __init__(self, figures: Path, analysis: PatternAnalysis, data: LabelledImages) -> None:
+    def __init__(
+        self,
+        figures: Path,
+        analysis: PatternAnalysis,
+        data: LabelledImages,
+        table: ImageTable | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
         self.analysis = analysis
+        self.table = table
+        self.more = more or {}
         self.images = data.images
         self.data = data
         self.class_names = tuple(map(clean, data.class_names))
@@ -154,6 +164,7 @@ class Story:
                     f"{text}, {shorten(self.names[label], 20)}" if tell_class else text,
                     full,
                     colors[label] if colors else "",
+                    place if self.table is not None else None,
                 )
             )
         return Gallery(title, tuple(cells), self.size, self.crisp)

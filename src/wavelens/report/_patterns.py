@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import wavelens
 from wavelens.patterns import PatternAnalysis
 from wavelens.plotting._style import shorten
-from wavelens.report import _pattern_classes, _pattern_sections
-from wavelens.report._embed import clean
+from wavelens.report import _pattern_sections
+from wavelens.report._embed import as_small_data_uri, clean
 from wavelens.report._page import Page, Section
 from wavelens.report._pattern_story import LabelledImages, Story
+from wavelens.report._section_list import SECTIONS
+from wavelens.report._tables import ImageTable
 from wavelens.report._words import joined
 
 __all__ = ["write_patterns_report"]
 
 _files_listed = 200
-
-_parts: tuple[tuple[str, Callable[[Story], Section]], ...] = (
-    ("influential coefficients", _pattern_sections.influence),
-    ("strengths of the patterns", _pattern_sections.strength),
-    ("dominant patterns", _pattern_sections.dominant),
-    ("images rebuilt", _pattern_sections.rebuilding),
-    ("complexity", _pattern_sections.complexity),
-    ("similarity", _pattern_classes.similarity),
-    ("pairs of classes", _pattern_classes.between),
-    ("how to read it", _pattern_sections.reading),
-)
+_classes_pictured = 40
 
 
 def write_patterns_report(
@@ -36,6 +29,8 @@ def write_patterns_report(
     analysis: PatternAnalysis,
     data: LabelledImages,
     *,
+    table: ImageTable | None = None,
+    more: Mapping[str, Any] | None = None,
     command: str | None = None,
     progress: Callable[[float, str], None] | None = None,
 ) -> Path:
@@ -50,6 +45,10 @@ def write_patterns_report(
         Fitted on `data.images` and `data.labels`.
     data : LabelledImages
         The dataset, such as `wavelens.data.ImageData`.
+    table : ImageTable or None, default None
+        From `image_table`; without it the page has no table of images.
+    more : mapping or None, default None
+        Results of further analyses, by the id of the section that shows them.
     command : str or None, default None
         The command that made it, for the overview.
     progress : callable or None, default None
@@ -88,12 +87,14 @@ def write_patterns_report(
                 f"{len(given):,}"
             )
     folder = Path(folder)
-    story = Story(folder / "figures", analysis, data)
+    story = Story(folder / "figures", analysis, data, table, more)
     sections = []
-    for i, (what, make) in enumerate(_parts):
+    for i, (what, make) in enumerate(SECTIONS):
         if progress is not None:
-            progress(i / len(_parts), what)
-        sections.append(make(story))
+            progress(i / len(SECTIONS), what)
+        section = make(story)
+        if section is not None:
+            sections.append(section)
     path = folder / "report.html"
     path.write_text(_page(story, tuple(sections), command).render(), encoding="utf-8")
     if progress is not None:
@@ -101,12 +102,16 @@ def write_patterns_report(
     return path
 
 
+def _mini(story: Story, i: int) -> str:
+    return as_small_data_uri(story.mean_image(i)) if len(story.names) <= _classes_pictured else ""
+
+
 def _page(story: Story, sections: tuple[Section, ...], command: str | None) -> Page:
     """Put the overview before the sections."""
     found = story.findings
     largest = int(found.sizes.max())
     classes = tuple(
-        (name, f"{size:,}", round(100 * size / largest, 1), story.class_color(i))
+        (name, f"{size:,}", round(100 * size / largest, 1), story.class_color(i), _mini(story, i))
         for i, (name, size) in enumerate(zip(story.names, found.sizes, strict=True))
     )
     skipped = [(clean(each.path), clean(each.reason)) for each in story.data.skipped]
@@ -118,7 +123,7 @@ def _page(story: Story, sections: tuple[Section, ...], command: str | None) -> P
         facts=(*_pattern_sections.described(story), ("Version", f"Wavelens {wavelens.__version__}")),
         classes=classes,
         findings=(
-            found.ownership(),
+            f"{found.ownership()} {found.by_chance()}".strip(),
             found.association(),
             found.rebuilding(story.outside),
             found.likeness(),

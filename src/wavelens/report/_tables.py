@@ -19,6 +19,8 @@ from wavelens.patterns import PatternAnalysis
 
 __all__ = ["ImageTable", "image_table", "summarize", "write_images_csv", "write_summary"]
 
+_neighbours = 4
+
 
 @dataclass(frozen=True)
 class ImageTable:
@@ -40,6 +42,11 @@ class ImageTable:
         The nearest image of another class.
     nearest_other_distance : array of shape (n_images,)
         Distance to it between rows of UΣ.
+    near_same, near_other : array of int, shape (n_images, k)
+        The nearest images of its own class and of other classes, nearest first; −1 where there are fewer
+        than four.
+    near_same_distance, near_other_distance : array of shape (n_images, k)
+        Distances to them; NaN where there is none.
     """
 
     complexity: FloatArray
@@ -50,6 +57,10 @@ class ImageTable:
     spectrum: FloatArray
     nearest_other: npt.NDArray[np.intp]
     nearest_other_distance: FloatArray
+    near_same: npt.NDArray[np.intp]
+    near_same_distance: FloatArray
+    near_other: npt.NDArray[np.intp]
+    near_other_distance: FloatArray
 
 
 def image_table(analysis: PatternAnalysis) -> ImageTable:
@@ -77,7 +88,9 @@ def image_table(analysis: PatternAnalysis) -> ImageTable:
         here = (labels[pair.indices] == i) & (out_class[pair.indices] == j)
         spectrum[pair.indices[here]] = pair.values[here]
     with progress_share("Finding nearest images", analysis.progress) as progress:
-        nearest = k_nearest(analysis.embedding_, k=1, labels=labels, of="other", progress=progress)
+        k = min(_neighbours, int(len(labels) - np.bincount(labels).max()))
+        nearest = k_nearest(analysis.embedding_, k=k, labels=labels, of="other", progress=progress)
+    same, same_distance = _nearest_of_same(analysis)
     return ImageTable(
         complexity=analysis.complexity(),
         isolation=1 - similarity[rows, labels],
@@ -87,7 +100,24 @@ def image_table(analysis: PatternAnalysis) -> ImageTable:
         spectrum=spectrum,
         nearest_other=nearest.indices[:, 0],
         nearest_other_distance=nearest.distances[:, 0],
+        near_same=same,
+        near_same_distance=same_distance,
+        near_other=nearest.indices,
+        near_other_distance=nearest.distances,
     )
+
+
+def _nearest_of_same(analysis: PatternAnalysis) -> tuple[npt.NDArray[np.intp], FloatArray]:
+    """Find the nearest images of each image's class; classes of few images have fewer."""
+    indices = np.full((len(analysis.labels_), _neighbours), -1, dtype=np.intp)
+    distances = np.full(indices.shape, np.nan, dtype=analysis.embedding_.dtype)
+    for i in range(len(analysis.classes_)):
+        members = np.flatnonzero(analysis.labels_ == i)
+        k = min(_neighbours, len(members) - 1)
+        nearest = k_nearest(analysis.embedding_[members], k=k)
+        indices[members, :k] = members[nearest.indices]
+        distances[members, :k] = nearest.distances
+    return indices, distances
 
 
 def write_images_csv(path: Path, table: ImageTable, data: ImageData) -> None:

@@ -43,6 +43,7 @@
       picture.alt = `${title}, ${text}`;
       name.textContent = name.title = title;
       about.textContent = text;
+      if (dots[now].dataset.place) walk.dataset.image = dots[now].dataset.place;
       walk.setAttribute("aria-valuenow", now + 1);
       walk.setAttribute("aria-valuetext", picture.alt);
     };

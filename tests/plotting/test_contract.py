@@ -1,0 +1,116 @@
+"""One contract for all Displays: axes in, `ax_` and `figure_` out, nothing global, vector output, one set of sizes."""
+
+from __future__ import annotations
+
+import inspect
+import io
+
+import matplotlib
+import matplotlib.pyplot as plt
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.text import Text
+from sklearn.datasets import load_digits
+
+import wavelens.plotting
+from wavelens import plotting
+from wavelens.patterns import PatternAnalysis
+
+# How each Display is made from an analysis and its images; a new one needs a line.
+makers = {
+    "AngleDisplay": lambda a, x: plotting.AngleDisplay.from_analysis(a),
+    "ClassSimilarityDisplay": lambda a, x: plotting.ClassSimilarityDisplay.from_analysis(a),
+    "ImageGridDisplay": lambda a, x: plotting.ImageGridDisplay.from_images(x, [0, 1, 2], title="Images"),
+    "InfluenceDisplay": lambda a, x: plotting.InfluenceDisplay.from_analysis(a, x),
+    "PatternDisplay": lambda a, x: plotting.PatternDisplay.from_analysis(a, 0, n=5),
+    "ReconstructionDisplay": lambda a, x: plotting.ReconstructionDisplay.from_analysis(
+        a, x[0], others=[1, 2]
+    ),
+    "SimilarityDisplay": lambda a, x: plotting.SimilarityDisplay.from_analysis(a, 0, max_images=40),
+    "SingularValueDisplay": lambda a, x: plotting.SingularValueDisplay.from_analysis(a),
+    "SpectrumDisplay": lambda a, x: plotting.SpectrumDisplay.from_analysis(a, 0, 1),
+}
+# Points: captions and numbers in cells, ticks, labels and legends, titles.
+sizes = {7.0, 7.5, 8.0, 8.5, 9.0, 10.5}
+
+
+@pytest.fixture(scope="module", params=[2, 4], ids=["2 classes", "4 classes"])
+def fitted(request):
+    images, labels = load_digits(n_class=request.param, return_X_y=True)
+    images = images.reshape(-1, 8, 8)
+    return PatternAnalysis(n_coefficients=20).fit(images, labels), images
+
+
+@pytest.fixture(params=sorted(makers))
+def display(request, fitted):
+    return makers[request.param](*fitted)
+
+
+def axes_for(display, figure):
+    """Return axes of a figure as `plot` takes them: one, or a pair for the one Display of two parts."""
+    if isinstance(display, plotting.ReconstructionDisplay):
+        return tuple(figure.subplots(2, 1))
+    return figure.add_subplot()
+
+
+def test_every_display_is_here():
+    exported = {name for name in wavelens.plotting.__all__ if name.endswith("Display")}
+    assert exported == set(makers), "give each exported Display a line in `makers`"
+
+
+def test_plot_takes_axes_first_and_returns_itself(display):
+    parameters = list(inspect.signature(display.plot).parameters.values())
+    assert parameters[0].name == "ax"
+    assert parameters[0].default is None
+    assert all(each.kind is each.KEYWORD_ONLY for each in parameters[1:])
+    assert display.plot() is display
+    assert isinstance(display.ax_, Axes)
+    assert isinstance(display.figure_, Figure)
+    assert display.ax_.figure is display.figure_
+
+
+def test_given_axes_are_used_and_no_others(display):
+    figure = Figure()
+    left, right = figure.subfigures(1, 2)
+    other = right.add_subplot()
+    ax = axes_for(display, left)
+    display.plot(ax)
+    figure.canvas.draw()
+    assert display.ax_ in (ax if isinstance(ax, tuple) else (ax,))
+    assert isinstance(display.figure_, SubFigure)
+    assert display.figure_ is left
+    assert not other.has_data()
+
+
+def test_nothing_global_is_left(display):
+    settings = dict(matplotlib.rcParams)
+    display.plot().figure_.canvas.draw()
+    assert plt.get_fignums() == []
+    assert dict(matplotlib.rcParams) == settings
+
+
+def test_it_can_be_drawn_again(display):
+    first = display.plot().figure_
+    assert display.plot().figure_ is not first
+
+
+@pytest.mark.parametrize(("kind", "start"), [("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_vector_output(display, kind, start):
+    buffer = io.BytesIO()
+    display.plot().figure_.savefig(buffer, format=kind)
+    text = buffer.getvalue()
+    assert text.startswith(start)
+    # All but the images themselves is lines and letters: nothing grows with the resolution.
+    finer = io.BytesIO()
+    display.figure_.savefig(finer, format=kind, dpi=300)
+    assert len(finer.getvalue()) < 3 * len(text) + 200_000
+
+
+def test_letters_have_the_common_sizes(display):
+    display.plot().figure_.canvas.draw()
+    for text in display.figure_.findobj(Text):
+        if text.get_visible() and text.get_text().strip():
+            assert text.get_fontsize() in sizes, text.get_text()
+    assert display.ax_._left_title.get_fontsize() == 10.5
+    assert 3.5 <= display.figure_.get_figwidth() <= 11
