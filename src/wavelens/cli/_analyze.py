@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from wavelens.cli._association import add_association_options, measure_association, read_groups
 from wavelens.cli._output import check_output, whole_folder
 
 __all__ = ["add_command"]
@@ -33,6 +34,7 @@ def add_command(commands: Any) -> None:
     )
     _add_source_options(parser.add_argument_group("images and labels"))
     _add_method_options(parser.add_argument_group("method"))
+    add_association_options(parser.add_argument_group("patterns and classes"))
     _add_output_options(parser.add_argument_group("output"))
     parser.set_defaults(run=run)
 
@@ -109,7 +111,14 @@ def run(options: argparse.Namespace) -> None:
     from wavelens._progress import progress_share
     from wavelens.data import load
     from wavelens.patterns import PatternAnalysis
-    from wavelens.report import image_table, summarize, write_images_csv, write_patterns_report, write_summary
+    from wavelens.report import (
+        image_table,
+        summarize,
+        summarize_association,
+        write_images_csv,
+        write_patterns_report,
+        write_summary,
+    )
 
     if options.threads is not None:
         wavelens.set_num_threads(options.threads)
@@ -132,6 +141,7 @@ def run(options: argparse.Namespace) -> None:
         say.note(note)
     for each in data.skipped:
         say.note(f"left out {each}")
+    groups = read_groups(options.groups, data)
     shape = " x ".join(map(str, data.images.shape[1:]))
     say(f"finding the patterns of {len(data.labels):,} images ({shape}) in {len(data.class_names)} classes")
     analysis = PatternAnalysis(
@@ -145,6 +155,7 @@ def run(options: argparse.Namespace) -> None:
         random_state=options.seed,
         progress=False if options.quiet else None,
     ).fit(data.images, data.labels)
+    tied = measure_association(options, analysis, data, groups, say)
     say(f"comparing the images by {analysis.sigma_.shape[1]:,} patterns")
     table = image_table(analysis)
     with whole_folder(out, options.force) as folder:
@@ -154,9 +165,10 @@ def run(options: argparse.Namespace) -> None:
         command = shlex.join(["wavelens", *sys.argv[1:]]) if sys.argv[1:] else None
         with progress_share("Drawing", False if options.quiet else None) as share:
             shown = None if share is None else lambda done, _: share(done)
-            write_patterns_report(folder, analysis, data, command=command, progress=shown)
+            write_patterns_report(folder, analysis, data, command=command, progress=shown, **tied)
         summary = {"wavelens": wavelens.__version__, "command": command, "source": str(options.source)}
-        write_summary(folder / "summary.json", summary | summarize(analysis, data, table))
+        summary |= summarize(analysis, data, table) | summarize_association(**tied)
+        write_summary(folder / "summary.json", summary)
     say.done(out / "report.html")
 
 

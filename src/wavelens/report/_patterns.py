@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import wavelens
-from wavelens.patterns import PatternAnalysis
+from wavelens.patterns import AssociationCurve, AssociationResult, HeldOutScore, PatternAnalysis
 from wavelens.plotting._style import shorten
 from wavelens.report import _pattern_classes, _pattern_sections
+from wavelens.report._association_section import association_section
 from wavelens.report._embed import clean
 from wavelens.report._page import Page, Section
 from wavelens.report._pattern_story import LabelledImages, Story
@@ -37,6 +38,9 @@ def write_patterns_report(
     data: LabelledImages,
     *,
     command: str | None = None,
+    association: AssociationResult | None = None,
+    association_curve: AssociationCurve | None = None,
+    held_out: HeldOutScore | None = None,
     progress: Callable[[float, str], None] | None = None,
 ) -> Path:
     """Write what an analysis found as an HTML page with figures.
@@ -52,6 +56,10 @@ def write_patterns_report(
         The dataset, such as `wavelens.data.ImageData`.
     command : str or None, default None
         The command that made it, for the overview.
+    association : AssociationResult or None, default None
+    association_curve : AssociationCurve or None, default None
+    held_out : HeldOutScore or None, default None
+        What `analysis` says of the tie between patterns and classes; a section of its own where given.
     progress : callable or None, default None
         Called with the share that is done, from 0 to 1, and what is being done.
 
@@ -94,6 +102,9 @@ def write_patterns_report(
         if progress is not None:
             progress(i / len(_parts), what)
         sections.append(make(story))
+    tied = association_section(story, association, association_curve, held_out)
+    if tied is not None:
+        sections.insert(-1, tied)
     path = folder / "report.html"
     path.write_text(_page(story, tuple(sections), command).render(), encoding="utf-8")
     if progress is not None:
