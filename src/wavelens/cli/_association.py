@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def _held_out(
     analysis: PatternAnalysis,
     data: ImageData,
     groups: npt.NDArray[Any] | None,
-    say: Callable[[str], None] | Any,
+    say: Any,
 ) -> Any:
     import numpy as np
 

@@ -250,8 +250,8 @@ def association_curve(
         found[len(found) - len(deals) :] = _measure_all(
             problem, deals, "Shuffling shares of labels", progress
         )
-    found = found.reshape(len(values), n_repeats, 2)
-    return AssociationCurve(values, found[:, :, 0], found[:, :, 1])
+    statistic, isolated = np.moveaxis(found.reshape(len(values), n_repeats, 2), 2, 0)
+    return AssociationCurve(values, statistic, isolated)
 
 
 # Labels
@@ -326,14 +326,10 @@ class _Problem:
         small = int(len(members[1]) < len(members[0]))
         rows = self.basis[members[small]]
         n, m = rows.shape
-        if n >= m:
-            own = eigvalsh(_gram(rows.T), overwrite_a=True, check_finite=False, driver="ev")
-        else:
-            own = np.zeros(m)
-            own[m - n :] = eigvalsh(
-                _gram(np.asfortranarray(rows)), overwrite_a=True, check_finite=False, driver="ev"
-            )
-        own = np.clip(own.astype(np.float64), 0, 1)
+        gram = _gram(rows.T if n >= m else np.asfortranarray(rows))
+        own = np.zeros(m)
+        own[-len(gram) :] = eigvalsh(gram, lower=False, overwrite_a=True, check_finite=False, driver="ev")
+        own = np.clip(own, 0, 1)
         shares = np.empty((2, m))
         shares[small] = self.weights[small] ** 2 * own
         shares[1 - small] = self.weights[1 - small] ** 2 * (1 - own)

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
+from wavelens._arguments import FloatArray
 from wavelens.patterns import AssociationCurve, AssociationResult
 from wavelens.plotting._style import (
     INK,
@@ -115,9 +116,9 @@ class AssociationDisplay(Display):
         ax.xaxis.set_major_locator(MaxNLocator(5))
 
 
-def _histogram(ax: Axes, null: np.ndarray, value: float, unit: str) -> None:  # type: ignore[type-arg]
+def _histogram(ax: Axes, null: FloatArray, value: float, unit: str) -> None:
     low, high = float(min(null.min(), value)), float(max(null.max(), value))
-    room = max(high - low, 1e-3 * max(abs(high), 1.0))
+    room = high - low if high - low > 1e-6 else 1.0
     width = float(np.ptp(null))
     # Where the true value lies far off, bins of the null's own width would vanish beside the gap.
     bins = int(np.clip(np.sqrt(len(null)), 5, 20)) if width > 0 else 1
