@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 from wavelens.patterns._analysis import PatternAnalysis
+from wavelens.patterns._association import AssociationCurve, AssociationResult
 from wavelens.patterns._results import Patterns, Reconstruction, SigmaAssociation, Spectrum
+from wavelens.patterns._scoring import HeldOutScore
 
-__all__ = ["PatternAnalysis", "Patterns", "Reconstruction", "SigmaAssociation", "Spectrum"]
+__all__ = [
+    "AssociationCurve",
+    "AssociationResult",
+    "HeldOutScore",
+    "PatternAnalysis",
+    "Patterns",
+    "Reconstruction",
+    "SigmaAssociation",
+    "Spectrum",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -21,9 +22,16 @@ from wavelens.linalg import (
     median_bandwidth,
     select_columns,
 )
+from wavelens.patterns._association import (
+    AssociationCurve,
+    AssociationResult,
+    association_curve,
+    association_test,
+)
 from wavelens.patterns._persistence import load_analysis, save_analysis
 from wavelens.patterns._reconstruction import order_by_contribution
 from wavelens.patterns._results import Patterns, Reconstruction, SigmaAssociation, Spectrum
+from wavelens.patterns._scoring import HeldOutScore, class_evidence, held_out_score, score
 from wavelens.wavelets import WaveletTransform
 
 __all__ = ["PatternAnalysis"]
@@ -450,6 +458,167 @@ class PatternAnalysis(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         indices = self.spectrum(class_, other).indices
         return np.asarray(indices[self.labels_[indices] == self._class_index(class_)])
 
+    # Patterns tied to classes, and new images
+
+    def association_test(
+        self,
+        n_permutations: int = 200,
+        random_state: int = 0,
+        *,
+        groups: npt.ArrayLike | None = None,
+        progress: bool | None = None,
+    ) -> AssociationResult:
+        """Tell whether the patterns are tied to the classes more than to shuffled labels.
+
+        Parameters
+        ----------
+        n_permutations : int, default 200
+            How often to shuffle. The p-value cannot fall below 1/(n_permutations + 1).
+        random_state : int, default 0
+        groups : array of shape (n_images,) or None, default None
+            Images that belong together, such as the slices of a patient, each group of one class. Labels are
+            then shuffled between whole groups, so that likeness within a group is not taken for a tie to the
+            class; class sizes change a little where groups differ in size. None shuffles image by image and
+            keeps the class sizes.
+        progress : bool or None, default None
+            As the parameter of the class.
+
+        Returns
+        -------
+        AssociationResult
+
+        Notes
+        -----
+        The chosen coefficients stay, their number as well. A permutation costs O(nm²) for n images and m
+        patterns and an eigenproblem of size m (N Cholesky factors more for N > 2 classes), and needs neither
+        the images nor a QR decomposition; two run at once on two threads.
+        """
+        check_is_fitted(self)
+        return association_test(self, n_permutations, random_state, groups, _or(progress, self.progress))
+
+    def association_curve(
+        self,
+        shares: Sequence[float] = (0.0, 0.25, 0.5, 0.75, 1.0),
+        n_repeats: int = 5,
+        random_state: int = 0,
+        *,
+        progress: bool | None = None,
+    ) -> AssociationCurve:
+        """Measure how the tie between patterns and classes fades as labels are shuffled.
+
+        Parameters
+        ----------
+        shares : sequence of float
+            Shares of the images, from 0 to 1, whose labels are shuffled among them.
+        n_repeats : int, default 5
+            How often each.
+        random_state : int, default 0
+        progress : bool or None, default None
+            As the parameter of the class.
+
+        Returns
+        -------
+        AssociationCurve
+        """
+        check_is_fitted(self)
+        return association_curve(self, shares, n_repeats, random_state, _or(progress, self.progress))
+
+    def class_evidence(
+        self, X: npt.ArrayLike, *, shrinkage: float = 0.1, log: bool = False
+    ) -> npt.NDArray[np.float64]:
+        """Return how well each class explains images: the likelihood of their coefficients in the patterns.
+
+        Each class is a Gaussian, with mean and covariance those of its rows of UΣ, the covariance drawn a
+        little towards that of all classes. All classes count alike beforehand. With two classes the
+        covariances are (but for the means) diagonal in the patterns, with variances σ²/n.
+
+        Parameters
+        ----------
+        X : array of shape (n_images, height, width[, channels])
+        shrinkage : float, default 0.1
+            From 0 (each class its own covariance) to 1 (one for all: borders between classes are linear).
+        log : bool, default False
+            Whether to return natural logarithms, which still differ where one class gets all.
+
+        Returns
+        -------
+        array of shape (n_images, n_classes)
+            Shares that sum to 1 in each row.
+
+        Notes
+        -----
+        For images that `fit` saw this is far too favourable: the classes' covariances are theirs, the more so
+        the more coefficients were kept. For new images the order of the classes means more than the shares,
+        which lie too near 0 and 1, as hundreds of patterns count as independent. O(N m³) once and
+        O(n N m²) for N classes, m patterns and n images.
+        """
+        rows = self.transform(X)
+        return class_evidence(self, rows, shrinkage=shrinkage, log=log)
+
+    def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Return the class with most evidence for each image, shape (n_images,)."""
+        return np.asarray(self.classes_[self.class_evidence(X, log=True).argmax(axis=1)])
+
+    def score(self, X: npt.ArrayLike, y: npt.ArrayLike, *, balanced: bool = False) -> float:
+        """Return the share of images whose class `predict` tells.
+
+        Parameters
+        ----------
+        X : array of shape (n_images, height, width[, channels])
+            New images: on those that `fit` saw the share says little.
+        y : array of shape (n_images,)
+            Their classes, each one of `classes_`.
+        balanced : bool, default False
+            Whether to take the mean of the share over the classes, so that all count alike.
+
+        Returns
+        -------
+        float
+        """
+        check_is_fitted(self)
+        return score(self, X, y, balanced=balanced)
+
+    def held_out_score(
+        self,
+        images: npt.ArrayLike,
+        labels: npt.ArrayLike,
+        groups: npt.ArrayLike | None = None,
+        n_splits: int = 5,
+        random_state: int = 0,
+        *,
+        progress: bool | None = None,
+    ) -> HeldOutScore:
+        """Fit to a part of the images and tell the class of the others, for several parts in turn.
+
+        Parameters
+        ----------
+        images : array of shape (n_images, height, width[, channels])
+        labels : array of shape (n_images,)
+        groups : array of shape (n_images,) or None, default None
+            Images that belong together, such as the slices of a patient: no group is on both sides of a
+            split. Without them, images nearly the same as held-out ones may be learnt from, and the score be
+            too high.
+        n_splits : int, default 5
+            Parts; each image is held out once.
+        random_state : int, default 0
+            Seed of the splits.
+        progress : bool or None, default None
+            As the parameter of the class.
+
+        Returns
+        -------
+        HeldOutScore
+
+        Notes
+        -----
+        This analysis need not be fitted and is not changed. Costs `n_splits` fits. Where `n_coefficients`
+        would leave a class of the smaller part without full column rank, the largest number that does not is
+        taken.
+        """
+        return held_out_score(
+            self, images, labels, groups, n_splits, random_state, _or(progress, self.progress)
+        )
+
     # Files
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -505,6 +674,10 @@ class PatternAnalysis(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _members(self, class_: object) -> npt.NDArray[np.intp]:
         return np.flatnonzero(self.labels_ == self._class_index(class_))
+
+
+def _or(progress: bool | None, otherwise: bool | None) -> bool | None:
+    return otherwise if progress is None else progress
 
 
 def _balance(near: FloatArray, far: FloatArray, is_near: npt.NDArray[np.bool_]) -> FloatArray:

@@ -7,12 +7,14 @@ nothing stays open. Colours can be told apart by colour-blind people.
 
 from __future__ import annotations
 
+from wavelens.plotting._pattern_association import AssociationDisplay
 from wavelens.plotting._pattern_images import ImageGridDisplay, PatternDisplay, ReconstructionDisplay
 from wavelens.plotting._pattern_similarity import ClassSimilarityDisplay, SimilarityDisplay, SpectrumDisplay
 from wavelens.plotting._pattern_strength import AngleDisplay, InfluenceDisplay, SingularValueDisplay
 
 __all__ = [
     "AngleDisplay",
+    "AssociationDisplay",
     "ClassSimilarityDisplay",
     "ImageGridDisplay",
     "InfluenceDisplay",
