@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from wavelens.cli._output import check_output, whole_folder
+from wavelens.cli._source import add_source_options, positive, read_source
 
 __all__ = ["add_command"]
 
@@ -28,41 +29,16 @@ def add_command(commands: Any) -> None:
         help="find the patterns of a labelled image dataset and report on them",
         description=_description,
     )
-    parser.add_argument(
-        "source", help="a folder with one sub-folder per class, an .npz or .npy file, or 'digits' (bundled)"
-    )
-    _add_source_options(parser.add_argument_group("images and labels"))
+    add_source_options(parser)
     _add_method_options(parser.add_argument_group("method"))
     _add_output_options(parser.add_argument_group("output"))
     parser.set_defaults(run=run)
 
 
-def _add_source_options(group: Any) -> None:
-    add = group.add_argument
-    add(
-        "--labels",
-        metavar="FILE",
-        help="labels: .npy, or .csv/.txt with 'label' or 'file,label' a line (default: the source's)",
-    )
-    add("--key", help="array of images inside an .npz file (default: recognised)")
-    add("--labels-key", metavar="KEY", help="array of labels inside an .npz file (default: recognised)")
-    add("--split", help="part of a dataset with splits: train, test, val or all (default: train)")
-    add("--size", metavar="HxW", type=_size, help="height x width in pixels (default: the median's)")
-    add("--keep-aspect", action="store_true", help="keep the aspect by padding (default: fill the size)")
-    add(
-        "--color",
-        choices=["auto", "grey", "rgb"],
-        default="auto",
-        help="grey or colour (default: %(default)s, colour where the images have any)",
-    )
-    add("--limit", metavar="N", type=_positive, help="use at most N images of each class (default: all)")
-    add("--strict", action="store_true", help="refuse bad files (default: list them and leave them out)")
-
-
 def _add_method_options(group: Any) -> None:
     add = group.add_argument
     add("--wavelet", default="db3", help="a discrete wavelet: haar, db3, sym4, … (default: %(default)s)")
-    add("--level", metavar="N", type=_positive, help="levels of the transform (default: as deep as fits)")
+    add("--level", metavar="N", type=positive, help="levels of the transform (default: as deep as fits)")
     add(
         "--mode",
         default="periodization",
@@ -71,7 +47,7 @@ def _add_method_options(group: Any) -> None:
     add(
         "--coefficients",
         metavar="N",
-        type=_positive,
+        type=positive,
         help="wavelet coefficients to keep (default: the most that leave every class with full column rank)",
     )
     add("--ridge", metavar="X", type=float, default=1e-3, help="ridge of the HO-GSVD (default: %(default)s)")
@@ -96,7 +72,7 @@ def _add_output_options(group: Any) -> None:
     add("--out", metavar="DIR", type=Path, help="folder of the results (default: wavelens-report-SOURCE)")
     add("--force", action="store_true", help="replace an existing result (default: refuse)")
     add("--quiet", action="store_true", help="say nothing but errors (default: tell each step)")
-    add("--threads", metavar="N", type=_positive, help="threads of the engine (default: all CPUs)")
+    add("--threads", metavar="N", type=positive, help="threads of the engine (default: all CPUs)")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -107,27 +83,14 @@ def run(options: argparse.Namespace) -> None:
     say("loading the engine")
     import wavelens
     from wavelens._progress import progress_share
-    from wavelens.data import load
     from wavelens.patterns import PatternAnalysis
+    from wavelens.quality import check_images
     from wavelens.report import image_table, summarize, write_images_csv, write_patterns_report, write_summary
 
     if options.threads is not None:
         wavelens.set_num_threads(options.threads)
     say(f"reading {options.source}")
-    data = load(
-        options.source,
-        options.labels,
-        key=options.key,
-        labels_key=options.labels_key,
-        split=options.split,
-        size=options.size,
-        keep_aspect=options.keep_aspect,
-        color=None if options.color == "auto" else options.color,
-        limit=options.limit,
-        strict=options.strict,
-        progress=False if options.quiet else None,
-        random_state=options.seed,
-    )
+    data = read_source(options)
     for note in data.notes:
         say.note(note)
     for each in data.skipped:
@@ -145,18 +108,20 @@ def run(options: argparse.Namespace) -> None:
         random_state=options.seed,
         progress=False if options.quiet else None,
     ).fit(data.images, data.labels)
+    say("checking whether the data is sound")
+    quality = check_images(data, random_state=options.seed, progress=False if options.quiet else None)
     say(f"comparing the images by {analysis.sigma_.shape[1]:,} patterns")
     table = image_table(analysis)
     with whole_folder(out, options.force) as folder:
         say("drawing the report")
-        write_images_csv(folder / "images.csv", table, data)
+        write_images_csv(folder / "images.csv", table, data, quality)
         analysis.save(folder / "results.npz")
         command = shlex.join(["wavelens", *sys.argv[1:]]) if sys.argv[1:] else None
         with progress_share("Drawing", False if options.quiet else None) as share:
             shown = None if share is None else lambda done, _: share(done)
-            write_patterns_report(folder, analysis, data, command=command, progress=shown)
+            write_patterns_report(folder, analysis, data, quality=quality, command=command, progress=shown)
         summary = {"wavelens": wavelens.__version__, "command": command, "source": str(options.source)}
-        write_summary(folder / "summary.json", summary | summarize(analysis, data, table))
+        write_summary(folder / "summary.json", summary | summarize(analysis, data, table, quality))
     say.done(out / "report.html")
 
 
@@ -184,19 +149,6 @@ class _Progress:
 def _name(source: str) -> str:
     stem = Path(source).resolve().stem if source != "digits" else source
     return re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "images"
-
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)\s*[x×X]\s*(\d+)", text)
-    if not match or "0" in (match[1].lstrip("0") or "0", match[2].lstrip("0") or "0"):
-        raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH in pixels, such as 91x90, got {text!r}")
-    return int(match[1]), int(match[2])
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
-    return int(text)
 
 
 def _bandwidth(text: str) -> float | str:

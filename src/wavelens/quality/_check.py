@@ -8,7 +8,14 @@ from wavelens._arguments import as_images, check_integer
 from wavelens._progress import progress_share
 from wavelens.data import ImageData
 from wavelens.quality._leaks import find_leaks
-from wavelens.quality._neighbours import K, near_limit, near_pairs, nearest_images, question_labels, thumbnails
+from wavelens.quality._neighbours import (
+    K,
+    near_limit,
+    near_pairs,
+    nearest_images,
+    question_labels,
+    thumbnails,
+)
 from wavelens.quality._pixels import duplicate_groups, measure_pixels
 from wavelens.quality._report import QualityReport
 
@@ -16,7 +23,7 @@ __all__ = ["check_images"]
 
 
 def check_images(
-    data: ImageData, *, near: float = 0.35, random_state: int = 0, progress: bool | None = None
+    data: ImageData, *, near: float = 0.4, random_state: int = 0, progress: bool | None = None
 ) -> QualityReport:
     """Look for what is wrong with a dataset before anything is learnt from it.
 
@@ -25,7 +32,7 @@ def check_images(
     data : ImageData
         From `wavelens.data.load`, or from ``open_source(...).load()``, which also takes a single class and
         images without labels; what needs two classes is then left out.
-    near : float, default 0.35
+    near : float, default 0.4
         Two images are near-duplicates if they are nearer than this share of their distance to their fifth
         nearest images. Between 0 (none) and 1.
     random_state : int, default 0
@@ -131,4 +138,5 @@ def check_images(
         white_share=pixels.white,
         saturated=pixels.saturated,
         leaks=find_leaks(data, pixels.mean, seed),
+        has_files=data.original_sizes is not None or data.original_modes is not None,
     )

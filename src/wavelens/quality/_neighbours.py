@@ -11,6 +11,7 @@ import numpy.typing as npt
 from wavelens._arguments import FloatArray
 from wavelens.data._resize import lanczos_matrix, to_grey
 from wavelens.linalg import Nearest, k_nearest
+from wavelens.quality._report import LEAST_AGREEMENT
 
 __all__ = [
     "K",
@@ -26,7 +27,6 @@ K = 5
 _side = 16
 _practically_same = 0.03  # distance of thumbnails whose correlation is 0.9995
 _chance = 1e-3
-_least_agreement = 0.3
 _least_votes = 4
 
 Indices = npt.NDArray[np.intp]
@@ -103,9 +103,7 @@ def near_pairs(
     first, second, distance = first[found], second[found], distance[found]
     if len(crowded) and n_classes > 1 and len(np.unique(labels)) > 1:
         # Those with many copies in their class may have more in others, which matter most.
-        other = k_nearest(
-            thumbs[crowded], thumbs, of="other", labels=labels[crowded], y_labels=labels
-        )
+        other = k_nearest(thumbs[crowded], thumbs, of="other", labels=labels[crowded], y_labels=labels)
         near = other.distances[:, 0] <= ceiling
         first = np.concatenate([first, crowded[near]])
         second = np.concatenate([second, other.indices[near, 0].astype(np.intp)])
@@ -141,7 +139,7 @@ def question_labels(nearest: Nearest, labels: Indices, n_classes: int) -> LabelD
         found = float(same[labels == code].mean())
         agreement[code] = (found - chance) / (1 - chance)
         error = np.sqrt(chance * (1 - chance) / (k * sizes[code]))
-        told[code] = agreement[code] >= _least_agreement and found - chance > 4 * error
+        told[code] = agreement[code] >= LEAST_AGREEMENT and found - chance > 4 * error
     lonely = np.flatnonzero((same == 0) & told[labels])
     votes = np.zeros((len(lonely), n_classes), dtype=np.intp)
     np.add.at(votes, (np.arange(len(lonely))[:, np.newaxis], around[lonely]), 1)

@@ -12,6 +12,7 @@ from wavelens._arguments import FloatArray
 
 __all__ = ["Finding", "Leak", "QualityReport"]
 
+LEAST_AGREEMENT = 0.3
 _named = 3
 _uneven = 3.0
 
@@ -108,6 +109,8 @@ class QualityReport:
         Shares of pixels at the lower and the upper end of the range of the set.
     leaks : tuple of Leak
         All that was measured, found or not.
+    has_files : bool
+        Whether size and colour mode of the files are known.
     """
 
     name: str
@@ -128,6 +131,7 @@ class QualityReport:
     white_share: FloatArray
     saturated: Flags
     leaks: tuple[Leak, ...]
+    has_files: bool = False
 
     @property
     def n_images(self) -> int:
@@ -161,6 +165,25 @@ class QualityReport:
         found = np.full(self.n_images, -1, dtype=np.intp)
         found[self.label_doubts] = self.suspected_classes
         return found
+
+    def unchecked(self) -> tuple[str, ...]:
+        """Return what could not be checked, and why, in words."""
+        found = []
+        weak = np.flatnonzero(~(self.label_agreement >= LEAST_AGREEMENT))
+        if len(np.unique(self.labels)) < 2:
+            found.append("Labels and leaks: there is only one class.")
+        elif len(weak):
+            which = (
+                "of all classes"
+                if len(weak) == len(self.class_names)
+                else f"of {', '.join(self.class_names[i] for i in weak[:8])}{', …' if len(weak) > 8 else ''}"
+            )
+            found.append(f"Labels {which}: like images are too often of another class there to tell.")
+        if np.isnan(self.typical_distance):
+            found.append("Near-duplicates: fewer than six images can be compared.")
+        if len(np.unique(self.labels)) > 1 and not self.has_files:
+            found.append("Leaks through size or colour mode: an array does not tell what the files were.")
+        return tuple(found)
 
     def across(self, images: Any) -> bool:
         """Return whether images, given by their places, are of more than one class."""
@@ -205,12 +228,13 @@ class QualityReport:
         pairs = [tuple(map(int, pair)) for pair in self.near_pairs]
         across = [pair for pair in pairs if self.across(pair)]
         told = f", {len(across):,} of them across classes" if across else ""
+        named = self._named(across or pairs, " ≈ ")
         return [
             Finding(
                 "near-duplicates",
                 "warning",
                 f"{_count(len(pairs), 'pair')} of images {'is' if len(pairs) == 1 else 'are'} nearly the "
-                f"same, whatever their brightness{told} ({self._named(across or pairs)}). If one of a pair is "
+                f"same, whatever their brightness{told} ({named}). If one of a pair is "
                 "used to test what was learnt from the other, the test says too much.",
             )
         ]
@@ -266,8 +290,8 @@ class QualityReport:
     def _has_names(self) -> bool:
         return any(name != str(i) for i, name in enumerate(self.image_names[:3]))
 
-    def _named(self, groups: Any) -> str:
-        parts = [" = ".join(self.image_names[i] for i in group[:4]) for group in list(groups)[:_named]]
+    def _named(self, groups: Any, sign: str = " = ") -> str:
+        parts = [sign.join(self.image_names[i] for i in group[:4]) for group in list(groups)[:_named]]
         return "; ".join(parts) + ("; …" if len(groups) > _named else "")
 
     def to_dict(self) -> dict[str, Any]:

@@ -9,10 +9,12 @@ from pathlib import Path
 import wavelens
 from wavelens.patterns import PatternAnalysis
 from wavelens.plotting._style import shorten
+from wavelens.quality import QualityReport
 from wavelens.report import _pattern_classes, _pattern_sections
 from wavelens.report._embed import clean
 from wavelens.report._page import Page, Section
 from wavelens.report._pattern_story import LabelledImages, Story
+from wavelens.report._quality_section import in_short, quality_section
 from wavelens.report._words import joined
 
 __all__ = ["write_patterns_report"]
@@ -36,6 +38,7 @@ def write_patterns_report(
     analysis: PatternAnalysis,
     data: LabelledImages,
     *,
+    quality: QualityReport | None = None,
     command: str | None = None,
     progress: Callable[[float, str], None] | None = None,
 ) -> Path:
@@ -50,6 +53,8 @@ def write_patterns_report(
         Fitted on `data.images` and `data.labels`.
     data : LabelledImages
         The dataset, such as `wavelens.data.ImageData`.
+    quality : QualityReport or None, default None
+        What `wavelens.quality.check_images` says of the same data, for a section of its own.
     command : str or None, default None
         The command that made it, for the overview.
     progress : callable or None, default None
@@ -94,14 +99,18 @@ def write_patterns_report(
         if progress is not None:
             progress(i / len(_parts), what)
         sections.append(make(story))
+    if quality is not None:
+        sections.insert(len(sections) - 1, quality_section(story, quality))
     path = folder / "report.html"
-    path.write_text(_page(story, tuple(sections), command).render(), encoding="utf-8")
+    path.write_text(_page(story, tuple(sections), command, quality).render(), encoding="utf-8")
     if progress is not None:
         progress(1.0, "report.html")
     return path
 
 
-def _page(story: Story, sections: tuple[Section, ...], command: str | None) -> Page:
+def _page(
+    story: Story, sections: tuple[Section, ...], command: str | None, quality: QualityReport | None
+) -> Page:
     """Put the overview before the sections."""
     found = story.findings
     largest = int(found.sizes.max())
@@ -124,6 +133,7 @@ def _page(story: Story, sections: tuple[Section, ...], command: str | None) -> P
             found.likeness(),
             found.overlap(),
             found.loneliest(story.base_name),
+            *(() if quality is None else (in_short(quality),)),
         ),
         sections=sections,
         version=wavelens.__version__,
