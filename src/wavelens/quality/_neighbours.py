@@ -43,10 +43,11 @@ def thumbnails(images: npt.NDArray[Any], chosen: Indices) -> tuple[FloatArray, I
         part = images[chosen[start : start + step]]
         if part.ndim == 4:
             part = to_grey(part) if part.shape[3] >= 3 else part[..., 0]
-        if part.dtype.kind == "f" and part.dtype.itemsize > 4:
-            # float32 would lose the contrast of images far from zero.
-            part = part - part.mean(axis=(1, 2), keepdims=True)
-            part = part / np.maximum(np.abs(part).max(axis=(1, 2), keepdims=True), np.finfo(float).tiny)
+        if part.dtype.itemsize > 1:
+            # float32 would lose the contrast of images far from zero, and overflow for large ones.
+            part = part.astype(np.float64)
+            part -= part.mean(axis=(1, 2), keepdims=True)
+            part /= np.maximum(np.abs(part).max(axis=(1, 2), keepdims=True), np.finfo(float).tiny)
         part = part.astype(np.float32, copy=False)
         m = len(part)
         # Two products for the whole part are much faster than two for each image.

@@ -49,6 +49,8 @@ def measure_pixels(images: npt.NDArray[Any]) -> PixelFacts:
     """
     n = len(images)
     low, high = images.min(), images.max()
+    # Squares of very large and very small numbers are out of range.
+    unit = max(abs(float(low)), abs(float(high))) or 1.0
     mean, spread, black, white = (np.empty(n) for _ in range(4))
     constant = np.empty(n, dtype=bool)
     step = max(1, (1 << 22) // max(1, images[0].size))
@@ -59,9 +61,9 @@ def measure_pixels(images: npt.NDArray[Any]) -> PixelFacts:
         constant[here] = (flat == flat[:, :1]).all(axis=(1, 2))
         black[here] = (flat == low).all(axis=2).mean(axis=1)
         white[here] = (flat == high).all(axis=2).mean(axis=1)
-        values = flat.astype(np.float64, copy=False)
-        mean[here] = values.mean(axis=(1, 2))
+        values = flat / unit
+        mean[here] = values.mean(axis=(1, 2), dtype=np.float64) * unit
         spread[here] = values.std(axis=1).max(axis=1)
-    nearly = ~constant & (spread < _nearly_constant_share * (float(high) - float(low)))
+    nearly = ~constant & (spread < _nearly_constant_share * (float(high) / unit - float(low) / unit))
     over = np.maximum(black - np.median(black), white - np.median(white)) >= _saturated_beyond_usual
     return PixelFacts(mean, constant, nearly, black, white, over & ~constant)
