@@ -360,7 +360,8 @@ def test_two_images_nearly_the_same():
 
 
 @pytest.mark.parametrize(
-    ("scale", "dtype"), [(1e-200, "f8"), (1e-30, "f8"), (1e-30, "f4"), (1e30, "f4"), (1e200, "f8"), (10, "u2")]
+    ("scale", "dtype"),
+    [(1e-200, "f8"), (1e-30, "f8"), (1e-30, "f4"), (1e30, "f4"), (1e200, "f8"), (10, "u2")],
 )
 @pytest.mark.parametrize("offset", [0, 1000])
 def test_units_do_not_matter(scale, dtype, offset):

@@ -81,9 +81,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _print(text: str) -> None:
-    # File names may hold what the terminal cannot show.
+    # Names of files may hold what a terminal cannot show, or would obey.
     encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "replace").decode(encoding))
+    shown = "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    print(shown.encode(encoding, "replace").decode(encoding), flush=True)
 
 
 def _summary(data: ImageData, report: QualityReport, *, listed: bool) -> Iterator[str]:

@@ -30,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("wavelens: interrupted; nothing was written", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # as in `wavelens check images | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (WavelensError, ValueError, TypeError, OSError) as error:
         if os.environ.get("WAVELENS_DEBUG"):
             raise

@@ -15,6 +15,7 @@ __all__ = ["Finding", "Leak", "QualityReport"]
 LEAST_AGREEMENT = 0.3
 _named = 3
 _uneven = 3.0
+_nearly_all = 0.95
 
 Indices = npt.NDArray[np.intp]
 Flags = npt.NDArray[np.bool_]
@@ -155,9 +156,16 @@ class QualityReport:
     def near_duplicate_of(self) -> Indices:
         """For each image of a near-duplicate pair, its nearest partner; −1 for all others."""
         found = np.full(self.n_images, -1, dtype=np.intp)
+        # The nearest comes last and stays.
         for first, second in self.near_pairs[::-1]:
             found[first], found[second] = second, first
         return found
+
+    @property
+    def pairs_across(self) -> Flags:
+        """For each near-duplicate pair, whether its images are of two classes."""
+        across: Flags = self.labels[self.near_pairs[:, 0]] != self.labels[self.near_pairs[:, 1]]
+        return across
 
     @property
     def suspected_class_of(self) -> Indices:
@@ -225,10 +233,10 @@ class QualityReport:
     def _near_copies(self) -> list[Finding]:
         if not len(self.near_pairs):
             return []
-        pairs = [tuple(map(int, pair)) for pair in self.near_pairs]
-        across = [pair for pair in pairs if self.across(pair)]
-        told = f", {len(across):,} of them across classes" if across else ""
-        named = self._named(across or pairs, " ≈ ")
+        pairs = self.near_pairs
+        across = pairs[self.pairs_across]
+        told = f", {len(across):,} of them across classes" if len(across) else ""
+        named = self._named(across if len(across) else pairs, " ≈ ")
         return [
             Finding(
                 "near-duplicates",
@@ -291,7 +299,7 @@ class QualityReport:
         return any(name != str(i) for i, name in enumerate(self.image_names[:3]))
 
     def _named(self, groups: Any, sign: str = " = ") -> str:
-        parts = [sign.join(self.image_names[i] for i in group[:4]) for group in list(groups)[:_named]]
+        parts = [sign.join(self.image_names[i] for i in group[:4]) for group in groups[:_named]]
         return "; ".join(parts) + ("; …" if len(groups) > _named else "")
 
     def to_dict(self) -> dict[str, Any]:
@@ -313,9 +321,11 @@ class QualityReport:
                 {
                     "images": [names[i] for i in pair],
                     "distance": round(float(distance), 6),
-                    "across_classes": self.across(pair),
+                    "across_classes": bool(across),
                 }
-                for pair, distance in zip(self.near_pairs, self.near_distances, strict=True)
+                for pair, distance, across in zip(
+                    self.near_pairs, self.near_distances, self.pairs_across, strict=True
+                )
             ],
             "near_limit": round(self.near_limit, 6),
             "label_doubts": [
@@ -348,7 +358,8 @@ def _sentence(leak: Leak) -> str:
     if leak.severity == "note":
         return f"{text}. That may be part of what the images show, or of how they were made."
     measured = f" (Cramér’s V {leak.strength:.2f})" if leak.measure != "AUC" else ""
-    return f"{text}{measured}. It tells the class before anyone looks at the picture."
+    known = "the class is known" if leak.strength >= _nearly_all else "something of the class is known"
+    return f"{text}{measured}: {known} before anyone looks at the picture."
 
 
 def _count(n: int, noun: str) -> str:

@@ -91,16 +91,18 @@ def _near_copies(story: Story, quality: QualityReport) -> list[Block]:
     if not len(quality.near_pairs):
         return []
     places, texts = [], []
-    pairs = list(zip(quality.near_pairs, quality.near_distances, strict=True))
-    for k, (pair, distance) in enumerate(sorted(pairs, key=lambda each: not quality.across(each[0]))):
-        for i in map(int, pair):
+    # Those across classes first, then the nearest.
+    order = np.argsort(~quality.pairs_across, kind="stable")
+    for k, pair in enumerate(order):
+        for i in map(int, quality.near_pairs[pair]):
             places.append(i)
-            texts.append(f"pair {k + 1} at {distance:.2f}, {_class(quality, i)}")
+            texts.append(f"pair {k + 1} at {quality.near_distances[pair]:.2f}, {_class(quality, i)}")
     about = (
         "Small grey copies of two images, evened out in brightness and contrast, are much nearer to each "
         "other than to their other neighbours. The number is their distance: 0 is the same, 1.41 unrelated."
     )
-    title = f"{count(len(pairs), 'pair')}, those across classes first, then the nearest"
+    m = len(order)
+    title = f"{count(m, 'pair')}{', those across classes first, then the nearest' if m > 1 else ''}"
     return [Heading("near-copies", "Nearly the same"), Text((about,)), _gallery(story, title, places, texts)]
 
 
@@ -152,7 +154,7 @@ def _leaks(quality: QualityReport) -> list[Block]:
     about = (
         "A network learns whatever tells the classes apart, also what has nothing to do with what the images "
         "show. Cramér’s V is 0 where a property tells nothing of the class and 1 where it tells all; the area "
-        "under the ROC curve (AUC) is 0.5 and 1, for the class that the number tells best from the rest."
+        "under the ROC curve (AUC) goes from 0.5 to 1, for the class that the number tells best from the rest."
     )
     caption = "What is known of the files and of the images as a whole, against the class"
     return [
