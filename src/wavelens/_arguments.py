@@ -65,6 +65,8 @@ def as_images(images: npt.ArrayLike, name: str, *, shape: tuple[int, ...] | None
         If the dimension is not 3 or 4, there is no image, an image is not of `shape`, or a float image holds
         NaN or infinities (the first place is named).
     """
+    if hasattr(images, "toarray"):
+        raise TypeError(f"`{name}` must be a dense array, got a sparse {type(images).__name__}")
     array = np.asarray(images)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"`{name}` must hold real numbers, got dtype {array.dtype}")

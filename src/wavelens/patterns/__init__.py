@@ -3,6 +3,18 @@
 from __future__ import annotations
 
 from wavelens.patterns._analysis import PatternAnalysis
+from wavelens.patterns._classes import ClassMatrices, PatternTable
+from wavelens.patterns._memory import MemoryEstimate, estimate_memory
 from wavelens.patterns._results import Patterns, Reconstruction, SigmaAssociation, Spectrum
 
-__all__ = ["PatternAnalysis", "Patterns", "Reconstruction", "SigmaAssociation", "Spectrum"]
+__all__ = [
+    "ClassMatrices",
+    "MemoryEstimate",
+    "PatternAnalysis",
+    "PatternTable",
+    "Patterns",
+    "Reconstruction",
+    "SigmaAssociation",
+    "Spectrum",
+    "estimate_memory",
+]

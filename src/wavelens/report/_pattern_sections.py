@@ -25,7 +25,7 @@ _classes_at_all = 40
 
 def influence(story: Story) -> Section:
     """Show which pixels the chosen coefficients touch."""
-    transform = story.analysis.wavelet_transform_
+    transform = story.analysis.basis_
     chosen = len(story.analysis.coefficients_)
     counts = story.analysis.influence_map_
     touched = float((counts > 0).mean())
@@ -235,7 +235,7 @@ def reading(story: Story) -> Section:
         "Nothing here is a diagnosis. Whether a pattern or an image means anything takes someone who knows "
         "the subject.",
     )
-    levels = count(analysis.wavelet_transform_.level, "level")
+    levels = count(analysis.basis_.level, "level")
     method = (
         f"Images become wavelet coefficients ({analysis.wavelet}, {levels}). A QR factorization with column "
         "pivoting orders them by influence, and the first are kept. The higher-order generalized singular "
@@ -258,7 +258,7 @@ def reading(story: Story) -> Section:
 
 def described(story: Story) -> tuple[tuple[str, str], ...]:
     """Return the facts of the overview."""
-    analysis, transform = story.analysis, story.analysis.wavelet_transform_
+    analysis, transform = story.analysis, story.analysis.basis_
     n, height, width = story.images.shape[:3]
     channels = story.images.shape[3] if story.images.ndim == 4 else 1
     color = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
