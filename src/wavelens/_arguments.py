@@ -72,7 +72,8 @@ def as_images(images: npt.ArrayLike, name: str, *, shape: tuple[int, ...] | None
         raise TypeError(f"`{name}` must hold real numbers, got dtype {array.dtype}")
     if shape is not None and array.shape[1:] != shape:
         expected = ", ".join(map(str, shape))
-        raise ValueError(f"`{name}` must have shape (n_images, {expected}), got {array.shape}")
+        hint = ". Reshape your data: a single image is images[None]" if array.ndim <= len(shape) else ""
+        raise ValueError(f"`{name}` must have shape (n_images, {expected}), got {array.shape}{hint}")
     if array.ndim not in (3, 4):
         raise ValueError(
             f"`{name}` must have shape (n_images, height, width) or (n_images, height, width, channels), "
@@ -90,7 +91,8 @@ def _refuse_nonfinite_image(array: npt.NDArray[Any], name: str) -> None:
         bad = np.argwhere(~np.isfinite(image))
         if len(bad):
             place = tuple(map(int, bad[0]))
-            raise ValueError(f"`{name}` must be finite, got {image[place]} in image {i} at {place}")
+            value = "NaN" if np.isnan(image[place]) else str(image[place])
+            raise ValueError(f"`{name}` must be finite, got {value} in image {i} at {place}")
 
 
 def check_finite(a: FloatArray, name: str) -> None:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from wavelens.patterns._analysis import PatternAnalysis
 from wavelens.patterns._classes import ClassMatrices, PatternTable
+from wavelens.patterns._compare_bases import BasisComparison, BasisResult, compare_bases
+from wavelens.patterns._locality import Locality
 from wavelens.patterns._memory import MemoryEstimate, estimate_memory
 from wavelens.patterns._results import Patterns, Reconstruction, SigmaAssociation, Spectrum
 
 __all__ = [
+    "BasisComparison",
+    "BasisResult",
     "ClassMatrices",
+    "Locality",
     "MemoryEstimate",
     "PatternAnalysis",
     "PatternTable",
@@ -16,5 +21,6 @@ __all__ = [
     "Reconstruction",
     "SigmaAssociation",
     "Spectrum",
+    "compare_bases",
     "estimate_memory",
 ]

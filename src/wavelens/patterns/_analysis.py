@@ -577,8 +577,8 @@ def _check_labels(y: npt.ArrayLike, n_images: int) -> tuple[npt.NDArray[Any], np
         )
     classes, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
     if len(classes) < 2:
-        raise ValueError(f"`y` must hold at least two classes, got only {classes[0]!r}")
+        raise ValueError(f"`y` must hold at least two classes, got one class, {classes[0]}")
     if counts.min() < 2:
         alone = classes[counts.argmin()]
-        raise ValueError(f"`y` must give every class at least two images, got one of class {alone!r}")
+        raise ValueError(f"`y` must give every class at least two images, got one of class {alone}")
     return classes, codes.astype(np.intp)

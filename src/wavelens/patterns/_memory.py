@@ -1,13 +1,13 @@
 """How much memory an analysis takes, before it is begun.
 
-With n images of p numbers (all coefficients), m of them kept, N classes and b bytes a number (4 where the images
-are float32, else 8), the arrays alive at once are
+With n images of p numbers (all coefficients), m of them kept, and b bytes a number (4 where the images are
+float32, else 8), the arrays alive at once are
 
 =================== ======================================================================================
 the images          n · pixels · channels · bytes of their type
 choosing            n·p·b for all coefficients, n·m·b for the columns' basis, 192·p·b for sketches of columns
 decomposing         4·n·m·b for the classes' blocks, their orthonormal factors and the rows of UΣ, and
-                    (10 + N)·m²·b for triangular factors, Gram matrices and eigenvectors (10·m²·b for N = 2)
+                    5·m²·b for triangular factors, Gram matrices and eigenvectors
 the programme       160 MB for Python, its libraries and the engine
 =================== ======================================================================================
 
@@ -26,6 +26,7 @@ import numpy.typing as npt
 
 from wavelens._arguments import check_integer
 from wavelens.exceptions import DataError
+from wavelens.patterns._coefficients import make_basis
 
 if TYPE_CHECKING:
     from wavelens.patterns._analysis import PatternAnalysis
@@ -72,7 +73,6 @@ def estimate_memory(
     image_shape: tuple[int, ...],
     *,
     n_coefficients: int,
-    n_classes: int = 2,
     dtype: npt.DTypeLike = np.uint8,
     n_all_coefficients: int | None = None,
 ) -> MemoryEstimate:
@@ -85,7 +85,6 @@ def estimate_memory(
         ``(height, width)`` or ``(height, width, channels)``, in pixels.
     n_coefficients : int
         How many are kept.
-    n_classes : int, default 2
     dtype : dtype, default uint8
         Of the images; float32 is computed in float32, all else in float64.
     n_all_coefficients : int or None, default None
@@ -99,20 +98,19 @@ def estimate_memory(
 
     Notes
     -----
-    n images of p numbers, m kept, N classes, b = 4 bytes (float32) or 8: choosing takes (n·p + n·m + 192·p)·b,
-    decomposing (4·n·m + (10 + N)·m²)·b; the peak is the larger of the two, the images, and 160 MB.
+    n images of p numbers, m kept, b = 4 bytes (float32) or 8: choosing takes (n·p + n·m + 192·p)·b, decomposing
+    (4·n·m + 5·m²)·b; the peak is the larger of the two, the images, and 160 MB.
 
     Examples
     --------
     >>> from wavelens.patterns import estimate_memory
     >>> str(estimate_memory(2481, (91, 90), n_coefficients=1200))
-    '383 MB'
+    '379 MB'
     >>> str(estimate_memory(4000, (512, 512), n_coefficients=2000, dtype="float32"))
-    '8.85 GB'
+    '8.78 GB'
     """
     n = check_integer(n_images, "n_images", low=1)
     m = check_integer(n_coefficients, "n_coefficients", low=1)
-    classes = check_integer(n_classes, "n_classes", low=2)
     pixels = int(np.prod([check_integer(size, "image_shape", low=1) for size in image_shape]))
     given = np.dtype(dtype)
     p = pixels if n_all_coefficients is None else n_all_coefficients
@@ -120,24 +118,22 @@ def estimate_memory(
     return MemoryEstimate(
         images=n * pixels * given.itemsize,
         choosing=b * (n * p + n * m + _sketch_rows * p),
-        decomposing=b * (4 * n * m + (10 + (classes if classes > 2 else 0)) * m * m),
+        decomposing=b * (4 * n * m + 5 * m * m),
     )
 
 
 def memory_needed(
-    analysis: PatternAnalysis, images: npt.NDArray[Any], class_sizes: npt.NDArray[np.intp]
+    analysis: PatternAnalysis, images: npt.NDArray[Any], labels: npt.ArrayLike
 ) -> MemoryEstimate:
     """Estimate what `fit` of an analysis takes on images; without `n_coefficients`, at most."""
-    from wavelens.patterns._coefficients import make_basis
-
     basis = make_basis(images.shape[1:], analysis.basis, analysis.wavelet, analysis.level, analysis.mode)
+    class_sizes = np.unique(np.asarray(labels), return_counts=True)[1]
     most = int(class_sizes.min()) if analysis.rank == "full" else len(images) // 2
     m = analysis.n_coefficients
     return estimate_memory(
         len(images),
         images.shape[1:],
         n_coefficients=max(1, min(most, basis.n_coefficients)) if m is None else m,
-        n_classes=len(class_sizes),
         dtype=images.dtype,
         n_all_coefficients=basis.n_coefficients,
     )
@@ -149,7 +145,7 @@ def refuse_beyond(analysis: PatternAnalysis, images: npt.NDArray[Any]) -> None:
         return
     limit = parse_bytes(analysis.memory_limit, "memory_limit")
     sizes = np.bincount(analysis.labels_, minlength=len(analysis.classes_))
-    need = memory_needed(analysis, images, sizes)
+    need = memory_needed(analysis, images, analysis.labels_)
     if need.total <= limit:
         return
     raise DataError(
@@ -162,16 +158,14 @@ def _advice(
     analysis: PatternAnalysis, images: npt.NDArray[Any], sizes: npt.NDArray[np.intp], limit: int
 ) -> str:
     """Say what would fit, each measure by itself."""
-    n, shape, classes = len(images), images.shape[1:], len(sizes)
+    n, shape = len(images), images.shape[1:]
     given = analysis.n_coefficients
     smallest = int(sizes.min()) if analysis.rank == "full" else n // 2
     m = max(1, min(smallest, int(np.prod(shape)))) if given is None else given
 
     def total(n: int = n, m: int = m, scale: float = 1.0, dtype: npt.DTypeLike = images.dtype) -> int:
         sides = tuple(max(1, round(size * scale)) for size in shape[:2])
-        return estimate_memory(
-            n, sides + shape[2:], n_coefficients=m, n_classes=classes, dtype=dtype
-        ).total
+        return estimate_memory(n, sides + shape[2:], n_coefficients=m, dtype=dtype).total
 
     ways = []
     fewer = _largest(m - 1, lambda k: total(m=k) <= limit)
