@@ -7,6 +7,9 @@ import re
 import shlex
 import sys
 import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ __all__ = ["add_command"]
 _description = """\
 Find the patterns a labelled image dataset is made of, which of them belong to which class, which images are
 odd and which lie on the border between classes. Writes report.html (open it in a browser), figures/,
-results.npz, summary.json and images.csv.
+results.npz, summary.json, images.csv and patterns.csv.
 """
 
 
@@ -69,10 +72,27 @@ def _add_method_options(group: Any) -> None:
         help="how images go on past their edges: zero, symmetric, … (default: %(default)s)",
     )
     add(
+        "--basis",
+        choices=["wavelet", "pixel"],
+        default="wavelet",
+        help="what describes an image: wavelet coefficients or its pixels (default: %(default)s)",
+    )
+    add(
+        "--compare-basis",
+        action="store_true",
+        help="analyse in wavelets and in pixels and report which serves better (default: one of them)",
+    )
+    add(
         "--coefficients",
         metavar="N",
         type=_positive,
         help="wavelet coefficients to keep (default: the most that leave every class with full column rank)",
+    )
+    add(
+        "--rank",
+        choices=["full", "any"],
+        default="full",
+        help="'any' allows more coefficients than the smallest class has images (default: %(default)s)",
     )
     add("--ridge", metavar="X", type=float, default=1e-3, help="ridge of the HO-GSVD (default: %(default)s)")
     add(
@@ -96,6 +116,11 @@ def _add_output_options(group: Any) -> None:
     add("--out", metavar="DIR", type=Path, help="folder of the results (default: wavelens-report-SOURCE)")
     add("--force", action="store_true", help="replace an existing result (default: refuse)")
     add("--quiet", action="store_true", help="say nothing but errors (default: tell each step)")
+    add(
+        "--memory",
+        metavar="SIZE",
+        help="refuse to start if more memory is needed than this, such as 2GB (default: no limit)",
+    )
     add("--threads", metavar="N", type=_positive, help="threads of the engine (default: all CPUs)")
 
 
@@ -108,8 +133,19 @@ def run(options: argparse.Namespace) -> None:
     import wavelens
     from wavelens._progress import progress_share
     from wavelens.data import load
-    from wavelens.patterns import PatternAnalysis
-    from wavelens.report import image_table, summarize, write_images_csv, write_patterns_report, write_summary
+    from wavelens.patterns import PatternAnalysis, compare_bases
+    from wavelens.patterns._memory import memory_needed, parse_bytes
+    from wavelens.report import (
+        image_table,
+        summarize,
+        write_images_csv,
+        write_patterns_csv,
+        write_patterns_report,
+        write_summary,
+    )
+
+    if options.memory is not None:
+        parse_bytes(options.memory, "--memory")
 
     if options.threads is not None:
         wavelens.set_num_threads(options.threads)
@@ -144,20 +180,49 @@ def run(options: argparse.Namespace) -> None:
         bandwidth=options.bandwidth,
         random_state=options.seed,
         progress=False if options.quiet else None,
-    ).fit(data.images, data.labels)
+        basis=options.basis,
+        rank=options.rank,
+        memory_limit=options.memory,
+    )
+    say.note(f"about {memory_needed(analysis, data.images, data.labels)} of memory will be needed")
+    with _told(say):
+        analysis.fit(data.images, data.labels)
+    comparison = None
+    if options.compare_basis:
+        say("comparing wavelets with pixels")
+        with _told(say):
+            comparison = compare_bases(data.images, data.labels, analysis, random_state=options.seed)
     say(f"comparing the images by {analysis.sigma_.shape[1]:,} patterns")
     table = image_table(analysis)
     with whole_folder(out, options.force) as folder:
         say("drawing the report")
         write_images_csv(folder / "images.csv", table, data)
+        write_patterns_csv(folder / "patterns.csv", analysis, data.class_names)
         analysis.save(folder / "results.npz")
         command = shlex.join(["wavelens", *sys.argv[1:]]) if sys.argv[1:] else None
         with progress_share("Drawing", False if options.quiet else None) as share:
             shown = None if share is None else lambda done, _: share(done)
-            write_patterns_report(folder, analysis, data, command=command, progress=shown)
+            write_patterns_report(
+                folder, analysis, data, command=command, comparison=comparison, progress=shown
+            )
         summary = {"wavelens": wavelens.__version__, "command": command, "source": str(options.source)}
         write_summary(folder / "summary.json", summary | summarize(analysis, data, table))
     say.done(out / "report.html")
+
+
+@contextmanager
+def _told(say: _Progress) -> Iterator[None]:
+    """Turn warnings into notes."""
+    from wavelens.exceptions import WavelensWarning
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", WavelensWarning)
+        yield
+    for each in caught:
+        if issubclass(each.category, WavelensWarning):
+            say.note(str(each.message))
+        else:
+            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
 
 
 class _Progress:

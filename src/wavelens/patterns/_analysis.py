@@ -15,7 +15,7 @@ from wavelens._arguments import FloatArray, as_images, check_integer
 from wavelens._progress import progress_share
 from wavelens.linalg import HOGSVD, class_similarity, gaussian_similarity, ho_gsvd, median_bandwidth
 from wavelens.patterns._classes import ClassMatrices, PatternTable, class_matrices, pattern_table
-from wavelens.patterns._coefficients import Basis, choose_coefficients, make_basis
+from wavelens.patterns._coefficients import choose_coefficients, make_basis
 from wavelens.patterns._contract import ImageContract
 from wavelens.patterns._memory import refuse_beyond
 from wavelens.patterns._persistence import load_analysis, save_analysis

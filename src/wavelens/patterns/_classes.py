@@ -54,7 +54,7 @@ class PatternTable:
     >>> analysis = PatternAnalysis(n_coefficients=40).fit(digits.images, digits.labels)
     >>> table = analysis.pattern_table()
     >>> table.names_of_holders(int(table.n_classes_holding.argmax()))
-    array([0, 1, 2, 3, 5, 6, 7, 8, 9])
+    array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     """
 
     classes: npt.NDArray[Any]

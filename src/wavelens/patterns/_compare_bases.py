@@ -123,16 +123,14 @@ class BasisComparison:
         rows: list[tuple[str, Any, Any]] = []
         for of in _measures:
             for residual in residuals:
-                both = [side.needed(residual, of) for side in (self.wavelet, self.pixel)]
-                rows.append((f"patterns for residual {residual:g} ({of})", *both))
+                first, second = (side.needed(residual, of) for side in (self.wavelet, self.pixel))
+                rows.append((f"patterns for residual {residual:g} ({of})", first, second))
         for name in ("area", "participation", "spread", "agreement"):
-            both_medians = [
+            first, second = (
                 float(np.median(getattr(side.locality, name))) for side in (self.wavelet, self.pixel)
-            ]
-            rows.append((name, *both_medians))
-        return {
-            name: [row[i] for row in rows] for i, name in enumerate(("measure", "wavelet", "pixel"))
-        }
+            )
+            rows.append((name, first, second))
+        return {name: [row[i] for row in rows] for i, name in enumerate(("measure", "wavelet", "pixel"))}
 
 
 def compare_bases(
@@ -178,7 +176,7 @@ def compare_bases(
     """
     batch = as_images(images, "images")
     first = PatternAnalysis() if analysis is None else analysis
-    parts = {first.basis: _as_fitted(first, batch, labels)}
+    parts: dict[str, PatternAnalysis] = {first.basis: _as_fitted(first, batch, labels)}
     other = "pixel" if first.basis == "wavelet" else "wavelet"
     m = len(parts[first.basis].coefficients_)
     parts[other] = _fitted(first, batch, labels, other, first.n_coefficients and m)
@@ -196,12 +194,11 @@ def compare_bases(
     )
 
 
-def _as_fitted(
-    analysis: PatternAnalysis, images: npt.NDArray[Any], labels: npt.ArrayLike
-) -> PatternAnalysis:
+def _as_fitted(analysis: PatternAnalysis, images: npt.NDArray[Any], labels: npt.ArrayLike) -> PatternAnalysis:
     """Return the analysis where it is fitted, else a fitted copy."""
     if not hasattr(analysis, "embedding_"):
-        return clone(analysis).fit(images, labels)
+        fresh: PatternAnalysis = clone(analysis)
+        return fresh.fit(images, labels)
     if len(analysis.labels_) == len(images) and analysis.basis_.shape == images.shape[1:]:
         return analysis
     raise ValueError(
@@ -213,7 +210,8 @@ def _as_fitted(
 def _fitted(
     analysis: PatternAnalysis, images: npt.NDArray[Any], labels: npt.ArrayLike, basis: str, m: int | None
 ) -> PatternAnalysis:
-    return clone(analysis).set_params(basis=basis, n_coefficients=m).fit(images, labels)
+    fresh: PatternAnalysis = clone(analysis).set_params(basis=basis, n_coefficients=m)
+    return fresh.fit(images, labels)
 
 
 def _sample(analysis: PatternAnalysis, n: int, random_state: int) -> npt.NDArray[np.intp]:

@@ -45,9 +45,7 @@ def locality(analysis: PatternAnalysis) -> Locality:
     """Measure all patterns of an analysis, some at a time."""
     r = analysis.sigma_.shape[1]
     step = max(1, _bytes_a_chunk // (8 * int(np.prod(analysis.basis_.shape))))
-    parts = [
-        locality_of(analysis.pattern_images(np.arange(k, min(k + step, r)))) for k in range(0, r, step)
-    ]
+    parts = [locality_of(analysis.pattern_images(np.arange(k, min(k + step, r)))) for k in range(0, r, step)]
     names = ("area", "participation", "spread", "agreement")
     return Locality(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 

@@ -203,7 +203,9 @@ def parse_bytes(value: int | str, name: str) -> int:
         return check_integer(value, name, low=1)
     found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([kmgt]i?)?b?\s*", str(value).lower())
     if not isinstance(value, str) or found is None or float(found[1]) == 0:
-        raise ValueError(f'`{name}` must be a number of bytes or a text such as "2GB" or "500 MiB", got {value!r}')
+        raise ValueError(
+            f'`{name}` must be a number of bytes or a text such as "2GB" or "500 MiB", got {value!r}'
+        )
     return int(float(found[1]) * (_units | _binary)[found[2] or ""])
 
 

@@ -74,7 +74,11 @@ class BasisComparisonDisplay(Display):
         for place, (axes, (of, title)) in enumerate(zip(self.axes_, _titles.items(), strict=True)):
             self._draw(axes, of)
             finish_axes(
-                axes, title=title, x="number of patterns used", y="" if place else "missing share", grid="both"
+                axes,
+                title=title,
+                x="number of patterns used",
+                y="" if place else "missing share",
+                grid="both",
             )
         self._begin(self.axes_[0])
         legend(self.axes_[0], _names, loc="upper right", handlelength=1.4)

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from scipy.cluster.hierarchy import dendrogram
 
 from wavelens.patterns import ClassMatrices, PatternAnalysis
@@ -85,7 +86,10 @@ class ClassTreeDisplay(Display):
             rows = [(place - 5) / 10 for place in places]
             ax.plot([max(h, start) for h in heights], rows, color=category_color(0), linewidth=1.5)
         finish_axes(
-            ax, title="Which classes are alike", x="1 − mean similarity of the images of two classes", grid="x"
+            ax,
+            title="Which classes are alike",
+            x="1 − mean similarity of the images of two classes",
+            grid="x",
         )
         step = -(-n // _names_at_most)
         names = [plain(shorten(self.class_names[i], 24)) for i in self.order]
@@ -154,7 +158,7 @@ class SharedPatternsDisplay(Display):
         low, high = float(outside.min()), float(max(outside.max(), outside.min() + 1))
         shown = np.ma.array(self.shared, mask=np.eye(n, dtype=bool))
         drawn = ax.imshow(shown, cmap=MAGNITUDE, vmin=low, vmax=high, interpolation="nearest")
-        bar = ax.figure.colorbar(drawn, ax=ax, fraction=0.046, pad=0.03)
+        bar = ax.figure.colorbar(drawn, ax=ax, fraction=0.046, pad=0.03, ticks=MaxNLocator(6, integer=True))
         bar.set_label("patterns that both hold", fontsize=9, color=INK)
         bar.ax.tick_params(labelsize=8.5, labelcolor=INK, color=MUTED)
         bar.outline.set_visible(False)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import wavelens
-from wavelens.patterns import PatternAnalysis
+from wavelens.patterns import BasisComparison, PatternAnalysis
 from wavelens.plotting._style import shorten
-from wavelens.report import _pattern_classes, _pattern_sections
+from wavelens.report import _basis_section, _classes_section, _pattern_classes, _pattern_sections
 from wavelens.report._embed import clean
 from wavelens.report._page import Page, Section
 from wavelens.report._pattern_story import LabelledImages, Story
@@ -37,6 +37,7 @@ def write_patterns_report(
     data: LabelledImages,
     *,
     command: str | None = None,
+    comparison: BasisComparison | None = None,
     progress: Callable[[float, str], None] | None = None,
 ) -> Path:
     """Write what an analysis found as an HTML page with figures.
@@ -52,6 +53,8 @@ def write_patterns_report(
         The dataset, such as `wavelens.data.ImageData`.
     command : str or None, default None
         The command that made it, for the overview.
+    comparison : BasisComparison or None, default None
+        From `compare_bases`, for a section that sets wavelets against pixels.
     progress : callable or None, default None
         Called with the share that is done, from 0 to 1, and what is being done.
 
@@ -90,9 +93,15 @@ def write_patterns_report(
     folder = Path(folder)
     story = Story(folder / "figures", analysis, data)
     sections = []
-    for i, (what, make) in enumerate(_parts):
+    parts = list(_parts[:-1])
+    if len(story.names) > 2:
+        parts.append(("classes that share patterns", _classes_section.classes))
+    if comparison is not None:
+        parts.append(("wavelets or pixels", lambda story: _basis_section.bases(story, comparison)))
+    parts.append(_parts[-1])
+    for i, (what, make) in enumerate(parts):
         if progress is not None:
-            progress(i / len(_parts), what)
+            progress(i / len(parts), what)
         sections.append(make(story))
     path = folder / "report.html"
     path.write_text(_page(story, tuple(sections), command).render(), encoding="utf-8")

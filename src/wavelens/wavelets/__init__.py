@@ -1,4 +1,4 @@
-"""The batched two-dimensional discrete wavelet transform, the layout of its coefficients, and pixels to compare with."""
+"""The batched two-dimensional discrete wavelet transform, the layout of its coefficients, and pixels."""
 
 from __future__ import annotations
 
