@@ -126,10 +126,10 @@ class BasisComparison:
                 first, second = (side.needed(residual, of) for side in (self.wavelet, self.pixel))
                 rows.append((f"patterns for residual {residual:g} ({of})", first, second))
         for name in ("area", "participation", "spread", "agreement"):
-            first, second = (
+            middle, other = (
                 float(np.median(getattr(side.locality, name))) for side in (self.wavelet, self.pixel)
             )
-            rows.append((name, first, second))
+            rows.append((name, middle, other))
         return {name: [row[i] for row in rows] for i, name in enumerate(("measure", "wavelet", "pixel"))}
 
 
@@ -148,8 +148,9 @@ def compare_bases(
     images : array of shape (n_images, height, width[, channels])
     labels : array of shape (n_images,)
     analysis : PatternAnalysis or None, default None
-        Whose parameters hold for both; if fitted to these images, its basis is not analysed again. Without
-        `n_coefficients` both take the largest number that either allows.
+        Whose parameters hold for both; if fitted to these images, its basis is not analysed again. Both take
+        the same number of coefficients: `n_coefficients`, or the largest number that both allow where it is
+        None or too large for one of them.
     n_sample : int, default 24
         How many images to rebuild, drawn evenly from the classes.
     random_state : int, default 0
@@ -179,7 +180,11 @@ def compare_bases(
     parts: dict[str, PatternAnalysis] = {first.basis: _as_fitted(first, batch, labels)}
     other = "pixel" if first.basis == "wavelet" else "wavelet"
     m = len(parts[first.basis].coefficients_)
-    parts[other] = _fitted(first, batch, labels, other, first.n_coefficients and m)
+    try:
+        parts[other] = _fitted(first, batch, labels, other, first.n_coefficients and m)
+    except ValueError:
+        # Pixels that never change within a class, say, allow fewer of them: take what can be had in both.
+        parts[other] = _fitted(first, batch, labels, other, None)
     if len(parts[other].coefficients_) < m:
         m = len(parts[other].coefficients_)
         parts[first.basis] = _fitted(first, batch, labels, first.basis, m)

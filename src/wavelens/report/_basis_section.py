@@ -101,6 +101,8 @@ def _table(comparison: BasisComparison) -> Table:
             needed = [side.needed(residual, of) for side in (comparison.wavelet, comparison.pixel)]
             cells = [f"{n:,}" if n is not None else "never" for n in needed]
             rows.append((f"Patterns until {percent(residual)} is missing {said}", *cells))
+    left = [float(np.median(side.image[:, -1])) for side in (comparison.wavelet, comparison.pixel)]
+    rows.append(("Missing of the whole image with all patterns", *map(percent, left)))
     described = (
         ("area", "Share of the image area that holds 90% of a pattern’s energy", percent),
         ("participation", "Participation ratio of a pattern (1: spread evenly)", number),
@@ -110,9 +112,8 @@ def _table(comparison: BasisComparison) -> Table:
     for name, said, shown in described:
         values = [getattr(side.locality, name) for side in (comparison.wavelet, comparison.pixel)]
         rows.append((said, *(shown(float(np.median(each))) for each in values)))
-    for side_name, said in (("coverage", "Share of the image area that the chosen coefficients touch"),):
-        touched = [getattr(side, side_name) > 0 for side in (comparison.wavelet, comparison.pixel)]
-        rows.append((said, *(percent(float(each.mean())) for each in touched)))
+    touched = [float((side.coverage > 0).mean()) for side in (comparison.wavelet, comparison.pixel)]
+    rows.append(("Share of the image area that the chosen coefficients touch", *map(percent, touched)))
     return Table(("", "Wavelets", "Pixels"), tuple(rows), "The middle image, and the middle pattern.")
 
 
@@ -127,7 +128,7 @@ def _where(comparison: BasisComparison) -> str:
 def _map(story: Story, side: BasisResult, name: str) -> Chart:
     what = "chosen wavelet coefficients" if name == "wavelet" else "chosen pixels"
     display = InfluenceDisplay(side.coverage, story.mean_image()).plot()
-    display.ax_.set_title(what[0].upper() + what[1:])
+    display.ax_.set_title(what[0].upper() + what[1:], loc="left", fontsize=10.5)
     alt = f"Map of the image area: where the {what} lie, {percent(float((side.coverage > 0).mean()))} of it."
     return story.figures.chart(display, f"basis-map-{name}", alt)
 

@@ -54,9 +54,9 @@ def _holding(story: Story, table: PatternTable) -> str:
     everyone, alone = int((holders == n).sum()), int((holders == 1).sum())
     some = r - everyone - alone
     return (
-        f"Of {count(r, 'pattern')}, {everyone:,} {'is' if everyone == 1 else 'are'} held by all {n} classes, "
-        f"{alone:,} by one alone, and {some:,} by some of them (the middle pattern by "
-        f"{int(np.median(holders))})."
+        f"Of {count(r, 'pattern')}, {everyone or 'none'} {'is' if everyone < 2 else 'are'} held by all {n} "
+        f"classes, {alone or 'none'} by one alone, and {some or 'none'} by some of them. The middle pattern is "
+        f"held by {int(np.median(holders))}."
     )
 
 
