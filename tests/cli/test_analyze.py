@@ -35,7 +35,9 @@ def test_a_folder_becomes_a_report(tmp_path, capsys):
     source = write_folder(tmp_path / "my images")
     out = tmp_path / "out"
     assert main(["analyze", str(source), "--coefficients", "8", "--out", str(out)]) == 0
-    assert {"report.html", "figures", "results.npz", "summary.json", "images.csv"} == files(out)
+    assert {"report.html", "figures", "results.npz", "summary.json", "images.csv", "patterns.csv"} == files(
+        out
+    )
     captured = capsys.readouterr()
     assert str(out / "report.html") in captured.out
     assert "finding the patterns of 24 images" in captured.err

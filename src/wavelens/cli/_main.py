@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 from typing import NoReturn
 
-from wavelens.cli import _analyze, _check
+from wavelens.cli import _analyze, _check, _interrupt
 from wavelens.exceptions import WavelensError
 
 __all__ = ["main"]
@@ -25,20 +23,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
-        signal.signal(signal.SIGTERM, _interrupt)
-        code = options.run(options)
+        with _interrupt.watch():
+            code: int | None = options.run(options)
     except KeyboardInterrupt:
-        print("wavelens: interrupted; nothing was written", file=sys.stderr)
-        return 130
+        return _interrupted()
     except BrokenPipeError:  # as in `wavelens check images | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (WavelensError, ValueError, TypeError, OSError) as error:
+    except (WavelensError, ValueError, TypeError, OSError, ImportError, RuntimeError, MemoryError) as error:
+        if _interrupt.seen():
+            return _interrupted()
         if os.environ.get("WAVELENS_DEBUG"):
             raise
         print(f"wavelens: error: {_message(error)}", file=sys.stderr)
         return 1
     return code or 0
+
+
+def _interrupted() -> int:
+    print("wavelens: interrupted; no result was written", file=sys.stderr)
+    return 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,11 +75,9 @@ def _print_info(_: argparse.Namespace) -> None:
     print(wavelens.build_info())
 
 
-def _interrupt(_: int, __: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 def _message(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    if isinstance(error, MemoryError):
+        return "not enough memory; --limit, --size and --coefficients make the analysis smaller"
     return str(error)

@@ -17,13 +17,11 @@ __all__ = ["association_section", "summarize_association"]
 _classes_in_table = 40
 
 
-def association_section(
-    story: Story,
-    result: AssociationResult | None,
-    curve: AssociationCurve | None,
-    score: HeldOutScore | None,
-) -> Section | None:
+def association_section(story: Story) -> Section | None:
     """Return the section, or None if there is nothing to tell."""
+    result: AssociationResult | None = story.more.get("association")
+    curve: AssociationCurve | None = story.more.get("association_curve")
+    score: HeldOutScore | None = story.more.get("held_out")
     blocks: list[Block] = []
     if result is not None:
         blocks += _test(story, result, curve)

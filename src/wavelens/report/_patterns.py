@@ -96,7 +96,7 @@ def write_patterns_report(
     BasisComparison,
     HeldOutScore,
     PatternAnalysis,
-)
+    )
     >>> from wavelens.report import write_patterns_report
     >>> digits = load("digits")
     >>> analysis = PatternAnalysis(n_coefficients=40).fit(digits.images, digits.labels)

@@ -52,8 +52,11 @@ def image_columns(quality: QualityReport) -> dict[str, list[str]]:
     }
 
 
-def quality_section(story: Story, quality: QualityReport) -> Section:
-    """Show what the checks found, with the images concerned."""
+def quality_section(story: Story) -> Section | None:
+    """Show what the checks found, with the images concerned; None where nothing was checked."""
+    quality: QualityReport | None = story.more.get("quality")
+    if quality is None:
+        return None
     findings = quality.findings()
     warnings = [each for each in findings if each.severity == "warning"]
     lead = (
