@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from wavelens.plotting._style import image_pixels, shorten
 from wavelens.quality import QualityReport
@@ -14,7 +13,7 @@ from wavelens.report._page import Block, Cell, Gallery, Heading, Section, Table,
 from wavelens.report._pattern_story import IMAGES_A_ROW, Story
 from wavelens.report._words import count, joined, pvalue
 
-__all__ = ["image_columns", "in_short", "quality_section"]
+__all__ = ["in_short", "quality_section"]
 
 _shown = 2 * IMAGES_A_ROW
 
@@ -34,22 +33,6 @@ def in_short(quality: QualityReport) -> str:
     if not told:
         return "The checks of the data found nothing that asks for action."
     return f"The data wants a look: there are {joined(told)}."
-
-
-def image_columns(quality: QualityReport) -> dict[str, list[str]]:
-    """Return what the checks say of each image as columns of text, empty where there is nothing to say."""
-
-    def named(places: npt.NDArray[np.intp], names: Sequence[str]) -> list[str]:
-        return ["" if place < 0 else names[place] for place in places]
-
-    pairs = zip(quality.constant, quality.nearly_constant, strict=True)
-    return {
-        "duplicate_of": named(quality.duplicate_of, quality.image_names),
-        "near_duplicate_of": named(quality.near_duplicate_of, quality.image_names),
-        "label_doubt": named(quality.suspected_class_of, quality.class_names),
-        "constant": ["yes" if constant else "nearly" if nearly else "" for constant, nearly in pairs],
-        "saturated": ["yes" if each else "" for each in quality.saturated],
-    }
 
 
 def quality_section(story: Story) -> Section | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,6 @@ from wavelens.data import ImageData
 from wavelens.linalg import k_nearest
 from wavelens.patterns import PatternAnalysis
 from wavelens.quality import QualityReport
-from wavelens.report._quality_section import image_columns
 
 __all__ = ["ImageTable", "image_table", "summarize", "write_images_csv", "write_summary"]
 
@@ -142,7 +142,7 @@ def write_images_csv(
     -------
     None
     """
-    more = {} if quality is None else image_columns(quality)
+    more = {} if quality is None else _quality_columns(quality)
     names, classes = data.image_names, data.class_names
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -180,6 +180,22 @@ def write_images_csv(
                     *(column[i] for column in more.values()),
                 ]
             )
+
+
+def _quality_columns(quality: QualityReport) -> dict[str, list[str]]:
+    """Return what the checks say of each image as columns of text, empty where there is nothing to say."""
+
+    def named(places: npt.NDArray[np.intp], names: Sequence[str]) -> list[str]:
+        return ["" if place < 0 else names[place] for place in places]
+
+    pairs = zip(quality.constant, quality.nearly_constant, strict=True)
+    return {
+        "duplicate_of": named(quality.duplicate_of, quality.image_names),
+        "near_duplicate_of": named(quality.near_duplicate_of, quality.image_names),
+        "label_doubt": named(quality.suspected_class_of, quality.class_names),
+        "constant": ["yes" if constant else "nearly" if nearly else "" for constant, nearly in pairs],
+        "saturated": ["yes" if each else "" for each in quality.saturated],
+    }
 
 
 def summarize(
