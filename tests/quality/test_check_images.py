@@ -133,6 +133,15 @@ def test_every_image_may_have_its_near_copy():
     assert {tuple(pair) for pair in report.near_pairs} == {(i, i + 30) for i in range(30)}
 
 
+@pytest.mark.parametrize("copies", [2, 3, 4])
+def test_the_set_may_be_made_of_groups(copies):
+    images = textures(40, dtype=np.float64).repeat(copies, axis=0)
+    images += np.random.default_rng(0).normal(0, 2, images.shape)
+    report = check_images(data_of(images))
+    assert {i for pair in report.near_pairs for i in pair.tolist()} == set(range(40 * copies))
+    assert (report.near_pairs // copies == report.near_pairs[:, :1] // copies).all()
+
+
 def test_near_says_how_near():
     images = textures(60, dtype=np.float64)
     images[50] = images[7] + np.random.default_rng(0).normal(0, 12, images[7].shape)

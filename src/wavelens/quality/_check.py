@@ -61,9 +61,10 @@ def check_images(
     any two are alike), so a pair counts if it is much nearer than either's fifth nearest image. In data of
     few degrees of freedom that happens by chance: with m of them, the nearest of five lies within the share
     s of the distance to the fifth with probability about 4·sᵐ. The limit is lowered where this would exceed
-    0.001, with m estimated from the third and the fifth neighbour as by Levina and Bickel (2004). Thumbnails
-    correlated to more than 0.9995 count as well if that is rare in the set, so that groups of more than
-    five copies are found.
+    0.001, with m estimated from the distances of the third, fourth and fifth neighbour (in the spirit of Levina
+    and Bickel 2004). Thumbnails correlated to more than 0.9995 count as well if that is rare in the set, so
+    that groups of more than five copies are found. Where every image has five copies or more, they are one
+    another's measure, and none stands out.
 
     **Label doubts** are images none of whose five nearest carries their label, while at least four of the
     five carry one and the same other. They are raised only in classes whose images usually have their own

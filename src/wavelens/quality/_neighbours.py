@@ -75,14 +75,17 @@ def near_limit(nearest: Nearest, near: float) -> float:
     distances = nearest.distances.astype(np.float64)
     if distances.shape[1] < K or not np.median(distances[:, -1]) > 0:
         return near
-    # Of the volumes of the balls that reach to the 3rd and the 5th neighbour, the ratio is Beta(3, 2),
-    # whose median is 0.614; duplicates in pairs and threes do not enter.
-    ratio = float(np.median(distances[:, 2] / np.maximum(distances[:, 4], np.finfo(float).tiny)))
-    if ratio >= 1:
-        return near
-    if ratio <= 0:
+    # The balls that reach to the 3rd and to the 4th neighbour hold shares of the 5th one's volume that are
+    # Beta(3, 2) and Beta(4, 1). Groups of four copies shrink the first one; the larger counts.
+    freedom = 0.0
+    for j, median in ((2, 0.614), (3, 0.841)):
+        ratio = float(np.median(distances[:, j] / np.maximum(distances[:, 4], np.finfo(float).tiny)))
+        if ratio >= 1:
+            return near
+        if ratio > 0:
+            freedom = max(freedom, float(np.log(median) / np.log(ratio)))
+    if freedom == 0:
         return 0.0
-    freedom = np.log(0.614) / np.log(ratio)
     return min(near, float((_chance / (K - 1)) ** (1 / freedom)))
 
 
