@@ -212,10 +212,12 @@ def _strip(story: Story, pair: Pair, spectrum: Spectrum, colors: dict[int, str])
     order = np.zeros(len(x), dtype=np.intp)
     for k in np.unique(column):
         order[column == k] = np.arange(np.count_nonzero(column == k))
-    lanes = min(int(order.max()) + 1, _most_lanes)
-    lane = order % _most_lanes
-    offset = np.where(lane % 2 == 1, -(lane + 1) // 2, lane // 2)
-    height = _dot_size * (lanes + 1)
+    # Where a column is too full, its dots and all others move closer together.
+    lanes = int(order.max()) + 1
+    step = _dot_size * min(1.0, _most_lanes / lanes)
+    offset = np.where(order % 2 == 1, -(order + 1) // 2, order // 2)
+    height = round(step * (lanes - 1) + 2 * _dot_size, 1)
+    middle = _dot_size + step * (lanes // 2)
     pixels = image_pixels(story.images[spectrum.indices[chosen]], story.limits)
     digits = 3 if reach < 0.1 else 2
     dots = []
@@ -225,7 +227,7 @@ def _strip(story: Story, pair: Pair, spectrum: Spectrum, colors: dict[int, str])
         dots.append(
             Dot(
                 round(float(500 + _dot_size * (column[k] + 0.5)), 1),
-                round(float(height / 2 + _dot_size * offset[k]), 1),
+                round(float(middle + step * offset[k]), 1),
                 colors[label],
                 as_small_data_uri(pixels[k]),
                 story.base_name(place),
