@@ -194,7 +194,7 @@ def test_groups_from_names():
         image_groups(r"p\d+", names)
     with pytest.raises(ValueError, match="is no regular expression"):
         image_groups("p(", names)
-    with pytest.raises(DataError, match="finds no group in 2 of 3 file names: .*sick"):
+    with pytest.raises(DataError, match=r"finds no group in 2 of 3 file names: .*sick"):
         image_groups("(well)", names)
 
 
@@ -208,7 +208,7 @@ def test_groups_from_a_table(tmp_path):
     assert image_groups(f"{table}:Site", names).tolist() == ["y", "x", "x"]
     with pytest.raises(DataError, match="there is no column 'age'"):
         image_groups(f"{table}:age", names)
-    with pytest.raises(DataError, match="one image has no group: .*other"):
+    with pytest.raises(DataError, match=r"one image has no group: .*other"):
         image_groups(f"{table}:site", (*names, "other.png"))
     table.write_text("patient,image\na,p1 (1)\na,p1 (2)\nb,p23 (1)\n")
     assert image_groups(str(table), names).tolist() == ["a", "a", "b"]

@@ -128,10 +128,10 @@ class AssociationResult:
                 "patterns, such as in a difference of means alone, may have been missed; fewer coefficients "
                 "leave less room to chance."
             )
-        share = self.difference / max(self._largest - float(self.null.mean()), 1e-12)
         size = (
-            "The tie is weak: it goes only a small part of the way from chance to patterns of one class alone."
-            if share < 0.02
+            "Most of that distance is chance: with so many patterns for so few images, labels of no meaning give "
+            "patterns to classes as well. Fewer coefficients show the tie more clearly."
+            if chance > observed / 2
             else ""
         )
         leaks = (
@@ -156,10 +156,6 @@ class AssociationResult:
                 ),
             )
         )
-
-    @property
-    def _largest(self) -> float:
-        return float(np.arccos(1 / np.sqrt(self.n_classes)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -144,7 +144,7 @@ def score(analysis: PatternAnalysis, X: npt.ArrayLike, y: npt.ArrayLike, *, bala
     if len(unknown):
         raise ValueError(
             f"`y` must hold only classes given to fit ({', '.join(map(str, analysis.classes_[:10]))}), got "
-            f"{unknown[0]!r}"
+            f"{unknown[0]}"
         )
     return _share_told(labels, predicted, balanced=balanced)
 

@@ -80,7 +80,9 @@ class AssociationDisplay(Display):
         )
 
     def _plot_isolated(self, ax: Axes) -> None:
-        _histogram(ax, 100 * self.result.isolated_null, 100 * self.result.isolated, "%")
+        # Shares come in steps of one pattern: bins between two steps would stay empty.
+        grain = 100 / self.result.n_patterns
+        _histogram(ax, 100 * self.result.isolated_null, 100 * self.result.isolated, "%", grain)
         finish_axes(
             ax,
             title="Nearly isolated patterns",
@@ -116,14 +118,17 @@ class AssociationDisplay(Display):
         ax.xaxis.set_major_locator(MaxNLocator(5))
 
 
-def _histogram(ax: Axes, null: FloatArray, value: float, unit: str) -> None:
+def _histogram(ax: Axes, null: FloatArray, value: float, unit: str, grain: float = 0.0) -> None:
     low, high = float(min(null.min(), value)), float(max(null.max(), value))
     room = high - low if high - low > 1e-6 else 1.0
     width = float(np.ptp(null))
     # Where the true value lies far off, bins of the null's own width would vanish beside the gap.
     bins = int(np.clip(np.sqrt(len(null)), 5, 20)) if width > 0 else 1
     step = max(width / bins, room / 60)
-    start = null.min() if width > 0 else null.min() - step / 2
+    if grain:
+        step = grain * max(1, np.ceil(step / grain))
+        width += grain
+    start = null.min() - (grain or (0 if width > 0 else step)) / 2
     edges = start + step * np.arange(int(np.ceil(width / step - 1e-9)) + 1 + (width == 0))
     counts, edges = np.histogram(np.clip(null, edges[0], edges[-1]), bins=edges)
     ax.bar(edges[:-1], counts, width=np.diff(edges), align="edge", color=category_color(6), alpha=0.75, lw=0)
