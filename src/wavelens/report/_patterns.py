@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import wavelens
 from wavelens.patterns import PatternAnalysis
@@ -30,7 +29,6 @@ def write_patterns_report(
     data: LabelledImages,
     *,
     table: ImageTable | None = None,
-    more: Mapping[str, Any] | None = None,
     command: str | None = None,
     progress: Callable[[float, str], None] | None = None,
 ) -> Path:
@@ -47,8 +45,6 @@ def write_patterns_report(
         The dataset, such as `wavelens.data.ImageData`.
     table : ImageTable or None, default None
         From `image_table`; without it the page has no table of images.
-    more : mapping or None, default None
-        Results of further analyses, by the id of the section that shows them.
     command : str or None, default None
         The command that made it, for the overview.
     progress : callable or None, default None
@@ -87,7 +83,7 @@ def write_patterns_report(
                 f"{len(given):,}"
             )
     folder = Path(folder)
-    story = Story(folder / "figures", analysis, data, table, more)
+    story = Story(folder / "figures", analysis, data, table)
     sections = []
     for i, (what, make) in enumerate(SECTIONS):
         if progress is not None:

@@ -1,8 +1,7 @@
 """The sections of a patterns report, in the order of the page.
 
 To add one: write a function of the story that returns a `Section`, or None where it has nothing to show, in a
-module of its own, and give it a line here with a few words for the progress bar. What it needs beyond the story
-comes through `story.more["its-id"]`, which `write_patterns_report` is given.
+module of its own, and give it a line here with a few words for the progress bar.
 """
 
 from __future__ import annotations
