@@ -244,7 +244,8 @@ def test_nothing_sticks_out_of_the_window(page, width):
 
 
 def test_paper_has_no_controls(page):
-    page.media(kind="print")
+    page.media(scheme="dark", kind="print")
+    assert page.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     for selector in ("nav", ".tools", ".pages", "dialog"):
         assert page.run(f"document.querySelector('{selector}').getBoundingClientRect().height") == 0
     assert page.run("document.querySelector('.paper-only').getBoundingClientRect().height") > 0

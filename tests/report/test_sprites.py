@@ -41,7 +41,7 @@ def smooth(n, height, width, channels=None):
     )
 
 
-@pytest.mark.parametrize(("n", "height", "width"), [(1, 8, 8), (3, 5, 9), (30_000, 8, 8), (700, 28, 28)])
+@pytest.mark.parametrize(("n", "height", "width"), [(1, 8, 8), (3, 5, 9), (700, 8, 8), (2600, 28, 28)])
 def test_small_images_are_exact(n, height, width):
     images = np.random.default_rng(0).integers(0, 256, (n, height, width)).astype(np.uint8)
     sprites = make_sprites(images, lambda batch: batch, 10**8)

@@ -18,8 +18,9 @@ from wavelens.report._words import count
 
 __all__ = ["as_script_data", "images"]
 
-# Characters that the pictures may take: 2,481 images stay below 8 MB as a page and 10,000 below 15.
-_picture_budget = 4_500_000
+# Characters that the pictures may take: 2,481 images stay below 8 MB as a page and 10,000 below 15. Of very
+# many images, each may still take as much as a recognisable picture needs.
+_picture_budget, _least_a_picture = 4_500_000, 160
 _rows_a_page = 50
 
 
@@ -58,7 +59,8 @@ def _data(story: Story) -> tuple[Markup, bool]:
     """Return what the script needs to know, and whether pictures are part of it."""
     table = story.table
     assert table is not None
-    sprites = make_sprites(story.images, lambda batch: image_pixels(batch, story.limits), _picture_budget)
+    budget = max(_picture_budget, _least_a_picture * len(story.images))
+    sprites = make_sprites(story.images, lambda batch: image_pixels(batch, story.limits), budget)
     middle = float(np.median(table.complexity)) or 1.0
     values = {
         "complexity": table.complexity / middle,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,10 @@ from wavelens.plotting._style import N_COLORS, category_color, color_range, imag
 from wavelens.report._embed import FigureFolder, as_data_uri, clean
 from wavelens.report._page import Cell, Gallery
 from wavelens.report._pattern_findings import Findings
-from wavelens.report._tables import ImageTable
 from wavelens.report._words import said
+
+if TYPE_CHECKING:
+    from wavelens.report._tables import ImageTable
 
 __all__ = ["IMAGES_A_ROW", "LabelledImages", "Story"]
 

@@ -63,6 +63,7 @@ def make_sprites(
     kinds = ["PNG"] if height * width <= _most_exact_pixels else []
     choices = [(largest, kind) for kind in (*kinds, "JPEG") if largest <= _sides[0]]
     choices += [(side, "JPEG") for side in _sides if side < largest]
+    choices.append((min(largest, _sides[-1]), "coarse JPEG"))
     for side, kind in choices:
         scale = side / largest
         layout = _Layout(max(1, round(width * scale)), max(1, round(height * scale)), pixels.ndim == 4, kind)
@@ -107,6 +108,7 @@ class _Layout:
         if self.kind == "PNG":
             Image.fromarray(sheet).save(buffer, "PNG", optimize=True)
         else:
-            Image.fromarray(sheet).save(buffer, "JPEG", quality=72, optimize=True)
+            quality = 72 if self.kind == "JPEG" else 45
+            Image.fromarray(sheet).save(buffer, "JPEG", quality=quality, optimize=True)
         text = base64.b64encode(buffer.getvalue()).decode("ascii")
-        return f"data:image/{self.kind.lower()};base64,{text}"
+        return f"data:image/{self.kind.split()[-1].lower()};base64,{text}"
