@@ -170,7 +170,7 @@ def compare_bases(
     >>> from wavelens.data import load
     >>> from wavelens.patterns import PatternAnalysis, compare_bases
     >>> digits = load("digits")
-    >>> parameters = PatternAnalysis(wavelet="haar", n_coefficients=30)
+    >>> parameters = PatternAnalysis(n_coefficients=20)
     >>> comparison = compare_bases(digits.images, digits.labels, parameters)
     >>> comparison.wavelet.needed(0.1) is not None
     True
@@ -183,13 +183,19 @@ def compare_bases(
     try:
         parts[other] = _fitted(first, batch, labels, other, first.n_coefficients and m)
     except ValueError:
-        # Pixels that never change within a class, say, allow fewer of them: take what can be had in both.
+        # Pixels that never change within a class, say, allow fewer of them.
         parts[other] = _fitted(first, batch, labels, other, None)
-    if len(parts[other].coefficients_) < m:
-        m = len(parts[other].coefficients_)
-        parts[first.basis] = _fitted(first, batch, labels, first.basis, m)
-    elif len(parts[other].coefficients_) > m:
-        parts[other] = _fitted(first, batch, labels, other, m)
+    m = min(m, len(parts[other].coefficients_))
+    while any(len(each.coefficients_) != m for each in parts.values()):
+        try:
+            for basis, each in parts.items():
+                if len(each.coefficients_) != m:
+                    parts[basis] = _fitted(first, batch, labels, basis, m)
+        except ValueError:
+            # Which columns are chosen depends a little on their number, and so does the rank of a class.
+            if m == 1:
+                raise
+            m -= max(1, m // 50)
     sample = _sample(parts["wavelet"], check_integer(n_sample, "n_sample", low=1), random_state)
     return BasisComparison(
         wavelet=_measured(parts["wavelet"], batch[sample]),
