@@ -95,29 +95,6 @@ void with_workspace(const char* name, Routine routine) {
   check_info(info, name);
 }
 
-// Eigenvalues, ascending; `a` (symmetric, upper part read) becomes the eigenvectors.
-template <class T>
-std::vector<T> eigh(Dense<T>& a) {
-  std::vector<T> values(static_cast<std::size_t>(a.cols));
-  if (a.cols == 0) return values;
-  char vectors = 'V', upper = 'U';
-  int n = lapack_int(a.cols), lwork = -1, liwork = -1, info = 0, isize = 0, ld = a.ld();
-  T size = 0;
-  lapack<T>().syevd(&vectors, &upper, &n, a.data(), &ld, values.data(), &size, &lwork, &isize, &liwork,
-                    &info);
-  check_info(info, "syevd");
-  // The documented size; a float32 cannot hold it exactly.
-  lwork = lapack_int(
-      std::max<std::ptrdiff_t>(1 + 6 * a.cols + 2 * a.cols * a.cols, static_cast<std::ptrdiff_t>(size)));
-  liwork = std::max(isize, lapack_int(3 + 5 * a.cols));
-  Buffer<T> work(static_cast<std::size_t>(lwork));
-  std::vector<int> iwork(static_cast<std::size_t>(liwork));
-  lapack<T>().syevd(&vectors, &upper, &n, a.data(), &ld, values.data(), work.data(), &lwork, iwork.data(),
-                    &liwork, &info);
-  check_info(info, "syevd");
-  return values;
-}
-
 // R (min(rows, cols) × cols) of a = QR; `a` and `tau` keep Q as reflectors. With `pivots`, columns are
 // exchanged and pivots[j] (from 0) tells which one came to place j.
 template <class T>

@@ -10,7 +10,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "dense.hpp"
+#include "eigh.hpp"
 #include "ho_gsvd_stack.hpp"
 #include "wavelens/gemm.hpp"
 

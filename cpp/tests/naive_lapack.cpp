@@ -143,39 +143,39 @@ void orgqr(int* m, int* n, int* k, T* a, int* lda, T* tau, T* work, int* lwork, 
   }
 }
 
+// Householder's reduction: A = Q·T·Qᵀ, the reflectors below the subdiagonal.
 template <class T>
-void potrf(char* uplo, int* n, T* a, int* lda, int* info) {
-  *info = 0;
+void sytrd(char* uplo, int* n, T* a, int* lda, T* d, T* e, T* tau, T* work, int* lwork, int* info) {
+  (void)uplo;  // the lower part is the one in use
+  if (is_query(lwork, work, info)) return;
   MatrixView<T> x = view(a, *n, *n, *lda);
-  if (*uplo == 'U') x = x.transposed();
   for (Index j = 0; j < x.cols; ++j) {
-    for (Index i = j; i < x.rows; ++i) {
-      T value = x(i, j);
-      for (Index p = 0; p < j; ++p) value -= x(i, p) * x(j, p);
-      if (i == j && !(value > T(0))) {
-        *info = static_cast<int>(j) + 1;
-        return;
-      }
-      x(i, j) = i == j ? std::sqrt(value) : value / x(j, j);
-    }
+    for (Index i = 0; i < j; ++i) x(i, j) = x(j, i);
   }
+  for (Index k = 0; k + 1 < x.cols; ++k) {
+    const Index rest = x.cols - k - 1;
+    const MatrixView<T> column = x.block(k + 1, k, rest, 1);
+    tau[k] = reflector(column);
+    e[k] = column(0, 0);
+    const MatrixView<T> corner = x.block(k + 1, k + 1, rest, rest);
+    reflect(column, tau[k], corner);
+    reflect(column, tau[k], corner.transposed());
+  }
+  for (Index k = 0; k < x.cols; ++k) d[k] = x(k, k);
 }
 
-// Jacobi's method.
+// Jacobi's method on the tridiagonal matrix.
 template <class T>
-void syevd(char* jobz, char* uplo, int* n, T* a, int* lda, T* w, T* work, int* lwork, int* iwork, int* liwork,
+void stedc(char* compz, int* n, T* d, T* e, T* z, int* ldz, T* work, int* lwork, int* iwork, int* liwork,
            int* info) {
-  if (*lwork == -1 || *liwork == -1) {
-    *info = 0;
-    *work = T(1);
-    *iwork = 1;
-    return;
-  }
+  (void)compz;  // eigenvectors of the tridiagonal matrix are what is in use
+  (void)work, (void)lwork, (void)iwork, (void)liwork;
   *info = 0;
   const Index order = *n;
-  MatrixView<T> x = view(a, *n, *n, *lda);
+  MatrixView<T> x = view(z, *n, *n, *ldz);
   for (Index j = 0; j < order; ++j) {
-    for (Index i = 0; i < j; ++i) (*uplo == 'U' ? x(j, i) : x(i, j)) = *uplo == 'U' ? x(i, j) : x(j, i);
+    for (Index i = 0; i < order; ++i)
+      x(i, j) = i == j ? d[i] : (i == j + 1 ? e[j] : (j == i + 1 ? e[i] : T(0)));
   }
   std::vector<T> vectors(static_cast<std::size_t>(order * order), T(0));
   MatrixView<T> v = column_major(vectors.data(), order, order);
@@ -213,8 +213,7 @@ void syevd(char* jobz, char* uplo, int* n, T* a, int* lda, T* w, T* work, int* l
   std::iota(rank.begin(), rank.end(), Index{0});
   std::sort(rank.begin(), rank.end(), [&](Index i, Index j) { return x(i, i) < x(j, j); });
   for (Index j = 0; j < order; ++j)
-    w[j] = x(rank[static_cast<std::size_t>(j)], rank[static_cast<std::size_t>(j)]);
-  if (*jobz != 'V') return;
+    d[j] = x(rank[static_cast<std::size_t>(j)], rank[static_cast<std::size_t>(j)]);
   for (Index j = 0; j < order; ++j) {
     for (Index i = 0; i < order; ++i) x(i, j) = v(i, rank[static_cast<std::size_t>(j)]);
   }
@@ -333,7 +332,7 @@ void gesdd(char* jobz, int* m, int* n, T* a, int* lda, T* s, T* u, int* ldu, T* 
 
 template <class T>
 void fill() {
-  lapack<T>() = {trsm<T>, geqrf<T>, orgqr<T>, ormqr<T>, geqp3<T>, potrf<T>, syevd<T>, gesdd<T>};
+  lapack<T>() = {trsm<T>, geqrf<T>, orgqr<T>, geqp3<T>, sytrd<T>, stedc<T>, gesdd<T>};
 }
 
 }  // namespace

@@ -4,6 +4,7 @@ Nothing heavy is imported until it is used: the compiled engine loads with the f
 
 ==================== ==========================================================================
 `wavelens.patterns`  what a labelled image dataset is made of, and which patterns belong to which class
+`wavelens.quality`   duplicates, doubtful labels, empty images, and leaks of the class through the files
 `wavelens.linalg`    pivoted QR, higher-order GSVD, pairwise distances
 `wavelens.wavelets`  the batched two-dimensional wavelet transform
 `wavelens.data`      images and labels from folders, files and arrays
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from wavelens.exceptions import DataError, WavelensError, WavelensWarning
 
 if TYPE_CHECKING:
-    from wavelens import data, linalg, patterns, plotting, report, wavelets
+    from wavelens import data, linalg, patterns, plotting, quality, report, wavelets
     from wavelens._build_info import build_info
     from wavelens._threads import num_threads, set_num_threads
 
@@ -35,6 +36,7 @@ __all__ = [
     "num_threads",
     "patterns",
     "plotting",
+    "quality",
     "report",
     "set_num_threads",
     "wavelets",
@@ -42,7 +44,7 @@ __all__ = [
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
-_submodules = ("data", "linalg", "patterns", "plotting", "report", "wavelets")
+_submodules = ("data", "linalg", "patterns", "plotting", "quality", "report", "wavelets")
 _functions = {
     "build_info": "wavelens._build_info",
     "num_threads": "wavelens._threads",

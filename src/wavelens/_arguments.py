@@ -65,12 +65,15 @@ def as_images(images: npt.ArrayLike, name: str, *, shape: tuple[int, ...] | None
         If the dimension is not 3 or 4, there is no image, an image is not of `shape`, or a float image holds
         NaN or infinities (the first place is named).
     """
+    if hasattr(images, "toarray"):
+        raise TypeError(f"`{name}` must be a dense array, got a sparse {type(images).__name__}")
     array = np.asarray(images)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"`{name}` must hold real numbers, got dtype {array.dtype}")
     if shape is not None and array.shape[1:] != shape:
         expected = ", ".join(map(str, shape))
-        raise ValueError(f"`{name}` must have shape (n_images, {expected}), got {array.shape}")
+        hint = ". Reshape your data: a single image is images[None]" if array.ndim <= len(shape) else ""
+        raise ValueError(f"`{name}` must have shape (n_images, {expected}), got {array.shape}{hint}")
     if array.ndim not in (3, 4):
         raise ValueError(
             f"`{name}` must have shape (n_images, height, width) or (n_images, height, width, channels), "
@@ -88,7 +91,8 @@ def _refuse_nonfinite_image(array: npt.NDArray[Any], name: str) -> None:
         bad = np.argwhere(~np.isfinite(image))
         if len(bad):
             place = tuple(map(int, bad[0]))
-            raise ValueError(f"`{name}` must be finite, got {image[place]} in image {i} at {place}")
+            value = "NaN" if np.isnan(image[place]) else str(image[place])
+            raise ValueError(f"`{name}` must be finite, got {value} in image {i} at {place}")
 
 
 def check_finite(a: FloatArray, name: str) -> None:

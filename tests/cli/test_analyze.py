@@ -35,7 +35,9 @@ def test_a_folder_becomes_a_report(tmp_path, capsys):
     source = write_folder(tmp_path / "my images")
     out = tmp_path / "out"
     assert main(["analyze", str(source), "--coefficients", "8", "--out", str(out)]) == 0
-    assert {"report.html", "figures", "results.npz", "summary.json", "images.csv"} == files(out)
+    assert {"report.html", "figures", "results.npz", "summary.json", "images.csv", "patterns.csv"} == files(
+        out
+    )
     captured = capsys.readouterr()
     assert str(out / "report.html") in captured.out
     assert "finding the patterns of 24 images" in captured.err
@@ -73,12 +75,17 @@ def test_an_existing_result_stays_unless_forced(tmp_path, capsys):
     out = tmp_path / "out"
     arguments = ["analyze", str(source), "--coefficients", "5", "--out", str(out), "--quiet"]
     assert main(arguments) == 0
-    (out / "note.txt").write_text("mine")
+    (out / "report.html").write_text("old")
     assert main(arguments) == 1
     assert "--force" in capsys.readouterr().err
-    assert (out / "note.txt").exists()
+    assert (out / "report.html").read_text() == "old"
     assert main([*arguments, "--force"]) == 0
-    assert not (out / "note.txt").exists()
+    assert (out / "report.html").read_text(encoding="utf-8") != "old"
+    (out / "note.txt").write_text("mine")
+    assert main([*arguments, "--force"]) == 1
+    assert "note.txt" in capsys.readouterr().err
+    assert (out / "note.txt").read_text() == "mine"
+    (out / "note.txt").unlink()
     assert files(tmp_path) == {"images", "out"}
 
 
@@ -87,6 +94,7 @@ def test_a_folder_with_other_things_is_never_replaced(tmp_path, capsys):
     out = tmp_path / "precious"
     out.mkdir()
     (out / "thesis.tex").write_text("years of work")
+    (out / "summary.json").write_text("{}")
     assert main(["analyze", str(source), "--out", str(out), "--force", "--quiet"]) == 1
     assert "other things" in capsys.readouterr().err
     assert (out / "thesis.tex").read_text() == "years of work"
@@ -136,6 +144,26 @@ def test_a_bad_file_is_left_out_or_refused(tmp_path, capsys):
     assert "broken.jpg" in summary["skipped"][0]["file"]
 
 
+def test_a_link_is_followed_and_kept(tmp_path):
+    source = write_folder(tmp_path / "images")
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    arguments = ["analyze", str(source), "--coefficients", "5", "--out", str(tmp_path / "link"), "--quiet"]
+    assert main(arguments) == 0
+    assert main([*arguments, "--force"]) == 0
+    assert (tmp_path / "link").is_symlink()
+    assert "report.html" in files(tmp_path / "real")
+
+
+def test_a_place_that_cannot_be_written_to_is_refused_before_the_work(tmp_path, capsys):
+    source = write_folder(tmp_path / "images")
+    (tmp_path / "file").write_text("")
+    assert main(["analyze", str(source), "--out", str(tmp_path / "file" / "out")]) == 1
+    captured = capsys.readouterr().err
+    assert "--out" in captured
+    assert "reading" not in captured
+
+
 def test_help_explains_every_option(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["analyze", "--help"])
@@ -156,7 +184,7 @@ def test_version_and_info(capsys):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
-@pytest.mark.parametrize("wait_for", ["reading", "finding", "drawing"])
+@pytest.mark.parametrize("wait_for", ["loading", "reading", "finding", "drawing"])
 def test_an_interrupt_leaves_nothing_behind(tmp_path, wait_for):
     rng = np.random.default_rng(0)
     np.savez(

@@ -27,7 +27,9 @@ def test_examples_in_docstrings_run(name):
     assert result.failed == 0
 
 
-@pytest.mark.parametrize("package", ["linalg", "wavelets", "data", "patterns", "plotting", "report"])
+@pytest.mark.parametrize(
+    "package", ["linalg", "wavelets", "data", "patterns", "plotting", "quality", "report"]
+)
 def test_everything_public_is_documented(package):
     module = importlib.import_module(f"wavelens.{package}")
     for name in module.__all__:

@@ -34,10 +34,10 @@ def fitted():
 
 def test_images_are_their_rows_times_the_patterns(fitted):
     analysis, images, *_ = fitted
-    coefficients = analysis.wavelet_transform_.forward(images)
+    coefficients = analysis.basis_.forward(images)
     kept = np.zeros_like(coefficients)
     kept[:, analysis.coefficients_] = coefficients[:, analysis.coefficients_]
-    projected = analysis.wavelet_transform_.inverse(kept)
+    projected = analysis.basis_.inverse(kept)
     scale = np.abs(images).max()
     np.testing.assert_allclose(analysis.inverse_transform(analysis.embedding_), projected, atol=1e-9 * scale)
     np.testing.assert_allclose(analysis.transform(images), analysis.embedding_, atol=1e-7 * scale)

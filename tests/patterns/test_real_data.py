@@ -47,7 +47,7 @@ def test_strong_in_one_class_tends_to_be_weak_in_the_other(ct):
 
 def test_the_decomposition_is_exact(ct):
     analysis, data = ct
-    chosen = analysis.wavelet_transform_.forward(data.images)[:, analysis.coefficients_]
+    chosen = analysis.basis_.forward(data.images)[:, analysis.coefficients_]
     rebuilt = analysis.embedding_ @ analysis.gsvd_.v.T
     assert np.linalg.norm(rebuilt - chosen) < 200 * np.finfo(float).eps * np.linalg.norm(chosen)
     assert np.linalg.norm(analysis.transform(data.images) - analysis.embedding_) < 1e-9 * np.linalg.norm(

@@ -19,10 +19,9 @@ struct Lapack {
   void (*trsm)(C side, C uplo, C trans, C diag, I m, I n, M alpha, M a, I lda, M b, I ldb);
   void (*geqrf)(I m, I n, M a, I lda, M tau, M work, I lwork, I info);
   void (*orgqr)(I m, I n, I k, M a, I lda, M tau, M work, I lwork, I info);
-  void (*ormqr)(C side, C trans, I m, I n, I k, M a, I lda, M tau, M c, I ldc, M work, I lwork, I info);
   void (*geqp3)(I m, I n, M a, I lda, I jpvt, M tau, M work, I lwork, I info);
-  void (*potrf)(C uplo, I n, M a, I lda, I info);
-  void (*syevd)(C jobz, C uplo, I n, M a, I lda, M w, M work, I lwork, I iwork, I liwork, I info);
+  void (*sytrd)(C uplo, I n, M a, I lda, M d, M e, M tau, M work, I lwork, I info);
+  void (*stedc)(C compz, I n, M d, M e, M z, I ldz, M work, I lwork, I iwork, I liwork, I info);
   void (*gesdd)(C jobz, I m, I n, M a, I lda, M s, M u, I ldu, M vt, I ldvt, M work, I lwork, I iwork, I info);
   // clang-format on
 
@@ -32,10 +31,9 @@ struct Lapack {
     visit("trsm", trsm);
     visit("geqrf", geqrf);
     visit("orgqr", orgqr);
-    visit("ormqr", ormqr);
     visit("geqp3", geqp3);
-    visit("potrf", potrf);
-    visit("syevd", syevd);
+    visit("sytrd", sytrd);
+    visit("stedc", stedc);
     visit("gesdd", gesdd);
   }
 };

@@ -7,17 +7,27 @@ import re
 import shlex
 import sys
 import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from wavelens.cli import _interrupt
+from wavelens.cli._association import add_association_options, measure_association, read_groups
 from wavelens.cli._output import check_output, whole_folder
+from wavelens.cli._source import add_source_options, positive, read_source
+
+if TYPE_CHECKING:
+    from wavelens.data import ImageData
+    from wavelens.patterns import PatternAnalysis
 
 __all__ = ["add_command"]
 
 _description = """\
 Find the patterns a labelled image dataset is made of, which of them belong to which class, which images are
 odd and which lie on the border between classes. Writes report.html (open it in a browser), figures/,
-results.npz, summary.json and images.csv.
+results.npz, summary.json, images.csv and patterns.csv.
 """
 
 
@@ -28,51 +38,44 @@ def add_command(commands: Any) -> None:
         help="find the patterns of a labelled image dataset and report on them",
         description=_description,
     )
-    parser.add_argument(
-        "source", help="a folder with one sub-folder per class, an .npz or .npy file, or 'digits' (bundled)"
-    )
-    _add_source_options(parser.add_argument_group("images and labels"))
+    add_source_options(parser)
     _add_method_options(parser.add_argument_group("method"))
+    add_association_options(parser.add_argument_group("patterns and classes"))
     _add_output_options(parser.add_argument_group("output"))
     parser.set_defaults(run=run)
-
-
-def _add_source_options(group: Any) -> None:
-    add = group.add_argument
-    add(
-        "--labels",
-        metavar="FILE",
-        help="labels: .npy, or .csv/.txt with 'label' or 'file,label' a line (default: the source's)",
-    )
-    add("--key", help="array of images inside an .npz file (default: recognised)")
-    add("--labels-key", metavar="KEY", help="array of labels inside an .npz file (default: recognised)")
-    add("--split", help="part of a dataset with splits: train, test, val or all (default: train)")
-    add("--size", metavar="HxW", type=_size, help="height x width in pixels (default: the median's)")
-    add("--keep-aspect", action="store_true", help="keep the aspect by padding (default: fill the size)")
-    add(
-        "--color",
-        choices=["auto", "grey", "rgb"],
-        default="auto",
-        help="grey or colour (default: %(default)s, colour where the images have any)",
-    )
-    add("--limit", metavar="N", type=_positive, help="use at most N images of each class (default: all)")
-    add("--strict", action="store_true", help="refuse bad files (default: list them and leave them out)")
 
 
 def _add_method_options(group: Any) -> None:
     add = group.add_argument
     add("--wavelet", default="db3", help="a discrete wavelet: haar, db3, sym4, … (default: %(default)s)")
-    add("--level", metavar="N", type=_positive, help="levels of the transform (default: as deep as fits)")
+    add("--level", metavar="N", type=positive, help="levels of the transform (default: as deep as fits)")
     add(
         "--mode",
         default="periodization",
         help="how images go on past their edges: zero, symmetric, … (default: %(default)s)",
     )
     add(
+        "--basis",
+        choices=["wavelet", "pixel"],
+        default="wavelet",
+        help="what describes an image: wavelet coefficients or its pixels (default: %(default)s)",
+    )
+    add(
+        "--compare-basis",
+        action="store_true",
+        help="analyse in wavelets and in pixels and report which serves better (default: one of them)",
+    )
+    add(
         "--coefficients",
         metavar="N",
-        type=_positive,
+        type=positive,
         help="wavelet coefficients to keep (default: the most that leave every class with full column rank)",
+    )
+    add(
+        "--rank",
+        choices=["full", "any"],
+        default="full",
+        help="'any' allows more coefficients than the smallest class has images (default: %(default)s)",
     )
     add("--ridge", metavar="X", type=float, default=1e-3, help="ridge of the HO-GSVD (default: %(default)s)")
     add(
@@ -96,7 +99,12 @@ def _add_output_options(group: Any) -> None:
     add("--out", metavar="DIR", type=Path, help="folder of the results (default: wavelens-report-SOURCE)")
     add("--force", action="store_true", help="replace an existing result (default: refuse)")
     add("--quiet", action="store_true", help="say nothing but errors (default: tell each step)")
-    add("--threads", metavar="N", type=_positive, help="threads of the engine (default: all CPUs)")
+    add(
+        "--memory",
+        metavar="SIZE",
+        help="refuse to start if more memory is needed than this, such as 2GB (default: no limit)",
+    )
+    add("--threads", metavar="N", type=positive, help="threads of the engine (default: all CPUs)")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -106,32 +114,38 @@ def run(options: argparse.Namespace) -> None:
     say = _Progress(options.quiet)
     say("loading the engine")
     import wavelens
-    from wavelens._progress import progress_share
-    from wavelens.data import load
-    from wavelens.patterns import PatternAnalysis
-    from wavelens.report import image_table, summarize, write_images_csv, write_patterns_report, write_summary
+    from wavelens.quality import check_images
+    from wavelens.report import image_table
 
     if options.threads is not None:
         wavelens.set_num_threads(options.threads)
     say(f"reading {options.source}")
-    data = load(
-        options.source,
-        options.labels,
-        key=options.key,
-        labels_key=options.labels_key,
-        split=options.split,
-        size=options.size,
-        keep_aspect=options.keep_aspect,
-        color=None if options.color == "auto" else options.color,
-        limit=options.limit,
-        strict=options.strict,
-        progress=False if options.quiet else None,
-        random_state=options.seed,
-    )
+    data = read_source(options)
     for note in data.notes:
         say.note(note)
     for each in data.skipped:
         say.note(f"left out {each}")
+    groups = read_groups(options.groups, data)
+    analysis = _fit(options, data, say)
+    results = measure_association(options, analysis, data, groups, say)
+    if options.compare_basis:
+        results["comparison"] = _compare(options, analysis, data, say)
+    say("checking whether the data is sound")
+    results["quality"] = check_images(
+        data, random_state=options.seed, progress=False if options.quiet else None
+    )
+    say(f"comparing the images by {analysis.sigma_.shape[1]:,} patterns")
+    results["table"] = image_table(analysis)
+    with whole_folder(out, options.force) as folder:
+        say("drawing the report")
+        _write(folder, options, analysis, data, results)
+    say.done(out / "report.html")
+
+
+def _fit(options: argparse.Namespace, data: ImageData, say: _Progress) -> PatternAnalysis:
+    from wavelens.patterns import PatternAnalysis
+    from wavelens.patterns._memory import memory_needed
+
     shape = " x ".join(map(str, data.images.shape[1:]))
     say(f"finding the patterns of {len(data.labels):,} images ({shape}) in {len(data.class_names)} classes")
     analysis = PatternAnalysis(
@@ -144,30 +158,77 @@ def run(options: argparse.Namespace) -> None:
         bandwidth=options.bandwidth,
         random_state=options.seed,
         progress=False if options.quiet else None,
-    ).fit(data.images, data.labels)
-    say(f"comparing the images by {analysis.sigma_.shape[1]:,} patterns")
-    table = image_table(analysis)
-    with whole_folder(out, options.force) as folder:
-        say("drawing the report")
-        write_images_csv(folder / "images.csv", table, data)
-        analysis.save(folder / "results.npz")
-        command = shlex.join(["wavelens", *sys.argv[1:]]) if sys.argv[1:] else None
-        with progress_share("Drawing", False if options.quiet else None) as share:
-            shown = None if share is None else lambda done, _: share(done)
-            write_patterns_report(folder, analysis, data, table=table, command=command, progress=shown)
-        summary = {"wavelens": wavelens.__version__, "command": command, "source": str(options.source)}
-        write_summary(folder / "summary.json", summary | summarize(analysis, data, table))
-    say.done(out / "report.html")
+        basis=options.basis,
+        rank=options.rank,
+        memory_limit=options.memory,
+    )
+    say.note(f"about {memory_needed(analysis, data.images, data.labels)} of memory will be needed")
+    with _told(say):
+        return analysis.fit(data.images, data.labels)
+
+
+def _compare(options: argparse.Namespace, analysis: PatternAnalysis, data: ImageData, say: _Progress) -> Any:
+    from wavelens.patterns import compare_bases
+
+    say("comparing wavelets with pixels")
+    with _told(say):
+        return compare_bases(data.images, data.labels, analysis, random_state=options.seed)
+
+
+def _write(
+    folder: Path,
+    options: argparse.Namespace,
+    analysis: PatternAnalysis,
+    data: ImageData,
+    results: dict[str, Any],
+) -> None:
+    import wavelens
+    from wavelens import report
+    from wavelens._progress import progress_share
+
+    table, quality = results["table"], results["quality"]
+    report.write_images_csv(folder / "images.csv", table, data, quality)
+    report.write_patterns_csv(folder / "patterns.csv", analysis, data.class_names)
+    analysis.save(folder / "results.npz")
+    command = shlex.join(["wavelens", *sys.argv[1:]]) if sys.argv[1:] else None
+    with progress_share("Drawing", False if options.quiet else None) as share:
+
+        def shown(done: float, _: str) -> None:
+            _interrupt.check()
+            if share is not None:
+                share(done)
+
+        report.write_patterns_report(folder, analysis, data, command=command, progress=shown, **results)
+    tied = {name: results[name] for name in ("association", "association_curve", "held_out")}
+    summary = {"wavelens": wavelens.__version__, "command": command, "source": str(options.source)}
+    summary |= report.summarize(analysis, data, table, quality) | report.summarize_association(**tied)
+    report.write_summary(folder / "summary.json", summary)
+
+
+@contextmanager
+def _told(say: _Progress) -> Iterator[None]:
+    """Turn warnings into notes."""
+    from wavelens.exceptions import WavelensWarning
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", WavelensWarning)
+        yield
+    for each in caught:
+        if issubclass(each.category, WavelensWarning):
+            say.note(str(each.message))
+        else:
+            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
 
 
 class _Progress:
-    """One line on stderr for each step, with the time that the one before it took."""
+    """One line on stderr for each step, with the time since the start."""
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
         self._start = time.perf_counter()
 
     def __call__(self, step: str) -> None:
+        _interrupt.check()
         if not self._quiet:
             print(f"[{time.perf_counter() - self._start:6.1f} s] {step}", file=sys.stderr, flush=True)
 
@@ -176,27 +237,14 @@ class _Progress:
             print(f"           note: {text}", file=sys.stderr, flush=True)
 
     def done(self, page: Path) -> None:
-        self("done")
         if not self._quiet:
-            print(f"The report is at {page.resolve()}")
+            print(f"[{time.perf_counter() - self._start:6.1f} s] done", file=sys.stderr, flush=True)
+            print(f"The report is at {page.resolve()}", flush=True)
 
 
 def _name(source: str) -> str:
     stem = Path(source).resolve().stem if source != "digits" else source
     return re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "images"
-
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)\s*[x×X]\s*(\d+)", text)
-    if not match or "0" in (match[1].lstrip("0") or "0", match[2].lstrip("0") or "0"):
-        raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH in pixels, such as 91x90, got {text!r}")
-    return int(match[1]), int(match[2])
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
-    return int(text)
 
 
 def _bandwidth(text: str) -> float | str:

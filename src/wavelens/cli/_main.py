@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 from typing import NoReturn
 
-from wavelens.cli import _analyze
+from wavelens.cli import _analyze, _check, _interrupt
 from wavelens.exceptions import WavelensError
 
 __all__ = ["main"]
@@ -19,22 +17,32 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code.
 
-    0: done. 1: the data or the options cannot be used. 2: the command line is wrong. 130: interrupted.
+    0: done. 1: the data or the options cannot be used. 2: the command line is wrong. 3: `check`
+    found something, and was asked to fail then. 130: interrupted.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
-        signal.signal(signal.SIGTERM, _interrupt)
-        options.run(options)
+        with _interrupt.watch():
+            code: int | None = options.run(options)
     except KeyboardInterrupt:
-        print("wavelens: interrupted; nothing was written", file=sys.stderr)
-        return 130
-    except (WavelensError, ValueError, TypeError, OSError) as error:
+        return _interrupted()
+    except BrokenPipeError:  # as in `wavelens check images | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (WavelensError, ValueError, TypeError, OSError, ImportError, RuntimeError, MemoryError) as error:
+        if _interrupt.seen():
+            return _interrupted()
         if os.environ.get("WAVELENS_DEBUG"):
             raise
         print(f"wavelens: error: {_message(error)}", file=sys.stderr)
         return 1
-    return 0
+    return code or 0
+
+
+def _interrupted() -> int:
+    print("wavelens: interrupted; no result was written", file=sys.stderr)
+    return 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _analyze.add_command(commands)
+    _check.add_command(commands)
     info = commands.add_parser("info", help="print version, compiler, BLAS, threads and instruction set")
     info.set_defaults(run=_print_info)
     return parser
@@ -66,11 +75,9 @@ def _print_info(_: argparse.Namespace) -> None:
     print(wavelens.build_info())
 
 
-def _interrupt(_: int, __: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 def _message(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    if isinstance(error, MemoryError):
+        return "not enough memory; --limit, --size and --coefficients make the analysis smaller"
     return str(error)

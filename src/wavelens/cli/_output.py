@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from wavelens.cli import _interrupt
 from wavelens.exceptions import WavelensError
 
 __all__ = ["check_output", "whole_folder"]
 
-_marker = "summary.json"
+_results = {"report.html", "figures", "results.npz", "summary.json", "images.csv", "patterns.csv"}
 
 
 def check_output(out: Path, force: bool) -> None:
     """Refuse early what `whole_folder` would refuse after the work is done."""
     if not out.exists():
+        _check_parent(out)
         return
     if not out.is_dir():
         raise WavelensError(f"{out} exists and is not a folder; choose another --out")
-    if not any(out.iterdir()):
+    found = {each.name for each in out.iterdir()}
+    if not found:
         return
-    if not (out / _marker).is_file():
-        raise WavelensError(f"{out} is a folder with other things in it; choose another --out")
+    if not _is_result(out) or found - _results:
+        others = ", ".join(sorted(found - _results)[:3]) or "files"
+        raise WavelensError(f"{out} holds other things ({others}); choose another --out")
     if not force:
         raise WavelensError(
             f"{out} holds a result already; say --force to replace it, or choose another --out"
@@ -34,6 +40,7 @@ def check_output(out: Path, force: bool) -> None:
 @contextmanager
 def whole_folder(out: Path, force: bool) -> Iterator[Path]:
     """Give a folder to write to, which becomes `out` if all goes well and vanishes otherwise."""
+    out = out.resolve()  # where `out` is a link, what it points to is replaced
     check_output(out, force)
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-partial-", dir=out.parent))
@@ -41,12 +48,35 @@ def whole_folder(out: Path, force: bool) -> Iterator[Path]:
         yield partial
         check_output(out, force)
         partial.chmod(0o755)
-        if out.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{out.name}-old-", dir=out.parent))
-            out.rename(old / out.name)
-            partial.rename(out)
-            shutil.rmtree(old)
-        else:
-            partial.rename(out)
+        _interrupt.ignore()
+        _replace(out, partial)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _replace(out: Path, new: Path) -> None:
+    if not out.exists():
+        new.rename(out)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{out.name}-old-", dir=out.parent))
+    out.rename(aside / out.name)
+    try:
+        new.rename(out)
+    except OSError:
+        (aside / out.name).rename(out)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _is_result(folder: Path) -> bool:
+    try:
+        return "wavelens" in json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def _check_parent(out: Path) -> None:
+    above = next(each for each in out.resolve().parents if each.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise WavelensError(f"--out {out} cannot be made: {above} is not a folder that may be written to")

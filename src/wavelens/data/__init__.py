@@ -8,6 +8,7 @@ it is opened, and reads images in order.
 
 from __future__ import annotations
 
+from wavelens.data._groups import image_groups
 from wavelens.data._load import BUNDLED, load, open_source
 from wavelens.data._source import ImageChunk, ImageData, ImageSource, SkippedFile
 
@@ -17,6 +18,7 @@ __all__ = [
     "ImageData",
     "ImageSource",
     "SkippedFile",
+    "image_groups",
     "load",
     "open_source",
 ]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from wavelens.data._source import Codes, listed, natural_key
 from wavelens.exceptions import DataError
 
-__all__ = ["encode_labels", "labels_for", "match_labels", "read_label_file"]
+__all__ = ["encode_labels", "labels_for", "match_labels", "read_label_file", "read_rows"]
 
 NAME_COLUMNS = (
     "file",
@@ -150,14 +150,11 @@ def read_label_file(path: Path, names: Sequence[str]) -> npt.NDArray[Any] | dict
     try:
         if path.suffix.lower() == ".npy":
             return np.asarray(np.load(path, allow_pickle=False))
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not a text in UTF-8 ({error.reason} at byte {error.start})") from error
     except OSError as error:
         raise DataError(f"{path}: cannot read the labels: {error.strerror or error}") from error
     except ValueError as error:
         raise DataError(f"{path}: cannot read the labels: {error}") from error
-    rows = _rows(text, path)
+    rows = read_rows(path)
     if len(rows[0]) > 1:
         return _by_name(rows, names, path)
     values = [row[0] for row in rows]
@@ -166,7 +163,9 @@ def read_label_file(path: Path, names: Sequence[str]) -> npt.NDArray[Any] | dict
     return _as_numbers(values)
 
 
-def match_labels(table: dict[str, str], names: Sequence[str], path: Path) -> npt.NDArray[Any]:
+def match_labels(
+    table: dict[str, str], names: Sequence[str], path: Path, what: str = "label"
+) -> npt.NDArray[Any]:
     """Find each name in the table: by its path, else by its last part, else by that without the ending."""
     for key in _keys:
         keyed: dict[str, str] = {}
@@ -182,19 +181,26 @@ def match_labels(table: dict[str, str], names: Sequence[str], path: Path) -> npt
     missing = [name for name in names if not any(key(name) in known for key in _keys)]
     if missing:
         count = f"{len(missing)} of {len(names)} images have" if len(missing) > 1 else "one image has"
-        raise DataError(f"{path}: {count} no label: {listed(missing)}")
+        raise DataError(f"{path}: {count} no {what}: {listed(missing)}")
     raise DataError(
         f"{path}: some file names occur in several folders; write the path from the source's folder, "
         f"such as {max(names, key=len)!r}"
     )
 
 
-def _rows(text: str, path: Path) -> list[list[str]]:
+def read_rows(path: Path, what: str = "labels") -> list[list[str]]:
+    """Return the cells of a table, row by row, all rows of one length."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not a text in UTF-8 ({error.reason} at byte {error.start})") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot read the {what}: {error.strerror or error}") from error
     lines = text.splitlines()
     while lines and not lines[-1].strip():
         lines.pop()
     if not lines:
-        raise DataError(f"{path}: the file of labels is empty")
+        raise DataError(f"{path}: the file of {what} is empty")
     delimiter = (
         "\t" if path.suffix.lower() == ".tsv" else next((each for each in "\t;," if each in lines[0]), ",")
     )

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from wavelens import _core
 from wavelens._arguments import FloatArray, as_float_matrix, check_choice, check_integer
-from wavelens._threads import blas_threads, num_threads
+from wavelens._threads import blas_threads
 from wavelens.exceptions import WavelensWarning
 
 __all__ = ["HOGSVD", "TriangularFactor", "ho_gsvd"]
@@ -272,8 +272,8 @@ def ho_gsvd(
     condition number (after column scaling) is beyond about 1e6, and in float32 beyond about 100, a
     Householder QR decomposition takes the place of the products and is several times slower.
 
-    The engine's own products do not depend on the number of threads, but LAPACK solves the eigenproblem:
-    results for 1 and for 2 threads may differ in the last bits.
+    Results are the same to the bit for any number of threads: the products are the engine's own, and LAPACK
+    is called with one thread.
 
     References
     ----------
@@ -314,7 +314,7 @@ def ho_gsvd(
     )
     if tolerance >= 1:
         raise ValueError(f"`rtol` must be below 1, got {rtol}")
-    with blas_threads(num_threads()):
+    with blas_threads(1):
         u, sigma, v, tau, owner, resolved, solver = _core.ho_gsvd(
             arrays, pi, factors.tolist(), tolerance, normalization == "unit", progress
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -13,23 +14,26 @@ from sklearn.utils.validation import check_is_fitted
 
 from wavelens._arguments import FloatArray, as_images, check_integer
 from wavelens._progress import progress_share
-from wavelens.linalg import (
-    HOGSVD,
-    class_similarity,
-    gaussian_similarity,
-    ho_gsvd,
-    median_bandwidth,
-    select_columns,
+from wavelens.linalg import HOGSVD, class_similarity, gaussian_similarity, ho_gsvd, median_bandwidth
+from wavelens.patterns._association import (
+    AssociationCurve,
+    AssociationResult,
+    association_curve,
+    association_test,
 )
+from wavelens.patterns._classes import ClassMatrices, PatternTable, class_matrices, pattern_table
+from wavelens.patterns._coefficients import choose_coefficients, make_basis
+from wavelens.patterns._contract import ImageContract
+from wavelens.patterns._memory import refuse_beyond
 from wavelens.patterns._persistence import load_analysis, save_analysis
 from wavelens.patterns._reconstruction import order_by_contribution
 from wavelens.patterns._results import Patterns, Reconstruction, SigmaAssociation, Spectrum
-from wavelens.wavelets import WaveletTransform
+from wavelens.patterns._scoring import HeldOutScore, class_evidence, held_out_score, score
 
 __all__ = ["PatternAnalysis"]
 
 
-class PatternAnalysis(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Decompose a labelled image dataset into patterns and say which belong to which class.
 
     Images become wavelet coefficients; a rank-revealing QR picks the most influential ones; the higher-order
@@ -46,21 +50,33 @@ class PatternAnalysis(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     mode : str, default "periodization"
         How images go on past their edges.
     n_coefficients : int or None, default None
-        How many wavelet coefficients to keep. None takes the largest number that leaves every class
-        with full column rank.
+        How many coefficients to keep. None takes the largest number that leaves every class with full column
+        rank; with ``rank="any"`` half the number of images.
     ridge : float, default 1e-3
         The parameter π of the HO-GSVD. With two classes nothing depends on it.
     normalization : {"unit", "csd"}, default "unit"
         "unit": patterns have norm 1 and σ carries the strength. "csd": Σ σ² over the classes is 1 for
         each pattern, and σ is the share of a class.
     weights : {"size"} or array of shape (n_classes,) or None, default None
-        Scale of each class in the HO-GSVD; "size" divides by the root of its number of images.
+        Scale of each class in the HO-GSVD; "size" divides by the root of its number of images. Without it σ
+        of a pattern grows with the number of images that use it, so that a class with four times the images
+        is twice as strong in everything it does no more than the others; where sizes differ by more than
+        about 1.5 to 1, "size" compares the classes image for image.
     bandwidth : float or "median", default "median"
         Of the Gaussian similarity of images; "median" takes the median distance of a sample of pairs.
     random_state : int, default 0
         Seed of the column sketch and of the sample of pairs.
     progress : bool or None, default None
         Whether to show progress bars on stderr; None: where it is a terminal and the work takes over a second.
+    basis : {"wavelet", "pixel"}, default "wavelet"
+        What describes an image. With "pixel" the coefficients are the pixels themselves, and `wavelet`,
+        `level` and `mode` are not used.
+    rank : {"full", "any"}, default "full"
+        "full": as in the papers, every class has full column rank in the chosen coefficients, so that there
+        are at most as many as the smallest class has images. "any": at most as many as there are images in
+        all; σ of a class with fewer images than coefficients is 0 in the patterns beyond its rank.
+    memory_limit : int, str or None, default None
+        Bytes, or a text such as "2GB" or "500 MiB". Beyond it, by `estimate_memory`, `fit` refuses to start.
 
     Attributes
     ----------
@@ -68,9 +84,11 @@ class PatternAnalysis(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Labels, sorted.
     labels_ : array of int, shape (n_images,)
         Place in `classes_` of each image.
-    wavelet_transform_ : WaveletTransform
+    basis_ : WaveletTransform or PixelTransform
     coefficients_ : array of int, shape (n_coefficients,)
         Places of the chosen coefficients in the flat vector, most influential first.
+    class_ranks_ : array of int, shape (n_classes,)
+        Numerical rank of each class in the chosen coefficients: their number, unless ``rank="any"``.
     gsvd_ : HOGSVD
     sigma_ : array of shape (n_classes, n_patterns)
         Generalized singular values.
@@ -82,6 +100,8 @@ class PatternAnalysis(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         How many of the chosen coefficients touch each pixel.
     bandwidth_ : float
         Bandwidth used, in the units of the rows of UΣ.
+    n_features_in_ : int
+        Pixels of an image, times its channels.
 
     Notes
     -----
@@ -116,6 +136,9 @@ class PatternAnalysis(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         bandwidth: float | str = "median",
         random_state: int = 0,
         progress: bool | None = None,
+        basis: Literal["wavelet", "pixel"] = "wavelet",
+        rank: Literal["full", "any"] = "full",
+        memory_limit: int | str | None = None,
     ) -> None:
         self.wavelet = wavelet
         self.level = level
@@ -127,6 +150,9 @@ class PatternAnalysis(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.bandwidth = bandwidth
         self.random_state = random_state
         self.progress = progress
+        self.basis = basis
+        self.rank = rank
+        self.memory_limit = memory_limit
 
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
         """Find the patterns of a dataset.
@@ -148,38 +174,40 @@ class PatternAnalysis(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         ValueError
             If shapes do not agree, an entry is not finite, there are fewer than two classes, a class has
             fewer than two images, or `n_coefficients` leaves a class rank-deficient.
+        DataError
+            If more memory than `memory_limit` would be needed; the message says what would fit.
         """
         images = as_images(X, "X")
         self.classes_, self.labels_ = _check_labels(y, len(images))
-        self.wavelet_transform_ = WaveletTransform(images.shape[1:], self.wavelet, self.level, self.mode)
-        coefficients = self.wavelet_transform_.forward(images)
-        if self.n_coefficients is not None:
-            n, p = coefficients.shape
-            why = f"there are {n} images of {p} coefficients"
-            check_integer(self.n_coefficients, "n_coefficients", low=1, high=min(n, p), why=why)
+        self.basis_ = make_basis(images.shape[1:], self.basis, self.wavelet, self.level, self.mode)
+        self.n_features_in_ = int(np.prod(images.shape[1:]))
+        refuse_beyond(self, images)
+        coefficients = self.basis_.forward(images)
         with progress_share("Choosing coefficients", self.progress) as progress:
-            self.coefficients_ = select_columns(
+            self.coefficients_, self.class_ranks_ = choose_coefficients(
                 coefficients,
+                self.classes_,
+                self.labels_,
                 self.n_coefficients,
-                groups=self.classes_[self.labels_],
-                random_state=self.random_state,
-                progress=progress,
+                self.rank,
+                self.random_state,
+                progress,
             )
-        chosen = coefficients[:, self.coefficients_]
-        del coefficients
         members = [np.flatnonzero(self.labels_ == i) for i in range(len(self.classes_))]
+        blocks = [coefficients[np.ix_(rows, self.coefficients_)] for rows in members]
+        del coefficients
         with progress_share("Finding patterns", self.progress) as progress:
             self.gsvd_: HOGSVD = ho_gsvd(
-                [chosen[rows] for rows in members],
+                blocks,
                 ridge=self.ridge,
                 weights=self.weights,
                 normalization=self.normalization,
                 progress=progress,
             )
         self.sigma_ = self.gsvd_.sigma
-        self.embedding_ = np.empty((len(images), self.sigma_.shape[1]), dtype=chosen.dtype)
+        self.embedding_ = np.empty((len(images), self.sigma_.shape[1]), dtype=self.sigma_.dtype)
         for i, rows in enumerate(members):
-            weight = self.gsvd_.weights[i].astype(chosen.dtype)
+            weight = self.gsvd_.weights[i].astype(self.sigma_.dtype)
             self.embedding_[rows] = self.gsvd_.u[i] * (self.sigma_[i] / weight)
         self.bandwidth_ = (
             median_bandwidth(self.embedding_, random_state=self.random_state)
@@ -251,8 +279,8 @@ class PatternAnalysis(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             ],
             dtype=np.intp,
         )
-        batch = as_images(images, "images", shape=self.wavelet_transform_.shape)
-        all_coefficients = self.wavelet_transform_.forward(batch)
+        batch = as_images(images, "images", shape=self.basis_.shape)
+        all_coefficients = self.basis_.forward(batch)
         chosen = all_coefficients[:, self.coefficients_]
         rows = self.gsvd_.transform(chosen)
         norms = np.linalg.norm(chosen, axis=1)
@@ -308,7 +336,7 @@ class PatternAnalysis(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def influence_map_(self) -> npt.NDArray[np.intp]:
         """How many of the chosen coefficients touch each pixel."""
         check_is_fitted(self)
-        return self.wavelet_transform_.coverage(self.coefficients_)
+        return self.basis_.coverage(self.coefficients_)
 
     def pattern_images(self, indices: npt.ArrayLike) -> FloatArray:
         """Return some patterns in pixel space, shape (n, height, width[, channels])."""
@@ -377,6 +405,26 @@ class PatternAnalysis(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         strongest = np.argsort(-first, kind="stable")[: max(1, len(first) // 10)]
         share = (rankdata(second)[strongest] - 1) / (len(second) - 1)
         return SigmaAssociation(float(result.statistic), float(result.pvalue), float(np.median(share)))
+
+    def pattern_table(self) -> PatternTable:
+        """Return for each pattern its owner, how common it is, and the classes that share it.
+
+        Returns
+        -------
+        PatternTable
+        """
+        check_is_fitted(self)
+        return pattern_table(self)
+
+    def class_matrices(self) -> ClassMatrices:
+        """Return how alike each two classes are, and how many patterns they share.
+
+        Returns
+        -------
+        ClassMatrices
+        """
+        check_is_fitted(self)
+        return class_matrices(self)
 
     # Images and classes
 
@@ -450,6 +498,167 @@ class PatternAnalysis(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         indices = self.spectrum(class_, other).indices
         return np.asarray(indices[self.labels_[indices] == self._class_index(class_)])
 
+    # Patterns tied to classes, and new images
+
+    def association_test(
+        self,
+        n_permutations: int = 200,
+        random_state: int = 0,
+        *,
+        groups: npt.ArrayLike | None = None,
+        progress: bool | None = None,
+    ) -> AssociationResult:
+        """Tell whether the patterns are tied to the classes more than to shuffled labels.
+
+        Parameters
+        ----------
+        n_permutations : int, default 200
+            How often to shuffle. The p-value cannot fall below 1/(n_permutations + 1).
+        random_state : int, default 0
+        groups : array of shape (n_images,) or None, default None
+            Images that belong together, such as the slices of a patient, each group of one class. Labels are
+            then shuffled between whole groups, so that likeness within a group is not taken for a tie to the
+            class; class sizes change a little where groups differ in size. None shuffles image by image and
+            keeps the class sizes.
+        progress : bool or None, default None
+            As the parameter of the class.
+
+        Returns
+        -------
+        AssociationResult
+
+        Notes
+        -----
+        The chosen coefficients stay, their number as well. A permutation costs O(nm²) for n images and m
+        patterns and an eigenproblem of size m (N Cholesky factors more for N > 2 classes), and needs neither
+        the images nor a QR decomposition; two run at once on two threads.
+        """
+        check_is_fitted(self)
+        return association_test(self, n_permutations, random_state, groups, _or(progress, self.progress))
+
+    def association_curve(
+        self,
+        shares: Sequence[float] = (0.0, 0.25, 0.5, 0.75, 1.0),
+        n_repeats: int = 5,
+        random_state: int = 0,
+        *,
+        progress: bool | None = None,
+    ) -> AssociationCurve:
+        """Measure how the tie between patterns and classes fades as labels are shuffled.
+
+        Parameters
+        ----------
+        shares : sequence of float
+            Shares of the images, from 0 to 1, whose labels are shuffled among them.
+        n_repeats : int, default 5
+            How often each.
+        random_state : int, default 0
+        progress : bool or None, default None
+            As the parameter of the class.
+
+        Returns
+        -------
+        AssociationCurve
+        """
+        check_is_fitted(self)
+        return association_curve(self, shares, n_repeats, random_state, _or(progress, self.progress))
+
+    def class_evidence(
+        self, X: npt.ArrayLike, *, shrinkage: float = 0.1, log: bool = False
+    ) -> npt.NDArray[np.float64]:
+        """Return how well each class explains images: the likelihood of their coefficients in the patterns.
+
+        Each class is a Gaussian, with mean and covariance those of its rows of UΣ, the covariance drawn a
+        little towards that of all classes. All classes count alike beforehand. With two classes the
+        covariances are (but for the means) diagonal in the patterns, with variances σ²/n.
+
+        Parameters
+        ----------
+        X : array of shape (n_images, height, width[, channels])
+        shrinkage : float, default 0.1
+            From 0 (each class its own covariance) to 1 (one for all: borders between classes are linear).
+        log : bool, default False
+            Whether to return natural logarithms, which still differ where one class gets all.
+
+        Returns
+        -------
+        array of shape (n_images, n_classes)
+            Shares that sum to 1 in each row.
+
+        Notes
+        -----
+        For images that `fit` saw this is far too favourable: the classes' covariances are theirs, the more so
+        the more coefficients were kept. For new images the order of the classes means more than the shares,
+        which lie too near 0 and 1, as hundreds of patterns count as independent. O(N m³) once and
+        O(n N m²) for N classes, m patterns and n images.
+        """
+        rows = self.transform(X)
+        return class_evidence(self, rows, shrinkage=shrinkage, log=log)
+
+    def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Return the class with most evidence for each image, shape (n_images,)."""
+        return np.asarray(self.classes_[self.class_evidence(X, log=True).argmax(axis=1)])
+
+    def score(self, X: npt.ArrayLike, y: npt.ArrayLike, *, balanced: bool = False) -> float:
+        """Return the share of images whose class `predict` tells.
+
+        Parameters
+        ----------
+        X : array of shape (n_images, height, width[, channels])
+            New images: on those that `fit` saw the share says little.
+        y : array of shape (n_images,)
+            Their classes, each one of `classes_`.
+        balanced : bool, default False
+            Whether to take the mean of the share over the classes, so that all count alike.
+
+        Returns
+        -------
+        float
+        """
+        check_is_fitted(self)
+        return score(self, X, y, balanced=balanced)
+
+    def held_out_score(
+        self,
+        images: npt.ArrayLike,
+        labels: npt.ArrayLike,
+        groups: npt.ArrayLike | None = None,
+        n_splits: int = 5,
+        random_state: int = 0,
+        *,
+        progress: bool | None = None,
+    ) -> HeldOutScore:
+        """Fit to a part of the images and tell the class of the others, for several parts in turn.
+
+        Parameters
+        ----------
+        images : array of shape (n_images, height, width[, channels])
+        labels : array of shape (n_images,)
+        groups : array of shape (n_images,) or None, default None
+            Images that belong together, such as the slices of a patient: no group is on both sides of a
+            split. Without them, images nearly the same as held-out ones may be learnt from, and the score be
+            too high.
+        n_splits : int, default 5
+            Parts; each image is held out once.
+        random_state : int, default 0
+            Seed of the splits.
+        progress : bool or None, default None
+            As the parameter of the class.
+
+        Returns
+        -------
+        HeldOutScore
+
+        Notes
+        -----
+        This analysis need not be fitted and is not changed. Costs `n_splits` fits. Where `n_coefficients`
+        would leave a class of the smaller part without full column rank, the largest number that does not is
+        taken.
+        """
+        return held_out_score(
+            self, images, labels, groups, n_splits, random_state, _or(progress, self.progress)
+        )
+
     # Files
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -477,13 +686,13 @@ class PatternAnalysis(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     # Helpers
 
     def _chosen(self, X: npt.ArrayLike) -> FloatArray:
-        images = as_images(X, "X", shape=self.wavelet_transform_.shape)
-        return self.wavelet_transform_.forward(images)[:, self.coefficients_]
+        images = as_images(X, "X", shape=self.basis_.shape)
+        return self.basis_.forward(images)[:, self.coefficients_]
 
     def _images_of(self, chosen: FloatArray) -> FloatArray:
-        full = np.zeros((len(chosen), self.wavelet_transform_.n_coefficients), dtype=chosen.dtype)
+        full = np.zeros((len(chosen), self.basis_.n_coefficients), dtype=chosen.dtype)
         full[:, self.coefficients_] = chosen
-        return self.wavelet_transform_.inverse(full)
+        return self.basis_.inverse(full)
 
     @property
     def _common_strength(self) -> FloatArray:
@@ -507,6 +716,10 @@ class PatternAnalysis(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return np.flatnonzero(self.labels_ == self._class_index(class_))
 
 
+def _or(progress: bool | None, otherwise: bool | None) -> bool | None:
+    return otherwise if progress is None else progress
+
+
 def _balance(near: FloatArray, far: FloatArray, is_near: npt.NDArray[np.bool_]) -> FloatArray:
     """(s − c·t) / (s + c·t), with c such that 0 lies midway between the classes' medians."""
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -520,6 +733,8 @@ def _balance(near: FloatArray, far: FloatArray, is_near: npt.NDArray[np.bool_]) 
 
 
 def _check_labels(y: npt.ArrayLike, n_images: int) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp]]:
+    if y is None:
+        raise ValueError("`PatternAnalysis` requires y to be passed, but the target y is None")
     labels = np.asarray(y)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
@@ -535,8 +750,8 @@ def _check_labels(y: npt.ArrayLike, n_images: int) -> tuple[npt.NDArray[Any], np
         )
     classes, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
     if len(classes) < 2:
-        raise ValueError(f"`y` must hold at least two classes, got only {classes[0]!r}")
+        raise ValueError(f"`y` must hold at least two classes, got one class, {classes[0]}")
     if counts.min() < 2:
         alone = classes[counts.argmin()]
-        raise ValueError(f"`y` must give every class at least two images, got one of class {alone!r}")
+        raise ValueError(f"`y` must give every class at least two images, got one of class {alone}")
     return classes, codes.astype(np.intp)

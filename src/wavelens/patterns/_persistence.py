@@ -17,7 +17,7 @@ import numpy.typing as npt
 from wavelens import _core
 from wavelens.exceptions import DataError
 from wavelens.linalg import HOGSVD
-from wavelens.wavelets import WaveletTransform
+from wavelens.patterns._coefficients import make_basis
 
 if TYPE_CHECKING:
     from wavelens.patterns._analysis import PatternAnalysis
@@ -27,7 +27,7 @@ __all__ = ["load_analysis", "save_analysis"]
 _Analysis = TypeVar("_Analysis", bound="PatternAnalysis")
 
 _format = "wavelens.patterns.PatternAnalysis"
-_format_version = 1
+_format_version = 2
 _solver_parts = ("scale", "pivots", "project", "triangle", "z")
 
 
@@ -41,7 +41,7 @@ def save_analysis(analysis: PatternAnalysis, path: str | os.PathLike[str]) -> No
         "format_version": _format_version,
         "wavelens_version": _core.version,
         "parameters": parameters,
-        "image_shape": analysis.wavelet_transform_.shape,
+        "image_shape": analysis.basis_.shape,
         "bandwidth": analysis.bandwidth_,
     }
     gsvd = analysis.gsvd_
@@ -50,6 +50,7 @@ def save_analysis(analysis: PatternAnalysis, path: str | os.PathLike[str]) -> No
         "classes": analysis.classes_,
         "labels": analysis.labels_,
         "coefficients": analysis.coefficients_,
+        "class_ranks": analysis.class_ranks_,
         "embedding": analysis.embedding_,
         "sigma": gsvd.sigma,
         "v": gsvd.v,
@@ -103,10 +104,14 @@ def _restore(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], make: 
         parameters["weights"] = arrays["weights"]
     analysis = make(**parameters)
     shape = tuple(header["image_shape"])
-    analysis.wavelet_transform_ = WaveletTransform(shape, analysis.wavelet, analysis.level, analysis.mode)
+    analysis.basis_ = make_basis(shape, analysis.basis, analysis.wavelet, analysis.level, analysis.mode)
+    analysis.n_features_in_ = int(np.prod(shape))
     analysis.classes_ = arrays["classes"]
     analysis.labels_ = arrays["labels"]
     analysis.coefficients_ = arrays["coefficients"]
+    # Files of version 1 know only the wavelet basis and classes of full rank.
+    full = np.full(len(analysis.classes_), len(analysis.coefficients_), dtype=np.intp)
+    analysis.class_ranks_ = arrays.get("class_ranks", full)
     analysis.embedding_ = arrays["embedding"]
     analysis.bandwidth_ = float(header["bandwidth"])
     sigma, weights = arrays["sigma"], arrays["weights"]

@@ -7,17 +7,24 @@ nothing stays open. Colours can be told apart by colour-blind people.
 
 from __future__ import annotations
 
+from wavelens.plotting._basis_comparison import BasisComparisonDisplay
+from wavelens.plotting._classes import ClassTreeDisplay, SharedPatternsDisplay
+from wavelens.plotting._pattern_association import AssociationDisplay
 from wavelens.plotting._pattern_images import ImageGridDisplay, PatternDisplay, ReconstructionDisplay
 from wavelens.plotting._pattern_similarity import ClassSimilarityDisplay, SimilarityDisplay, SpectrumDisplay
 from wavelens.plotting._pattern_strength import AngleDisplay, InfluenceDisplay, SingularValueDisplay
 
 __all__ = [
     "AngleDisplay",
+    "AssociationDisplay",
+    "BasisComparisonDisplay",
     "ClassSimilarityDisplay",
+    "ClassTreeDisplay",
     "ImageGridDisplay",
     "InfluenceDisplay",
     "PatternDisplay",
     "ReconstructionDisplay",
+    "SharedPatternsDisplay",
     "SimilarityDisplay",
     "SingularValueDisplay",
     "SpectrumDisplay",

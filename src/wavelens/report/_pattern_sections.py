@@ -12,6 +12,8 @@ from wavelens.plotting import (
     SingularValueDisplay,
 )
 from wavelens.plotting._style import shorten
+from wavelens.report._basis_words import basis_fact, coefficients_said, method_said
+from wavelens.report._classes_section import caveats
 from wavelens.report._embed import as_data_uri
 from wavelens.report._page import Block, Cell, Fold, Gallery, Row, Section, Text
 from wavelens.report._pattern_story import IMAGES_A_ROW, Story
@@ -25,7 +27,6 @@ _classes_at_all = 40
 
 def influence(story: Story) -> Section:
     """Show which pixels the chosen coefficients touch."""
-    transform = story.analysis.wavelet_transform_
     chosen = len(story.analysis.coefficients_)
     counts = story.analysis.influence_map_
     touched = float((counts > 0).mean())
@@ -40,8 +41,7 @@ def influence(story: Story) -> Section:
         f"{counts.max():,} of the chosen coefficients touch a pixel."
     )
     lead = (
-        f"Each image is described by {transform.n_coefficients:,} numbers, its wavelet coefficients, each of "
-        f"which tells of a small or large area of the image. The {chosen:,} that tell most about how the "
+        f"{coefficients_said(story.analysis)} The {chosen:,} that tell most about how the "
         f"images differ were chosen for everything that follows. {where}"
     )
     note = (
@@ -98,6 +98,7 @@ def strength(story: Story) -> Section:
         blocks.append(Text((found.by_chance(),), "note"))
     if story.analysis.normalization == "csd":
         blocks.append(Text((_csd_caveat,), "note"))
+    blocks += caveats(story)
     sigma_chart = story.figures.chart(sigma, "singular-values", alt)
     blocks += [sigma_chart, story.figures.chart(angles, "angles", angle_alt, caption)]
     return Section("strength", "Which class uses which pattern", tuple(blocks))
@@ -238,9 +239,8 @@ def reading(story: Story) -> Section:
         "Nothing here is a diagnosis. Whether a pattern or an image means anything takes someone who knows "
         "the subject.",
     )
-    levels = count(analysis.wavelet_transform_.level, "level")
     method = (
-        f"Images become wavelet coefficients ({analysis.wavelet}, {levels}). A QR factorization with column "
+        f"{method_said(analysis)} A QR factorization with column "
         "pivoting orders them by influence, and the first are kept. The higher-order generalized singular "
         "value decomposition of the classes’ matrices, D = U Σ Vᵀ for each class with the same V, gives the "
         "patterns (columns of V) and their strength in each class (σ).",
@@ -261,14 +261,14 @@ def reading(story: Story) -> Section:
 
 def described(story: Story) -> tuple[tuple[str, str], ...]:
     """Return the facts of the overview."""
-    analysis, transform = story.analysis, story.analysis.wavelet_transform_
+    analysis, transform = story.analysis, story.analysis.basis_
     n, height, width = story.images.shape[:3]
     channels = story.images.shape[3] if story.images.ndim == 4 else 1
     color = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
     facts = [
         ("Images", f"{n:,}"),
         ("Size", f"{width} × {height} pixels, {color}"),
-        ("Wavelet", f"{analysis.wavelet}, {count(transform.level, 'level')}"),
+        basis_fact(analysis),
         ("Coefficients", f"{len(analysis.coefficients_):,} of {transform.n_coefficients:,}"),
         ("Patterns", f"{story.findings.n_patterns:,}"),
         ("Normalization", str(analysis.normalization)),

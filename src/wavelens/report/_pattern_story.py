@@ -63,9 +63,11 @@ class Story:
         analysis: PatternAnalysis,
         data: LabelledImages,
         table: ImageTable | None = None,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         self.analysis = analysis
         self.table = table
+        self.more = more or {}
         self.images = data.images
         self.data = data
         self.class_names = tuple(map(clean, data.class_names))
@@ -117,7 +119,7 @@ class Story:
     @cached_property
     def outside(self) -> float:
         """Share of the size of a typical image that lies outside the chosen coefficients."""
-        every = self.analysis.wavelet_transform_.forward(self.images[self.findings.sample])
+        every = self.analysis.basis_.forward(self.images[self.findings.sample])
         whole = np.linalg.norm(every, axis=1)
         chosen = np.linalg.norm(every[:, self.analysis.coefficients_], axis=1)
         rest = np.sqrt(np.maximum(whole**2 - chosen**2, 0))

@@ -7,12 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import wavelens
-from wavelens.patterns import PatternAnalysis
+from wavelens.patterns import (
+    AssociationCurve,
+    AssociationResult,
+    BasisComparison,
+    HeldOutScore,
+    PatternAnalysis,
+)
 from wavelens.plotting._style import shorten
+from wavelens.quality import QualityReport
 from wavelens.report import _pattern_sections
 from wavelens.report._embed import as_small_data_uri, clean
 from wavelens.report._page import Page, Section
 from wavelens.report._pattern_story import LabelledImages, Story
+from wavelens.report._quality_section import in_short
 from wavelens.report._section_list import SECTIONS
 from wavelens.report._tables import ImageTable
 from wavelens.report._words import joined
@@ -29,6 +37,11 @@ def write_patterns_report(
     data: LabelledImages,
     *,
     table: ImageTable | None = None,
+    quality: QualityReport | None = None,
+    association: AssociationResult | None = None,
+    association_curve: AssociationCurve | None = None,
+    held_out: HeldOutScore | None = None,
+    comparison: BasisComparison | None = None,
     command: str | None = None,
     progress: Callable[[float, str], None] | None = None,
 ) -> Path:
@@ -45,6 +58,14 @@ def write_patterns_report(
         The dataset, such as `wavelens.data.ImageData`.
     table : ImageTable or None, default None
         From `image_table`; without it the page has no table of images.
+    quality : QualityReport or None, default None
+        From `wavelens.quality.check_images` on the same data.
+    association : AssociationResult or None, default None
+    association_curve : AssociationCurve or None, default None
+    held_out : HeldOutScore or None, default None
+        What `analysis` says of the tie between patterns and classes.
+    comparison : BasisComparison or None, default None
+        From `compare_bases`. Each of these results gets a section of its own where it is given.
     command : str or None, default None
         The command that made it, for the overview.
     progress : callable or None, default None
@@ -69,7 +90,13 @@ def write_patterns_report(
     Examples
     --------
     >>> from wavelens.data import load
-    >>> from wavelens.patterns import PatternAnalysis
+    >>> from wavelens.patterns import (
+    AssociationCurve,
+    AssociationResult,
+    BasisComparison,
+    HeldOutScore,
+    PatternAnalysis,
+    )
     >>> from wavelens.report import write_patterns_report
     >>> digits = load("digits")
     >>> analysis = PatternAnalysis(n_coefficients=40).fit(digits.images, digits.labels)
@@ -83,7 +110,14 @@ def write_patterns_report(
                 f"{len(given):,}"
             )
     folder = Path(folder)
-    story = Story(folder / "figures", analysis, data, table)
+    more = {
+        "quality": quality,
+        "association": association,
+        "association_curve": association_curve,
+        "held_out": held_out,
+        "comparison": comparison,
+    }
+    story = Story(folder / "figures", analysis, data, table, more)
     sections = []
     for i, (what, make) in enumerate(SECTIONS):
         if progress is not None:
@@ -92,7 +126,7 @@ def write_patterns_report(
         if section is not None:
             sections.append(section)
     path = folder / "report.html"
-    path.write_text(_page(story, tuple(sections), command).render(), encoding="utf-8")
+    path.write_text(_page(story, tuple(sections), command, quality).render(), encoding="utf-8")
     if progress is not None:
         progress(1.0, "report.html")
     return path
@@ -102,7 +136,9 @@ def _mini(story: Story, i: int) -> str:
     return as_small_data_uri(story.mean_image(i)) if len(story.names) <= _classes_pictured else ""
 
 
-def _page(story: Story, sections: tuple[Section, ...], command: str | None) -> Page:
+def _page(
+    story: Story, sections: tuple[Section, ...], command: str | None, quality: QualityReport | None
+) -> Page:
     """Put the overview before the sections."""
     found = story.findings
     largest = int(found.sizes.max())
@@ -125,6 +161,7 @@ def _page(story: Story, sections: tuple[Section, ...], command: str | None) -> P
             found.likeness(),
             found.overlap(),
             found.loneliest(story.base_name),
+            *(() if quality is None else (in_short(quality),)),
         ),
         sections=sections,
         version=wavelens.__version__,

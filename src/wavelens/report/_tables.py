@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from wavelens._progress import progress_share
 from wavelens.data import ImageData
 from wavelens.linalg import k_nearest
 from wavelens.patterns import PatternAnalysis
+from wavelens.quality import QualityReport
 
 __all__ = ["ImageTable", "image_table", "summarize", "write_images_csv", "write_summary"]
 
@@ -120,7 +122,9 @@ def _nearest_of_same(analysis: PatternAnalysis) -> tuple[npt.NDArray[np.intp], F
     return indices, distances
 
 
-def write_images_csv(path: Path, table: ImageTable, data: ImageData) -> None:
+def write_images_csv(
+    path: Path, table: ImageTable, data: ImageData, quality: QualityReport | None = None
+) -> None:
     """Write the table with names in place of numbers; UTF-8, one header line.
 
     Parameters
@@ -129,11 +133,16 @@ def write_images_csv(path: Path, table: ImageTable, data: ImageData) -> None:
     table : ImageTable
     data : ImageData
         That the analysis was fitted to.
+    quality : QualityReport, optional
+        Of the same data; adds the columns `duplicate_of` (the first image with the same pixels, empty for
+        that one), `near_duplicate_of` (the nearest such image), `label_doubt` (the class that the nearest
+        images carry), `constant` ("yes", "nearly" or empty) and `saturated` ("yes" or empty).
 
     Returns
     -------
     None
     """
+    more = {} if quality is None else _quality_columns(quality)
     names, classes = data.image_names, data.class_names
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -150,6 +159,7 @@ def write_images_csv(path: Path, table: ImageTable, data: ImageData) -> None:
                 "nearest_other",
                 "nearest_other_class",
                 "nearest_other_distance",
+                *more,
             ]
         )
         for i, label in enumerate(data.labels):
@@ -167,11 +177,30 @@ def write_images_csv(path: Path, table: ImageTable, data: ImageData) -> None:
                     names[near],
                     classes[data.labels[near]],
                     f"{table.nearest_other_distance[i]:.6g}",
+                    *(column[i] for column in more.values()),
                 ]
             )
 
 
-def summarize(analysis: PatternAnalysis, data: ImageData, table: ImageTable) -> dict[str, Any]:
+def _quality_columns(quality: QualityReport) -> dict[str, list[str]]:
+    """Return what the checks say of each image as columns of text, empty where there is nothing to say."""
+
+    def named(places: npt.NDArray[np.intp], names: Sequence[str]) -> list[str]:
+        return ["" if place < 0 else names[place] for place in places]
+
+    pairs = zip(quality.constant, quality.nearly_constant, strict=True)
+    return {
+        "duplicate_of": named(quality.duplicate_of, quality.image_names),
+        "near_duplicate_of": named(quality.near_duplicate_of, quality.image_names),
+        "label_doubt": named(quality.suspected_class_of, quality.class_names),
+        "constant": ["yes" if constant else "nearly" if nearly else "" for constant, nearly in pairs],
+        "saturated": ["yes" if each else "" for each in quality.saturated],
+    }
+
+
+def summarize(
+    analysis: PatternAnalysis, data: ImageData, table: ImageTable, quality: QualityReport | None = None
+) -> dict[str, Any]:
     """Return the summary as plain numbers and strings, ready for JSON.
 
     Parameters
@@ -182,11 +211,14 @@ def summarize(analysis: PatternAnalysis, data: ImageData, table: ImageTable) -> 
         That it was fitted to.
     table : ImageTable
         From `image_table`.
+    quality : QualityReport, optional
+        Of the same data.
 
     Returns
     -------
     dict
-        Counts, patterns of each class, correlation of σ for each pair of classes, files left out, notes.
+        Counts, patterns of each class, correlation of σ for each pair of classes, files left out, notes, and
+        what the checks found under "quality".
     """
     classes = list(data.class_names)
     pairs = []
@@ -217,6 +249,7 @@ def summarize(analysis: PatternAnalysis, data: ImageData, table: ImageTable) -> 
         "sigma_association": pairs,
         "skipped": [{"file": str(each.path), "reason": each.reason} for each in data.skipped],
         "notes": list(data.notes),
+        **({} if quality is None else {"quality": quality.to_dict()}),
     }
 
 

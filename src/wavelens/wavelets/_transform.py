@@ -15,7 +15,7 @@ import pywt
 from wavelens._arguments import FloatArray, as_images, check_choice, check_integer
 from wavelens._threads import num_threads
 
-__all__ = ["Band", "WaveletTransform"]
+__all__ = ["Band", "WaveletTransform", "float_type"]
 
 _orientations = ("horizontal", "vertical", "diagonal")
 _images_per_task = 64
@@ -150,7 +150,7 @@ class WaveletTransform:
         array of shape (n_images, n_coefficients), float32 or float64
         """
         pixels = as_images(images, "images", shape=self.shape)
-        out = np.empty((len(pixels), self.n_coefficients), dtype=_float_type(pixels.dtype))
+        out = np.empty((len(pixels), self.n_coefficients), dtype=float_type(pixels.dtype))
         per_channel = self.n_coefficients // self._n_channels
 
         def transform(start: int, stop: int) -> None:
@@ -182,7 +182,7 @@ class WaveletTransform:
             raise ValueError(
                 f"`coefficients` must have shape (n_images, {self.n_coefficients}), got {flat.shape}"
             )
-        flat = flat.astype(_float_type(flat.dtype), copy=False)
+        flat = flat.astype(float_type(flat.dtype), copy=False)
         out = np.empty((len(flat), *self.shape), dtype=flat.dtype)
         per_channel = len(self.bands) // self._n_channels
 
@@ -290,7 +290,7 @@ def _layout(shapes: list[tuple[int, int]], level: int, n_channels: int) -> Itera
             start = stop
 
 
-def _float_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+def float_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float32 if dtype in (np.float32, np.float16) else np.float64)
 
 

@@ -1,0 +1,74 @@
+"""The options that say which images to read, and reading them; shared by the commands."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wavelens.data import ImageData
+
+__all__ = ["add_source_options", "positive", "read_source"]
+
+
+def add_source_options(parser: argparse.ArgumentParser) -> None:
+    """Add the source and the options of its images and labels."""
+    parser.add_argument(
+        "source", help="a folder with one sub-folder per class, an .npz or .npy file, or 'digits' (bundled)"
+    )
+    add = parser.add_argument_group("images and labels").add_argument
+    add(
+        "--labels",
+        metavar="FILE",
+        help="labels: .npy, or .csv/.txt with 'label' or 'file,label' a line (default: the source's)",
+    )
+    add("--key", help="array of images inside an .npz file (default: recognised)")
+    add("--labels-key", metavar="KEY", help="array of labels inside an .npz file (default: recognised)")
+    add("--split", help="part of a dataset with splits: train, test, val or all (default: train)")
+    add("--size", metavar="HxW", type=_size, help="height x width in pixels (default: the median's)")
+    add("--keep-aspect", action="store_true", help="keep the aspect by padding (default: fill the size)")
+    add(
+        "--color",
+        choices=["auto", "grey", "rgb"],
+        default="auto",
+        help="grey or colour (default: %(default)s, colour where the images have any)",
+    )
+    add("--limit", metavar="N", type=positive, help="use at most N images of each class (default: all)")
+    add("--strict", action="store_true", help="refuse bad files (default: list them and leave them out)")
+
+
+def read_source(options: argparse.Namespace, *, any_classes: bool = False) -> ImageData:
+    """Read the images; `any_classes` accepts a single class, single images and no labels."""
+    from wavelens.data import load, open_source
+
+    settings: dict[str, Any] = {
+        "key": options.key,
+        "labels_key": options.labels_key,
+        "split": options.split,
+        "size": options.size,
+        "keep_aspect": options.keep_aspect,
+        "color": None if options.color == "auto" else options.color,
+        "limit": options.limit,
+        "strict": options.strict,
+        "progress": False if options.quiet else None,
+        "random_state": options.seed,
+    }
+    if any_classes:
+        opened = open_source(options.source, options.labels, **settings)
+        return opened.load(progress=settings["progress"])
+    return load(options.source, options.labels, **settings)
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)\s*[x×X]\s*(\d+)", text)
+    if not match or "0" in (match[1].lstrip("0") or "0", match[2].lstrip("0") or "0"):
+        raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH in pixels, such as 91x90, got {text!r}")
+    return int(match[1]), int(match[2])
+
+
+def positive(text: str) -> int:
+    """Parse a whole number above 0."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
+    return int(text)

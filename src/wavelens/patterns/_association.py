@@ -1,0 +1,387 @@
+"""Whether the patterns of a dataset are tied to its classes: the same patterns' spread under shuffled labels.
+
+The rows of UΣ, each column scaled to norm 1 over all images, are an orthonormal basis Y of the chosen
+coefficients that no label had a part in: shuffled labels only deal its rows out anew. So a permutation needs
+neither the images nor a QR, only B_i = Y_iᵀY_i of the rows that each class is dealt and an eigenproblem of the
+size of the patterns:
+
+- two classes: the share s of the first class in each pattern is an eigenvalue of B_1 (of weighted classes,
+  w_1²s / (w_1²s + w_2²(1 − s))): O(nm² + m³), eigenvalues only;
+- N classes: G_i = L⁻¹ w_i²B_i L⁻ᵀ with LLᵀ = Σ w_i²B_i, eigenvectors z_k of T = (1/N) Σ (G_i + πI)⁻¹, and shares
+  σ_ik² = z_kᵀG_i z_k: O(nm² + Nm³).
+
+The shares of a pattern over the N classes are the squares of a unit vector. Its angle from the even one,
+arccos(Σ_i σ_ik / √N), is |atan2(σ_1, σ_2) − π/4| for two classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import cholesky, eigh, eigvalsh, solve_triangular
+from scipy.linalg.blas import dsymm, dsyrk, ssymm, ssyrk
+from scipy.linalg.lapack import dpotri, spotri
+
+from wavelens._arguments import FloatArray, check_integer
+from wavelens._progress import progress_bar
+from wavelens._threads import blas_threads, num_threads
+from wavelens.patterns._groups import check_groups
+
+if TYPE_CHECKING:
+    from wavelens.patterns._analysis import PatternAnalysis
+
+__all__ = ["ISOLATED_ANGLE", "AssociationCurve", "AssociationResult", "association_curve", "association_test"]
+
+# A pattern is nearly isolated if its strongest class has σ = tan(π/4 + π/5) = 6.3 times that of any other.
+ISOLATED_ANGLE = np.pi / 5
+
+_Codes = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class AssociationResult:
+    """Whether patterns are tied to classes more than they are to shuffled labels.
+
+    Attributes
+    ----------
+    statistic : float
+        Root mean square over the patterns of the angle, in radians, between a pattern's σ over the classes
+        and even shares: 0 if all classes share every pattern alike, arccos(1/√N) (π/4 for two classes) if
+        every pattern is one class's alone.
+    null : array of shape (n_permutations,)
+        The same under shuffled labels.
+    pvalue : float
+        (1 + number of `null` at least `statistic`) / (1 + n_permutations).
+    effect_size : float
+        (statistic − mean of `null`) / standard deviation of `null`; NaN if `null` does not vary.
+    difference : float
+        statistic − mean of `null`, in radians.
+    isolated : float
+        Share of the patterns that are isolated or nearly so: σ of one class at least 6.3 times that of any
+        other.
+    isolated_null : array of shape (n_permutations,)
+        The same under shuffled labels.
+    isolated_pvalue, isolated_difference : float
+        As `pvalue` and `difference`, of `isolated`.
+    n_images, n_classes, n_patterns : int
+    n_groups : int or None
+        How many groups of images the labels were shuffled between; None: each image on its own.
+    """
+
+    statistic: float
+    null: FloatArray
+    pvalue: float
+    effect_size: float
+    difference: float
+    isolated: float
+    isolated_null: FloatArray
+    isolated_pvalue: float
+    isolated_difference: float
+    n_images: int
+    n_classes: int
+    n_patterns: int
+    n_groups: int | None = None
+
+    @property
+    def n_permutations(self) -> int:
+        """How often the labels were shuffled."""
+        return len(self.null)
+
+    @property
+    def smallest_pvalue(self) -> float:
+        """The smallest p-value that so many permutations can give."""
+        return 1 / (1 + self.n_permutations)
+
+    def in_words(self) -> str:
+        """Say whether the dataset carries class information that could be learnt, and what that leaves open.
+
+        Returns
+        -------
+        str
+            A few sentences.
+        """
+        observed, chance = np.degrees(self.statistic), np.degrees(self.null.mean())
+        shuffled = (
+            f"{self.n_permutations:,} shufflings of the labels"
+            if self.n_groups is None
+            else f"{self.n_permutations:,} shufflings of the labels between {self.n_groups:,} groups of images"
+        )
+        numbers = (
+            f"On root mean square, patterns lie {observed:.1f}° from being shared evenly; over {shuffled} it is "
+            f"{chance:.1f}° (p = {self.pvalue:.2g})."
+        )
+        if self.smallest_pvalue > 0.05:
+            return (
+                f"{numbers} {self.n_permutations} shufflings are too few to tell anything: p cannot fall below "
+                f"{self.smallest_pvalue:.2g}."
+            )
+        if self.pvalue > 0.05:
+            return (
+                "The patterns are tied to the classes no more than chance ties them: no class information that "
+                f"could be learnt was found. {numbers} Information that does not show in the strength of "
+                "patterns, such as in a difference of means alone, may have been missed; fewer coefficients "
+                "leave less room to chance."
+            )
+        size = (
+            "Most of that distance is chance: with so many patterns for so few images, labels of no meaning give "
+            "patterns to classes as well. Fewer coefficients show the tie more clearly."
+            if chance > observed / 2
+            else ""
+        )
+        leaks = (
+            "That is not yet knowledge of the subject: anything that differs between the classes counts, such "
+            "as a scanner, a file format, a crop or a mark in the images"
+        )
+        leaks += (
+            ", and so do images that belong together (neighbouring slices of one patient), because the labels "
+            "were shuffled image by image."
+            if self.n_groups is None
+            else "; images that belong together were shuffled together."
+        )
+        return " ".join(
+            filter(
+                None,
+                (
+                    "The patterns are tied to the classes more than chance ties them: the labels carry "
+                    "information that could be learnt from these images.",
+                    numbers,
+                    size,
+                    leaks,
+                ),
+            )
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class AssociationCurve:
+    """How the tie between patterns and classes fades as labels are shuffled.
+
+    Attributes
+    ----------
+    shares : array of shape (n_shares,)
+        Share of the labels that were shuffled among themselves, ascending.
+    statistic, isolated : array of shape (n_shares, n_repeats)
+        As in `AssociationResult`, for each repeat.
+    """
+
+    shares: FloatArray
+    statistic: FloatArray
+    isolated: FloatArray
+
+
+def association_test(
+    analysis: PatternAnalysis,
+    n_permutations: int = 200,
+    random_state: int = 0,
+    groups: npt.ArrayLike | None = None,
+    progress: bool | None = None,
+) -> AssociationResult:
+    """See `PatternAnalysis.association_test`."""
+    n_permutations = check_integer(n_permutations, "n_permutations", low=1)
+    seeds = _seeds(random_state, n_permutations)
+    problem = _Problem.of(analysis)
+    labels = analysis.labels_
+    if groups is None:
+        n_groups = None
+        deals = [partial(_shuffled, labels, seed) for seed in seeds]
+    else:
+        codes = check_groups(groups, len(labels))
+        n_groups = int(codes.max()) + 1
+        group_labels = _label_of_groups(codes, labels, len(analysis.classes_))
+        deals = [partial(_shuffled_groups, codes, group_labels, seed) for seed in seeds]
+    statistic, isolated = problem.measure(labels)
+    found = _measure_all(problem, deals, "Shuffling labels", progress)
+    null, isolated_null = found[:, 0], found[:, 1]
+    spread = float(null.std(ddof=1)) if n_permutations > 1 else 0.0
+    difference = statistic - float(null.mean())
+    # What comes from rounding alone is no effect.
+    varies = spread > 1e3 * np.finfo(problem.basis.dtype).eps
+    return AssociationResult(
+        statistic=statistic,
+        null=null,
+        pvalue=_pvalue(statistic, null),
+        effect_size=difference / spread if varies else np.nan,
+        difference=difference,
+        isolated=isolated,
+        isolated_null=isolated_null,
+        isolated_pvalue=_pvalue(isolated, isolated_null),
+        isolated_difference=isolated - float(isolated_null.mean()),
+        n_images=len(labels),
+        n_classes=len(analysis.classes_),
+        n_patterns=problem.basis.shape[1],
+        n_groups=n_groups,
+    )
+
+
+def association_curve(
+    analysis: PatternAnalysis,
+    shares: Sequence[float] = (0.0, 0.25, 0.5, 0.75, 1.0),
+    n_repeats: int = 5,
+    random_state: int = 0,
+    progress: bool | None = None,
+) -> AssociationCurve:
+    """See `PatternAnalysis.association_curve`."""
+    n_repeats = check_integer(n_repeats, "n_repeats", low=1)
+    values = np.asarray(shares, dtype=np.float64)
+    if values.ndim != 1 or not len(values) or not ((values >= 0) & (values <= 1)).all():
+        raise ValueError(f"`shares` must be numbers between 0 and 1, got {shares}")
+    values = np.sort(values)
+    problem = _Problem.of(analysis)
+    # Without shuffling all repeats are the same.
+    shuffled = [share for share in values if share > 0]
+    seeds = _seeds(random_state, len(shuffled) * n_repeats)
+    deals = [
+        partial(_shuffled, analysis.labels_, seed, share)
+        for seed, share in zip(seeds, np.repeat(shuffled, n_repeats), strict=True)
+    ]
+    found = np.empty((len(values) * n_repeats, 2))
+    found[: len(found) - len(deals)] = problem.measure(analysis.labels_)
+    if deals:
+        found[len(found) - len(deals) :] = _measure_all(
+            problem, deals, "Shuffling shares of labels", progress
+        )
+    statistic, isolated = np.moveaxis(found.reshape(len(values), n_repeats, 2), 2, 0)
+    return AssociationCurve(values, statistic, isolated)
+
+
+# Labels
+
+
+def _seeds(random_state: int, n: int) -> list[np.random.SeedSequence]:
+    return np.random.SeedSequence(check_integer(random_state, "random_state", low=0)).spawn(n)
+
+
+def _shuffled(labels: _Codes, seed: np.random.SeedSequence, share: float = 1.0) -> _Codes:
+    """Shuffle the labels of a random share of the images among them."""
+    rng = np.random.default_rng(seed)
+    if share >= 1:
+        return rng.permutation(labels)
+    dealt = labels.copy()
+    some = rng.choice(len(labels), round(share * len(labels)), replace=False)
+    dealt[some] = labels[rng.permutation(some)]
+    return dealt
+
+
+def _label_of_groups(codes: _Codes, labels: _Codes, n_classes: int) -> _Codes:
+    counts = np.zeros((codes.max() + 1, n_classes), dtype=np.intp)
+    np.add.at(counts, (codes, labels), 1)
+    mixed = np.count_nonzero((counts > 0).sum(axis=1) > 1)
+    if mixed:
+        raise ValueError(
+            f"`groups` must have one class each, so that labels can be shuffled between them; {mixed} of "
+            f"{len(counts)} groups have images of several classes"
+        )
+    return np.asarray(counts.argmax(axis=1))
+
+
+def _shuffled_groups(codes: _Codes, group_labels: _Codes, seed: np.random.SeedSequence) -> _Codes:
+    return np.asarray(np.random.default_rng(seed).permutation(group_labels)[codes])
+
+
+# Statistics
+
+
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """The basis and what the HO-GSVD depends on besides."""
+
+    basis: FloatArray
+    weights: npt.NDArray[np.float64]
+    ridge: float
+
+    @classmethod
+    def of(cls, analysis: PatternAnalysis) -> _Problem:
+        weights = analysis.gsvd_.weights
+        basis = analysis.embedding_ / analysis._common_strength
+        if np.ptp(weights) > 0:
+            # These rows are orthonormal times the weights; without the weights, they are so in another basis.
+            lower = cholesky(basis.T @ basis, lower=True)
+            basis = solve_triangular(lower, basis.T, lower=True).T
+        else:
+            basis *= basis.dtype.type(weights[0])
+        return cls(np.ascontiguousarray(basis), weights, float(analysis.ridge))
+
+    def measure(self, labels: _Codes) -> tuple[float, float]:
+        """Return the spread of the angles and the share of nearly isolated patterns."""
+        n_classes = len(self.weights)
+        shares = self._two(labels) if n_classes == 2 else self._many(labels)
+        sigma = np.sqrt(np.clip(shares, 0, 1))
+        even = np.clip(sigma.sum(axis=0) / np.sqrt(n_classes * (sigma**2).sum(axis=0)), 0, 1)
+        largest = np.partition(sigma, n_classes - 2, axis=0)[-2:]
+        angle = np.arctan2(largest[1], largest[0]) - np.pi / 4
+        return float(np.sqrt(np.mean(np.arccos(even) ** 2))), float(np.mean(angle >= ISOLATED_ANGLE))
+
+    def _two(self, labels: _Codes) -> FloatArray:
+        members = [np.flatnonzero(labels == i) for i in (0, 1)]
+        small = int(len(members[1]) < len(members[0]))
+        rows = self.basis[members[small]]
+        n, m = rows.shape
+        gram = _gram(rows.T if n >= m else np.asfortranarray(rows))
+        own = np.zeros(m)
+        own[-len(gram) :] = eigvalsh(gram, lower=False, overwrite_a=True, check_finite=False, driver="ev")
+        own = np.clip(own, 0, 1)
+        shares = np.empty((2, m))
+        shares[small] = self.weights[small] ** 2 * own
+        shares[1 - small] = self.weights[1 - small] ** 2 * (1 - own)
+        return np.asarray(shares / shares.sum(axis=0))
+
+    def _many(self, labels: _Codes) -> FloatArray:
+        n_classes, m = len(self.weights), self.basis.shape[1]
+        grams = [_gram(self.basis[labels == i].T) for i in range(n_classes)]
+        if np.ptp(self.weights) > 0:
+            grams = [gram * gram.dtype.type(w**2) for gram, w in zip(grams, self.weights, strict=True)]
+            upper = cholesky(np.sum(grams, axis=0), overwrite_a=True, check_finite=False)
+            grams = [_congruent(gram, upper) for gram in grams]
+        inverse = np.zeros((m, m), order="F", dtype=self.basis.dtype)
+        single = self.basis.dtype == np.float32
+        for gram in grams:
+            ridged = gram.copy(order="F")
+            ridged[np.diag_indices(m)] += ridged.dtype.type(self.ridge)
+            factor = cholesky(ridged, overwrite_a=True, check_finite=False)
+            inverse += (spotri if single else dpotri)(factor, overwrite_c=True)[0]
+        z = eigh(inverse, lower=False, overwrite_a=True, check_finite=False, driver="evd")[1]
+        symm = ssymm if single else dsymm
+        return np.stack([(z * symm(1.0, gram, z)).sum(axis=0, dtype=np.float64) for gram in grams])
+
+
+def _congruent(gram: FloatArray, upper: FloatArray) -> FloatArray:
+    """Return R⁻ᵀ G R⁻¹ for the upper triangles of G and R."""
+    full = np.triu(gram) + np.triu(gram, 1).T
+    half = solve_triangular(upper, full, trans="T", check_finite=False)
+    return np.asarray(solve_triangular(upper, half.T, trans="T", overwrite_b=True, check_finite=False))
+
+
+def _gram(a: FloatArray) -> FloatArray:
+    """Return the upper triangle of a aᵀ, for `a` in column order."""
+    return np.asarray((ssyrk if a.dtype == np.float32 else dsyrk)(1.0, a))
+
+
+def _measure_all(
+    problem: _Problem, deals: Sequence[Any], what: str, progress: bool | None
+) -> npt.NDArray[np.float64]:
+    # Half of an eigenproblem runs at the speed of memory on any number of threads; two at once use them better.
+    found = np.empty((len(deals), 2))
+    with (
+        blas_threads(1),
+        ThreadPoolExecutor(min(num_threads(), len(deals))) as pool,
+        progress_bar(len(deals), what, progress, unit=" permutations") as bar,
+    ):
+        try:
+            for i, values in enumerate(pool.map(lambda deal: problem.measure(deal()), deals)):
+                found[i] = values
+                bar.update()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return found
+
+
+def _pvalue(value: float, null: FloatArray) -> float:
+    # Shufflings that give the same labels up to their names give the same value up to rounding.
+    return float((1 + np.count_nonzero(null >= value - 1e-9)) / (1 + len(null)))

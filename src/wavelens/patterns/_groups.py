@@ -1,0 +1,33 @@
+"""Groups of images that belong together, such as the slices of one patient."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["check_groups"]
+
+
+def check_groups(groups: npt.ArrayLike, n_images: int) -> npt.NDArray[np.intp]:
+    """Return the group of each image as a number from 0.
+
+    Raises
+    ------
+    ValueError
+        If there is not one group for each image, fewer than two groups, or a NaN.
+    """
+    array = np.asarray(groups)
+    if array.shape != (n_images,):
+        raise ValueError(
+            f"`groups` must hold one group for each of the {n_images} images, got shape {array.shape}"
+        )
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError(
+            f"`groups` must not hold NaN, got one at image {int(np.flatnonzero(~np.isfinite(array))[0])}"
+        )
+    if array.dtype.kind == "O":
+        array = array.astype(str)
+    values, codes = np.unique(array, return_inverse=True)
+    if len(values) < 2:
+        raise ValueError(f"`groups` must hold at least two groups, got only {values[0]!r}")
+    return codes.astype(np.intp)
