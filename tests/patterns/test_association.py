@@ -65,7 +65,7 @@ def test_a_permutation_is_a_refit_on_the_chosen_coefficients(n_classes, weights)
     given = np.linspace(0.5, 3, n_classes) if weights == "array" else weights
     found = analysis(images, labels, 12, weights=given)
     problem = _Problem.of(found)
-    chosen = found.wavelet_transform_.forward(images)[:, found.coefficients_]
+    chosen = found.basis_.forward(images)[:, found.coefficients_]
     for seed in range(3):
         dealt = np.random.default_rng(seed).permutation(labels)
         again = ho_gsvd([chosen[dealt == i] for i in range(n_classes)], weights=given)
@@ -77,7 +77,7 @@ def test_a_class_with_fewer_images_than_patterns():
     images[50:] = images[:10]
     found = analysis(images, labels, 12)
     dealt = np.r_[np.ones(8, dtype=np.intp), np.zeros(52, dtype=np.intp)]
-    chosen = found.wavelet_transform_.forward(images)[:, found.coefficients_]
+    chosen = found.basis_.forward(images)[:, found.coefficients_]
     again = ho_gsvd([chosen[dealt == i] for i in range(2)])
     np.testing.assert_allclose(_Problem.of(found).measure(dealt), definition(again.sigma), atol=1e-7)
 

@@ -63,7 +63,7 @@ def test_evidence_adds_up(fitted):
 def test_evidence_is_the_gaussian_likelihood(fitted):
     analysis, train, known, test, _ = fitted
     chosen = analysis.coefficients_
-    transform = analysis.wavelet_transform_
+    transform = analysis.basis_
     for shrinkage in (0.1, 1.0):
         means, covariances = [], []
         rows = transform.forward(train)[:, chosen]

@@ -384,7 +384,7 @@ def test_units_do_not_matter(scale, dtype, offset):
 def test_bad_pixels_are_refused():
     images = textures(10, dtype=np.float64)
     images[3, 2, 1] = np.nan
-    with pytest.raises(ValueError, match="must be finite, got nan in image 3"):
+    with pytest.raises(ValueError, match="must be finite, got NaN in image 3"):
         check_images(data_of(images))
 
 

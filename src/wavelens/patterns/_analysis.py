@@ -597,6 +597,7 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
         """Return the class with most evidence for each image, shape (n_images,)."""
+        check_is_fitted(self)
         return np.asarray(self.classes_[self.class_evidence(X, log=True).argmax(axis=1)])
 
     def score(self, X: npt.ArrayLike, y: npt.ArrayLike, *, balanced: bool = False) -> float:

@@ -170,7 +170,7 @@ def compare_bases(
     >>> from wavelens.data import load
     >>> from wavelens.patterns import PatternAnalysis, compare_bases
     >>> digits = load("digits")
-    >>> parameters = PatternAnalysis(wavelet="haar", n_coefficients=30)
+    >>> parameters = PatternAnalysis(wavelet="haar", n_coefficients=20)
     >>> comparison = compare_bases(digits.images, digits.labels, parameters)
     >>> comparison.wavelet.needed(0.1) is not None
     True

@@ -47,7 +47,7 @@ def classes_section(story: Story) -> Section | None:
         Fold("Classes in a table", (_class_table(story, table, matrices),)),
         Fold("Patterns that some classes share and others lack", (_pattern_list(story, table),)),
     ]
-    return Section("classes", "Which classes share patterns", tuple(blocks))
+    return Section("sharing", "Which classes share patterns", tuple(blocks))
 
 
 def _holding(story: Story, table: PatternTable) -> str:

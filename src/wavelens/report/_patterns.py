@@ -90,13 +90,7 @@ def write_patterns_report(
     Examples
     --------
     >>> from wavelens.data import load
-    >>> from wavelens.patterns import (
-    AssociationCurve,
-    AssociationResult,
-    BasisComparison,
-    HeldOutScore,
-    PatternAnalysis,
-    )
+    >>> from wavelens.patterns import PatternAnalysis
     >>> from wavelens.report import write_patterns_report
     >>> digits = load("digits")
     >>> analysis = PatternAnalysis(n_coefficients=40).fit(digits.images, digits.labels)
