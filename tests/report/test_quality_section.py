@@ -19,7 +19,7 @@ from wavelens.report._tables import _quality_columns
 def section(folder, data, n_coefficients=10):
     analysis = PatternAnalysis(n_coefficients=n_coefficients).fit(data.images, data.labels)
     quality = check_images(data)
-    found = quality_section(Story(folder, analysis, data), quality)
+    found = quality_section(Story(folder, analysis, data, more={"quality": quality}))
     return found, [block for block in found.blocks if block.kind == "gallery"], quality
 
 
