@@ -170,7 +170,7 @@ def test_bad_ranks(digits, parameters, message):
 
 
 def test_black_images_are_refused():
-    with pytest.raises(ValueError, match="`X` must hold images that are not all black"):
+    with pytest.raises(ValueError, match="`X` must hold images that are not all zero"):
         PatternAnalysis(rank="any").fit(np.zeros((6, 4, 4)), [0, 0, 0, 1, 1, 1])
 
 

@@ -60,7 +60,7 @@ def choose_coefficients(
     wanted = n_coefficients or max(1, min(n // 2, p))
     columns = pivoted_qr(coefficients, wanted, random_state=random_state, progress=progress).pivots
     if not len(columns):
-        raise ValueError("`X` must hold images that are not all black")
+        raise ValueError("`X` must hold images that are not all zero")
     if n_coefficients is not None and len(columns) < n_coefficients:
         raise ValueError(
             f"`n_coefficients` must not exceed the numerical rank of all images together, which is "

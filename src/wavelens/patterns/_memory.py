@@ -140,13 +140,15 @@ def memory_needed(
     )
 
 
-def refuse_beyond(analysis: PatternAnalysis, images: npt.NDArray[Any]) -> None:
+def refuse_beyond(
+    analysis: PatternAnalysis, images: npt.NDArray[Any], labels: npt.NDArray[np.intp]
+) -> None:
     """Raise DataError if an analysis about to start needs more than its `memory_limit`."""
     if analysis.memory_limit is None:
         return
     limit = parse_bytes(analysis.memory_limit, "memory_limit")
-    sizes = np.bincount(analysis.labels_, minlength=len(analysis.classes_))
-    need = memory_needed(analysis, images, analysis.labels_)
+    sizes = np.bincount(labels)
+    need = memory_needed(analysis, images, labels)
     if need.total <= limit:
         return
     raise DataError(
