@@ -76,7 +76,7 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
     rank : {"full", "any"}, default "full"
         "full": as in the papers, every class has full column rank in the chosen coefficients, so that there
         are at most as many as the smallest class has images. "any": at most as many as there are images in
-        all; σ of a class with fewer images than coefficients is 0 in the patterns beyond its rank.
+        all; that a class with fewer images than coefficients is weak in a pattern says little.
     memory_limit : int, str or None, default None
         Bytes, or a text such as "2GB" or "500 MiB". Beyond it, by `estimate_memory`, `fit` refuses to start.
 

@@ -85,8 +85,8 @@ def _warn(classes: Sequence[Any] | npt.NDArray[Any], ranks: npt.NDArray[np.intp]
     named = ", ".join(f"{classes[i]} ({ranks[i]})" for i in few[:5])
     more = f" and {len(few) - 5} more" if len(few) > 5 else ""
     warnings.warn(
-        f"{len(few)} of {len(classes)} classes have a rank below the {m} coefficients: {named}{more}. Its "
-        "σ come from as few independent directions; that such a class is weak in a pattern may only mean that it "
+        f"{len(few)} of {len(classes)} classes have a rank below the {m} coefficients: {named}{more}. Their "
+        "σ come from as few independent directions; that one of them is weak in a pattern may only mean that it "
         "has too few images",
         WavelensWarning,
         stacklevel=4,
