@@ -15,6 +15,8 @@ __all__ = ["check_bandwidth", "check_labels", "find_bandwidth"]
 
 def check_labels(y: npt.ArrayLike, n_images: int) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp]]:
     """Return the classes, sorted, and the place of each label among them."""
+    if y is None:
+        raise ValueError("`PatternAnalysis` requires y to be passed, but the target y is None")
     labels = np.asarray(y)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
@@ -36,7 +38,7 @@ def check_labels(y: npt.ArrayLike, n_images: int) -> tuple[npt.NDArray[Any], npt
         )
     classes, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
     if len(classes) < 2:
-        raise ValueError(f"`y` must hold at least two classes, got only {classes[0].item()!r}")
+        raise ValueError(f"`y` must hold at least two classes, got one class, {classes[0].item()!r}")
     if counts.min() < 2:
         alone = classes[counts.argmin()].item()
         raise ValueError(f"`y` must give every class at least two images, got one of class {alone!r}")
