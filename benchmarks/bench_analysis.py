@@ -60,6 +60,11 @@ def peer(images: np.ndarray, labels: np.ndarray, k: int) -> dict[str, Any]:
     return {"columns": order[:k], "sigma": sigma, "spectrum": (means[0] - means[1]) / means.sum(axis=0)}
 
 
+def left_out(coefficients: np.ndarray, columns: np.ndarray) -> float:
+    q = np.linalg.qr(coefficients[:, columns])[0]
+    return float(np.linalg.norm(coefficients - q @ (q.T @ coefficients)))
+
+
 def main() -> None:
     options = arguments(__doc__)
     name, images, labels = dataset(options.quick)
@@ -76,8 +81,12 @@ def main() -> None:
     # (n²k), at the rate of BLAS.
     n, p = len(images), images[0].size
     floor = (2 * n * p * k + 5 * n * k**2 + 15 * k**3 + n**2 * k) / gemm_rate()
-    first, second = ours(images, labels, k), peer(images, labels, k)
-    shared = len(set(first["columns"].tolist()) & set(second["columns"].tolist())) / k
+    analysis = PatternAnalysis(n_coefficients=k).fit(images, labels)
+    coefficients = analysis.basis_.forward(images)
+    residual = left_out(coefficients, analysis.coefficients_)
+    quality = residual / left_out(coefficients, peer(images, labels, k)["columns"])
+    chosen = coefficients[:, analysis.coefficients_]
+    error = np.linalg.norm(analysis.embedding_ @ analysis.gsvd_.v.T - chosen) / np.linalg.norm(chosen)
     time = seconds["wavelens"]
     target = "" if options.quick else verdict(time, 1.5, at_most=True)
     print_table(
@@ -94,7 +103,8 @@ def main() -> None:
         ],
     )
     print(
-        f"{100 * shared:.0f} % of the chosen columns are the same; both choices leave every class with full rank."
+        f"Part of the coefficients that the chosen columns leave out, ours over geqp3's: {quality:.4f}. "
+        f"Backward error of the decomposition: {error:.1e}."
     )
 
 
