@@ -22,6 +22,7 @@ struct Stack {
   std::ptrdiff_t rank = 0;
   Dense<T> excess;              // E = Σ qᵢᵀqᵢ − I, small; empty where it is eps
   std::vector<Dense<T>> grams;  // qᵢᵀqᵢ; empty where it has to be formed when wanted
+  std::vector<unsigned char> own_rounding;  // whether the errors of q[i] are relative to q[i], not to 1
 };
 
 // G_i of the orthonormal factor; it is kept no longer.
