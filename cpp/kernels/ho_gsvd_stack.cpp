@@ -253,12 +253,24 @@ Dense<T> triangle_of(const Stack<T>& stack) {
   return triangle;
 }
 
-// Solves for the rows of matrices below √eps in size.
+// Below which size of q[i] solving for its rows, with errors of ‖q[i]‖·κ·eps, leaves ΣG_i = I to eps.
+template <class T>
+double faint_below(const Dense<T>& triangle) {
+  Dense<T> inverse(triangle.rows, triangle.cols);
+  invert_upper<T>(triangle.view(), inverse.view());
+  const double kappa = 2 * frobenius_norm(inverse);
+  const double root_eps = std::sqrt(static_cast<double>(std::numeric_limits<T>::epsilon()));
+  return std::isfinite(kappa) ? std::max(root_eps, std::min(0.3, 1 / std::sqrt(kappa))) : root_eps;
+}
+
+// Solves for the rows of matrices that are faint beside the others.
 template <class T>
 void solve_faint_rows(const std::vector<MatrixView<const T>>& matrices, const std::vector<double>& weights,
                       const std::vector<Index>& columns, Stack<T>& stack) {
-  const double faint = std::sqrt(static_cast<double>(std::numeric_limits<T>::epsilon()));
+  const auto small = [](const Dense<T>& q) { return frobenius_norm(q) < 0.3; };
+  if (std::none_of(stack.q.begin(), stack.q.end(), small)) return;
   Dense<T> triangle = triangle_of(stack);
+  const double faint = faint_below(triangle);
   std::vector<Index> pivots;
   for (Index j = 0; j < stack.rank; ++j) {
     const Index from = stack.pivots.empty() ? j : stack.pivots[static_cast<std::size_t>(j)];

@@ -122,7 +122,8 @@ def _forget_other_threads() -> None:
     _limit_lock = threading.Lock()
     own = threading.get_ident()
     _limits = [each for each in _limits if each[2] == own]
-    _apply_limits()
+    if _limiter is not None:
+        _apply_limits()
 
 
 if hasattr(os, "register_at_fork"):

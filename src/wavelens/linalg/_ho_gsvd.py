@@ -21,6 +21,7 @@ from wavelens._arguments import (
 )
 from wavelens._threads import blas_threads
 from wavelens.exceptions import WavelensWarning
+from wavelens.linalg._pivoted_qr import pivoted_qr
 
 __all__ = ["HOGSVD", "TriangularFactor", "ho_gsvd"]
 
@@ -38,7 +39,8 @@ class TriangularFactor:
         A matrix with RᵀR = DᵀD, such as the triangular factor of a QR decomposition. It need not be
         triangular.
     n_rows : int
-        Rows of D: what ``weights="size"`` and the default `rtol` of `ho_gsvd` go by.
+        Rows of D, at least the rank of `r`: what ``weights="size"`` and the default `rtol` of `ho_gsvd` go
+        by. `ho_gsvd` checks both.
 
     Examples
     --------
@@ -417,7 +419,7 @@ def _checked_matrices(
     for i, item in enumerate(items):
         if isinstance(item, TriangularFactor):
             arrays.append(as_float_matrix(item.r, f"matrices[{i}].r"))
-            n_rows.append(check_integer(item.n_rows, f"matrices[{i}].n_rows", low=1))
+            n_rows.append(_checked_rows(arrays[i], item.n_rows, f"matrices[{i}]"))
         else:
             arrays.append(as_float_matrix(item, f"matrices[{i}]"))
             n_rows.append(arrays[-1].shape[0])
@@ -428,6 +430,19 @@ def _checked_matrices(
             )
     dtype = np.result_type(*arrays)
     return [array.astype(dtype, copy=False) for array in arrays], n_rows
+
+
+def _checked_rows(r: FloatArray, n_rows: object, name: str) -> int:
+    """Return `n_rows` if a matrix of so many rows can have the factor r."""
+    count = check_integer(n_rows, f"{name}.n_rows", low=1)
+    if count < min(r.shape[1], int(r.any(axis=1).sum())):
+        # Rows that are only rounding are no reason to refuse.
+        rank = pivoted_qr(r, count + 1, rtol=float(np.sqrt(np.finfo(r.dtype).eps))).rank
+        if rank > count:
+            raise ValueError(
+                f"`{name}.n_rows` must be at least the rank of `{name}.r`, {rank} or more, got {count}"
+            )
+    return count
 
 
 def _checked_number(value: object, name: str) -> float:
