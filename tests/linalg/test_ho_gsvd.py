@@ -621,18 +621,27 @@ def test_input_dtypes() -> None:
 
 @pytest.mark.parametrize("n_matrices", [2, 3])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_threads_change_no_bit(n_matrices: int, dtype: str) -> None:
+@pytest.mark.parametrize("kind", ["tall", "wide", "low rank", "faint"])
+def test_threads_change_no_bit(n_matrices: int, dtype: str, kind: str) -> None:
     rng = np.random.default_rng(0)
-    matrices = [rng.standard_normal((300, 190)).astype(dtype) for _ in range(n_matrices)]
+    rows = 120 if kind == "wide" else 300
+    matrices = [rng.standard_normal((rows, 190)) for _ in range(n_matrices)]
+    if kind == "low rank":
+        basis = rng.standard_normal((90, 190))
+        matrices = [d[:, :90] @ basis for d in matrices]
+    if kind == "faint":
+        matrices[0] *= 1e-3
+    matrices = [d.astype(dtype) for d in matrices]
     before = wavelens.num_threads()
     results = []
     for count in (1, 2):
         wavelens.set_num_threads(count)
-        results.append(ho_gsvd(matrices))
+        results.append(quiet(matrices))
     wavelens.set_num_threads(before)
     for name in ("sigma", "v", "tau"):
         np.testing.assert_array_equal(getattr(results[0], name), getattr(results[1], name))
-    np.testing.assert_array_equal(results[0].u[0], results[1].u[0])
+    for first, second in zip(results[0].u, results[1].u, strict=True):
+        np.testing.assert_array_equal(first, second)
 
 
 def test_two_python_threads_at_once() -> None:
@@ -655,14 +664,37 @@ def test_two_python_threads_at_once() -> None:
 
 
 def test_interruption_between_stages() -> None:
-    def stop(done: float) -> None:
-        raise KeyboardInterrupt
+    """Several stages of a call that takes long report, each further on, and each can stop it."""
+    rng = np.random.default_rng(0)
+    matrices = [rng.standard_normal((700, 500)) for _ in range(4)]
+    seen: list[float] = []
+    ho_gsvd(matrices, progress=seen.append)
+    assert len(set(seen)) >= 3
+    assert seen == sorted(seen)
+    for stop_at in range(1, 4):
+        calls: list[float] = []
 
-    with pytest.raises(KeyboardInterrupt):
-        ho_gsvd([np.eye(4), np.ones((4, 4))], progress=stop)
+        def stop(done: float, stop_at: int = stop_at, calls: list[float] = calls) -> None:
+            calls.append(done)
+            if len(calls) == stop_at:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            ho_gsvd(matrices, progress=stop)
+        assert len(calls) == stop_at
 
 
 # ---- bad input
+
+
+def test_a_factor_of_more_rank_than_rows() -> None:
+    with pytest.raises(
+        ValueError, match=r"`matrices\[1\].n_rows` must be at least the rank of `matrices\[1\].r`"
+    ):
+        ho_gsvd([np.eye(6), TriangularFactor(np.eye(6), n_rows=1)])
+    # Rows that are only rounding, as a tree of QR decompositions leaves them, do not count.
+    r = np.diag([1.0, 2.0, 3.0, 1e-17, 1e-17, 0.0])
+    assert ho_gsvd([np.eye(6), TriangularFactor(r, n_rows=3)]).rank == 6
 
 
 def test_bad_matrices() -> None:

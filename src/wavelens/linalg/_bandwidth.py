@@ -36,7 +36,8 @@ def as_labels(labels: npt.ArrayLike, n: int, name: str, rows_of: str) -> tuple[n
     missing = np.asarray(array != array)  # NaN and NaT, in arrays of objects as well
     if missing.any():
         place = int(np.argmax(missing))
-        raise ValueError(f"`{name}` must not be NaN, got {array[place]} at position {place}")
+        what = "NaT" if array.dtype.kind in "mM" else "NaN"
+        raise ValueError(f"`{name}` must not be {what}, got {what} at position {place}")
     try:
         classes, codes = np.unique(array, return_inverse=True)
     except TypeError as error:

@@ -79,7 +79,7 @@ def select_columns(
     >>> select_columns(a, 2, groups=["one", "one", "two", "two"])
     Traceback (most recent call last):
         ...
-    ValueError: `k` = 2 columns leave group 'two' (2 rows) with numerical rank 1; a smaller `k` is needed
+    ValueError: `k` must be at most 1 (so many columns of `a` are zero in no group), got 2
     """
     matrix = as_float_matrix(a, "a", finite=False)
     members = _members(groups, matrix.shape[0])
