@@ -203,7 +203,8 @@ void move_length_to_sigma(HoGsvd<T>& out, Index m) {
     T* v = out.v.data() + k * m;
     const T length = norm(v, m);
     if (!std::isfinite(length))
-      throw std::invalid_argument("the patterns are longer than the dtype of `matrices` can hold: scale them");
+      throw std::invalid_argument(
+          "the patterns are longer than the dtype of `matrices` can hold: scale them");
     for (Index i = 0; i < m; ++i) v[i] /= length;
     for (Index i = 0; i < r; ++i) out.solver.z[at(i + k * r)] *= length;
     for (Index i = 0; i < static_cast<Index>(out.u.size()); ++i) out.sigma[at(i * r + k)] *= length;

@@ -36,7 +36,7 @@ void over_tiles(std::ptrdiff_t rows, std::ptrdiff_t cols, Body body) {
 // Column norms of the stack; `unit` (powers of two) divides the columns first.
 template <class T>
 std::vector<double> stack_norms(const std::vector<MatrixView<const T>>& matrices,
-                                 const std::vector<double>& weights, const std::vector<double>& unit) {
+                                const std::vector<double>& weights, const std::vector<double>& unit) {
   const std::ptrdiff_t m = matrices[0].cols;
   std::vector<double> sums(static_cast<std::size_t>(m));
   for (std::size_t k = 0; k < matrices.size(); ++k) {
@@ -72,8 +72,7 @@ double largest_of_column(const std::vector<MatrixView<const T>>& matrices, const
     for (std::ptrdiff_t i = 0; i < matrices[k].rows; ++i) {
       const double x = std::abs(static_cast<double>(matrices[k](i, j)));
       if (!std::isfinite(x)) throw std::invalid_argument("the entries of the matrices must be finite");
-      if (x > 0)
-        largest = std::max({largest, weights[k] * x, std::numeric_limits<double>::denorm_min()});
+      if (x > 0) largest = std::max({largest, weights[k] * x, std::numeric_limits<double>::denorm_min()});
     }
   }
   return largest;
@@ -95,8 +94,8 @@ inline RelativeWeights relative_weights(const std::vector<double>& weights) {
   return out;
 }
 
-// Powers of two that bring the columns' norms to [1, 2); 1 for a zero column. `held` lists the others. Refuses
-// columns whose norm, times 2^exponent, T cannot hold: V could not either.
+// Powers of two that bring the columns' norms to [1, 2); 1 for a zero column. `held` lists the others.
+// Refuses columns whose norm, times 2^exponent, T cannot hold: V could not either.
 template <class T>
 std::vector<T> column_scale(const std::vector<MatrixView<const T>>& matrices,
                             std::vector<std::ptrdiff_t>& held, const RelativeWeights& weights) {
@@ -119,7 +118,7 @@ std::vector<T> column_scale(const std::vector<MatrixView<const T>>& matrices,
     const double power = norms[j] > 0 ? unit[j] * power_of_two_below(norms[j]) : 0;
     scale[j] = static_cast<T>(power);
     const T weighted = static_cast<T>(std::ldexp(power, weights.exponent));
-    constexpr T limit = std::numeric_limits<T>::max() / 8;
+    constexpr T limit = std::numeric_limits<T>::max() / 2;
     if (!(scale[j] > T(0) && scale[j] < limit && weighted > T(0) && weighted < limit)) {
       throw std::invalid_argument(
           "`weights` times the entries of `matrices` must stay within the range of their dtype, column " +

@@ -283,8 +283,7 @@ void solve_faint_rows(const std::vector<MatrixView<const T>>& matrices, const st
     char right = 'R', upper = 'U', plain = 'N';
     int rows = lapack_int(q.rows), n = lapack_int(q.cols), ld = q.ld(), ldt = std::max(1, n);
     T one = 1;
-    lapack<T>().trsm(&right, &upper, &plain, &plain, &rows, &n, &one, triangle.data(), &ldt,
-                     q.data(), &ld);
+    lapack<T>().trsm(&right, &upper, &plain, &plain, &rows, &n, &one, triangle.data(), &ldt, q.data(), &ld);
     if (!(frobenius_norm(q) < 2 * faint)) continue;
     stack.q[i] = std::move(q);
     stack.own_rounding[i] = 1;

@@ -164,7 +164,7 @@ def test_ctrl_c_stops_a_kernel(kernel):
     big_call = {
         "pairwise": lambda: class_similarity(big, np.arange(20000) % 7, bandwidth=50.0),
         "pivoted_qr": lambda: pivoted_qr(big, 1400, method="exact"),
-        "ho_gsvd": lambda: ho_gsvd([big[:, i::3] for i in range(3)] * 8),
+        "ho_gsvd": lambda: ho_gsvd([big[:, i::3] for i in range(3)] * 4),
     }[kernel]
     timer = threading.Timer(0.5, signal.raise_signal, (signal.SIGINT,))
     before = wavelens.num_threads()

@@ -1,5 +1,5 @@
-// Vectors of the width that a leaf is compiled for. Included by leaves only, inside their anonymous namespace's
-// reach: the width differs from one instruction set to the next.
+// Vectors of the width that a leaf is compiled for. Included by leaves only, inside their anonymous
+// namespace's reach: the width differs from one instruction set to the next.
 #pragma once
 
 #include <cstddef>
