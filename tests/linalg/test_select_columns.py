@@ -127,3 +127,17 @@ def test_bad_groups():
         select_columns(a, groups=np.array([1, "a", None, 2], dtype=object))
     with pytest.raises(TypeError, match="`k` must be an integer"):
         select_columns(a, 1.5)
+
+
+def test_every_k_up_to_the_largest_is_accepted() -> None:
+    rng = np.random.default_rng(0)
+    # Columns of falling size that a group of its own lacks: which prefix is chosen decides the rank.
+    a = rng.standard_normal((60, 40)) * 0.8 ** np.arange(40)
+    groups = np.repeat([0, 1, 2], 20)
+    a[groups == 1, ::3] = a[groups == 1, 1::3][:, :1]
+    largest = len(select_columns(a, groups=groups))
+    for k in range(1, largest + 1):
+        chosen = select_columns(a, k, groups=groups)
+        assert len(chosen) == k
+        for group in range(3):
+            assert np.linalg.matrix_rank(a[groups == group][:, chosen], tol=1e-12) == k

@@ -65,6 +65,8 @@ def select_columns(
 
     A column that is zero in some group is never chosen: the first pivots are those of the other columns.
 
+    Every `k` up to what ``k=None`` finds is accepted.
+
     Cost: one `pivoted_qr` of `a` (a second one, of a copy, where the first chose a column that is zero in
     some group), and 2 n k² flops or little more for the ranks. With ``k=None`` one QR of
     each group finds the first dependent column; bisection follows only where the ranks contradict it.
@@ -93,36 +95,64 @@ def select_columns(
         why = f"the smallest group, {smallest!r}, has {limit} {'row' if limit == 1 else 'rows'}"
     wanted = None if k is None else check_integer(k, "k", low=1, high=limit, why=why)
     options: dict[str, Any] = {"method": method, "random_state": random_state, "progress": progress}
-    pivots = pivoted_qr(matrix, wanted or limit, **options).pivots
-    if len(pivots) == 0:
-        raise ValueError("every entry of `a` is zero")
-    empty = _zero_in_a_group(matrix, pivots, members)
-    if empty is not None:
-        usable = _nonzero_in_every_group(matrix, members)
-        if len(usable) == 0:
-            raise ValueError(
-                "no column of `a` leaves every group with full column rank: each is zero in some group, in "
-                f"column {empty[0]} the rows of {_name(empty[1])} are zero"
-            )
-        if wanted is not None and wanted > len(usable):
-            raise ValueError(
-                f"`k` must be at most {len(usable)} (so many columns of `a` are zero in no group), got {wanted}"
-            )
-        pivots = usable[pivoted_qr(matrix[:, usable], wanted or min(limit, len(usable)), **options).pivots]
+    pivots = _usable_pivots(matrix, wanted or limit, members, wanted, options)
     if wanted is None:
         return pivots[: _largest_full(matrix, pivots, members)]
     if len(pivots) < wanted:
         raise ValueError(
             f"`k` must not exceed the numerical rank of `a`, which is {len(pivots)}, got {wanted}"
         )
-    for label, rows in members.items():
-        rank = _rank(matrix[rows[:, None], pivots])
-        if rank < wanted:
-            raise ValueError(
-                f"`k` = {wanted} columns leave {_name(label)} ({len(rows)} rows) with numerical rank "
-                f"{rank}; a smaller `k` is needed"
-            )
+    short = _deficient(matrix, pivots, members)
+    if short is not None and wanted < limit:
+        # The first pivots of a longer run are others, and may do: what k=None finds bears every smaller k.
+        longer = _usable_pivots(matrix, limit, members, wanted, options)[:wanted]
+        if len(longer) == wanted and _deficient(matrix, longer, members) is None:
+            return longer
+    if short is not None:
+        label, rank = short
+        raise ValueError(
+            f"`k` = {wanted} columns leave {_name(label)} ({len(members[label])} rows) with numerical rank "
+            f"{rank}; a smaller `k` is needed"
+        )
     return pivots
+
+
+def _usable_pivots(
+    matrix: FloatArray,
+    count: int,
+    members: dict[Any, npt.NDArray[np.intp]],
+    wanted: int | None,
+    options: dict[str, Any],
+) -> npt.NDArray[np.intp]:
+    """Return up to `count` pivots among the columns that are zero in no group."""
+    pivots = pivoted_qr(matrix, count, **options).pivots
+    if len(pivots) == 0:
+        raise ValueError("every entry of `a` is zero")
+    empty = _zero_in_a_group(matrix, pivots, members)
+    if empty is None:
+        return pivots
+    usable = _nonzero_in_every_group(matrix, members)
+    if len(usable) == 0:
+        raise ValueError(
+            "no column of `a` leaves every group with full column rank: each is zero in some group, in "
+            f"column {empty[0]} the rows of {_name(empty[1])} are zero"
+        )
+    if wanted is not None and wanted > len(usable):
+        raise ValueError(
+            f"`k` must be at most {len(usable)} (so many columns of `a` are zero in no group), got {wanted}"
+        )
+    return usable[pivoted_qr(matrix[:, usable], min(count, len(usable)), **options).pivots]
+
+
+def _deficient(
+    matrix: FloatArray, columns: npt.NDArray[np.intp], members: dict[Any, npt.NDArray[np.intp]]
+) -> tuple[Any, int] | None:
+    """Return the first group that has less than full column rank, and its rank."""
+    for label, rows in members.items():
+        rank = _rank(matrix[rows[:, None], columns])
+        if rank < len(columns):
+            return label, rank
+    return None
 
 
 def _members(groups: npt.ArrayLike | None, n: int) -> dict[Any, npt.NDArray[np.intp]]:
