@@ -208,3 +208,30 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path, wait_for):
     assert process.returncode == 130, rest
     assert "Traceback" not in rest
     assert files(tmp_path) == {"data.npz"}
+
+
+def test_bases_are_compared_and_memory_is_kept_to(tmp_path, capsys):
+    source = write_folder(tmp_path / "images", classes=("a", "b", "c"))
+    out = tmp_path / "out"
+    arguments = ["analyze", str(source), "--coefficients", "6", "--out", str(out)]
+    assert main([*arguments, "--memory", "10MB"]) == 1
+    assert "more than the 10.0 MB allowed" in capsys.readouterr().err
+    assert main([*arguments, "--memory", "lots"]) == 1
+    assert "`--memory` must be a number of bytes" in capsys.readouterr().err
+    assert not out.exists()
+    assert main([*arguments, "--memory", "2GB", "--compare-basis"]) == 0
+    assert "of memory will be needed" in capsys.readouterr().err
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert 'id="basis"' in page
+    assert 'id="sharing"' in page
+
+
+def test_more_coefficients_than_images_of_a_class(tmp_path, capsys):
+    source = write_folder(tmp_path / "images")
+    out = tmp_path / "out"
+    arguments = ["analyze", str(source), "--rank", "any", "--coefficients", "16", "--basis", "pixel"]
+    assert main([*arguments, "--out", str(out)]) == 0
+    assert "have a rank below the 16 coefficients" in capsys.readouterr().err
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "too few images to show it" in page
+    assert "pixels, without wavelets" in page

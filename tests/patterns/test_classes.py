@@ -120,7 +120,6 @@ def test_more_coefficients_than_a_class_has_images(digits):
         analysis = PatternAnalysis(n_coefficients=30, rank="any").fit(images, labels)
     np.testing.assert_array_equal(analysis.class_ranks_, [12, 30, 30, 30])
     assert analysis.sigma_.shape == (4, 30)
-    assert np.count_nonzero(analysis.sigma_[0] > 1e-6 * analysis.sigma_.max()) <= 12 + 30
     chosen = WaveletTransform((8, 8)).forward(images)[:, analysis.coefficients_]
     np.testing.assert_allclose(
         analysis.embedding_ @ analysis.gsvd_.v.T, chosen, atol=1e-9 * np.abs(chosen).max()
@@ -170,7 +169,7 @@ def test_bad_ranks(digits, parameters, message):
 
 
 def test_black_images_are_refused():
-    with pytest.raises(ValueError, match="`X` must hold images that are not all black"):
+    with pytest.raises(ValueError, match="`X` must hold images that are not all zero"):
         PatternAnalysis(rank="any").fit(np.zeros((6, 4, 4)), [0, 0, 0, 1, 1, 1])
 
 

@@ -15,18 +15,24 @@ from sklearn.datasets import load_digits
 
 import wavelens.plotting
 from wavelens import plotting
-from wavelens.patterns import PatternAnalysis
+from wavelens.patterns import PatternAnalysis, compare_bases
 
 # How each Display is made from an analysis and its images; a new one needs a line.
 makers = {
     "AngleDisplay": lambda a, x: plotting.AngleDisplay.from_analysis(a),
+    "AssociationDisplay": lambda a, x: plotting.AssociationDisplay(a.association_test(20)),
+    "BasisComparisonDisplay": lambda a, x: plotting.BasisComparisonDisplay.from_comparison(
+        compare_bases(x, a.classes_[a.labels_], a, n_sample=4)
+    ),
     "ClassSimilarityDisplay": lambda a, x: plotting.ClassSimilarityDisplay.from_analysis(a),
+    "ClassTreeDisplay": lambda a, x: plotting.ClassTreeDisplay.from_analysis(a),
     "ImageGridDisplay": lambda a, x: plotting.ImageGridDisplay.from_images(x, [0, 1, 2], title="Images"),
     "InfluenceDisplay": lambda a, x: plotting.InfluenceDisplay.from_analysis(a, x),
     "PatternDisplay": lambda a, x: plotting.PatternDisplay.from_analysis(a, 0, n=5),
     "ReconstructionDisplay": lambda a, x: plotting.ReconstructionDisplay.from_analysis(
         a, x[0], others=[1, 2]
     ),
+    "SharedPatternsDisplay": lambda a, x: plotting.SharedPatternsDisplay.from_analysis(a),
     "SimilarityDisplay": lambda a, x: plotting.SimilarityDisplay.from_analysis(a, 0, max_images=40),
     "SingularValueDisplay": lambda a, x: plotting.SingularValueDisplay.from_analysis(a),
     "SpectrumDisplay": lambda a, x: plotting.SpectrumDisplay.from_analysis(a, 0, 1),
@@ -48,9 +54,10 @@ def display(request, fitted):
 
 
 def axes_for(display, figure):
-    """Return axes of a figure as `plot` takes them: one, or a pair for the one Display of two parts."""
-    if isinstance(display, plotting.ReconstructionDisplay):
-        return tuple(figure.subplots(2, 1))
+    """Return axes of a figure as `plot` takes them: one, or several for the Displays of several parts."""
+    parts = {plotting.ReconstructionDisplay: 2, plotting.BasisComparisonDisplay: 3}
+    if type(display) in parts:
+        return tuple(figure.subplots(parts[type(display)], 1))
     return figure.add_subplot()
 
 

@@ -12,13 +12,14 @@ from wavelens.patterns import PatternAnalysis
 from wavelens.quality import check_images
 from wavelens.report import write_patterns_report
 from wavelens.report._pattern_story import Story
-from wavelens.report._quality_section import image_columns, in_short, quality_section
+from wavelens.report._quality_section import in_short, quality_section
+from wavelens.report._tables import _quality_columns
 
 
 def section(folder, data, n_coefficients=10):
     analysis = PatternAnalysis(n_coefficients=n_coefficients).fit(data.images, data.labels)
     quality = check_images(data)
-    found = quality_section(Story(folder, analysis, data), quality)
+    found = quality_section(Story(folder, analysis, data, more={"quality": quality}))
     return found, [block for block in found.blocks if block.kind == "gallery"], quality
 
 
@@ -83,7 +84,7 @@ def test_copies_across_classes_come_first(tmp_path):
 def test_columns_have_a_row_for_each_image():
     data = noise()
     data.images[30] = data.images[4]
-    columns = image_columns(check_images(data))
+    columns = _quality_columns(check_images(data))
     assert {len(column) for column in columns.values()} == {40}
     assert columns["duplicate_of"][30] == "image 4.png"
     assert columns["duplicate_of"].count("") == 39

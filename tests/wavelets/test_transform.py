@@ -141,7 +141,7 @@ def test_bad_images():
         transform.forward(np.ones((2, 8, 8), dtype=complex))
     images = np.ones((3, 8, 8))
     images[1, 2, 5] = np.nan
-    with pytest.raises(ValueError, match=r"got nan in image 1 at \(2, 5\)"):
+    with pytest.raises(ValueError, match=r"got NaN in image 1 at \(2, 5\)"):
         transform.forward(images)
     with pytest.raises(ValueError, match="`coefficients` must have shape"):
         transform.inverse(np.ones((2, 3)))

@@ -114,11 +114,14 @@ def run(options: argparse.Namespace) -> None:
     say = _Progress(options.quiet)
     say("loading the engine")
     import wavelens
+    from wavelens.patterns._memory import parse_bytes
     from wavelens.quality import check_images
     from wavelens.report import image_table
 
     if options.threads is not None:
         wavelens.set_num_threads(options.threads)
+    if options.memory is not None:
+        parse_bytes(options.memory, "--memory")
     say(f"reading {options.source}")
     data = read_source(options)
     for note in data.notes:

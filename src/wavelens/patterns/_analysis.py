@@ -12,20 +12,22 @@ from scipy.stats import rankdata, spearmanr
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from wavelens._arguments import FloatArray, as_images, check_integer
+from wavelens._arguments import FloatArray, as_float_matrix, as_images, check_integer
 from wavelens._progress import progress_share
-from wavelens.linalg import HOGSVD, class_similarity, gaussian_similarity, ho_gsvd, median_bandwidth
+from wavelens.linalg import HOGSVD, class_similarity, gaussian_similarity, ho_gsvd
 from wavelens.patterns._association import (
     AssociationCurve,
     AssociationResult,
     association_curve,
     association_test,
 )
+from wavelens.patterns._checks import check_bandwidth, check_labels, find_bandwidth
 from wavelens.patterns._classes import ClassMatrices, PatternTable, class_matrices, pattern_table
-from wavelens.patterns._coefficients import choose_coefficients, make_basis
+from wavelens.patterns._coefficients import Basis, choose_coefficients, make_basis
 from wavelens.patterns._contract import ImageContract
 from wavelens.patterns._memory import refuse_beyond
 from wavelens.patterns._persistence import load_analysis, save_analysis
+from wavelens.patterns._place import balance
 from wavelens.patterns._reconstruction import order_by_contribution
 from wavelens.patterns._results import Patterns, Reconstruction, SigmaAssociation, Spectrum
 from wavelens.patterns._scoring import HeldOutScore, class_evidence, held_out_score, score
@@ -74,7 +76,7 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
     rank : {"full", "any"}, default "full"
         "full": as in the papers, every class has full column rank in the chosen coefficients, so that there
         are at most as many as the smallest class has images. "any": at most as many as there are images in
-        all; σ of a class with fewer images than coefficients is 0 in the patterns beyond its rank.
+        all; that a class with fewer images than coefficients is weak in a pattern says little.
     memory_limit : int, str or None, default None
         Bytes, or a text such as "2GB" or "500 MiB". Beyond it, by `estimate_memory`, `fit` refuses to start.
 
@@ -178,42 +180,41 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
             If more memory than `memory_limit` would be needed; the message says what would fit.
         """
         images = as_images(X, "X")
-        self.classes_, self.labels_ = _check_labels(y, len(images))
-        self.basis_ = make_basis(images.shape[1:], self.basis, self.wavelet, self.level, self.mode)
-        self.n_features_in_ = int(np.prod(images.shape[1:]))
-        refuse_beyond(self, images)
-        coefficients = self.basis_.forward(images)
+        classes, labels = check_labels(y, len(images))
+        check_bandwidth(self.bandwidth)
+        basis = make_basis(images.shape[1:], self.basis, self.wavelet, self.level, self.mode)
+        refuse_beyond(self, images, labels)
+        coefficients = basis.forward(images)
+        if not coefficients.any():
+            raise ValueError("`X` must hold images that are not all zero")
         with progress_share("Choosing coefficients", self.progress) as progress:
-            self.coefficients_, self.class_ranks_ = choose_coefficients(
-                coefficients,
-                self.classes_,
-                self.labels_,
-                self.n_coefficients,
-                self.rank,
-                self.random_state,
-                progress,
+            columns, ranks = choose_coefficients(
+                coefficients, classes, labels, self.n_coefficients, self.rank, self.random_state, progress
             )
-        members = [np.flatnonzero(self.labels_ == i) for i in range(len(self.classes_))]
-        blocks = [coefficients[np.ix_(rows, self.coefficients_)] for rows in members]
+        members = [np.flatnonzero(labels == i) for i in range(len(classes))]
+        blocks = [coefficients[np.ix_(rows, columns)] for rows in members]
         del coefficients
         with progress_share("Finding patterns", self.progress) as progress:
-            self.gsvd_: HOGSVD = ho_gsvd(
+            gsvd = ho_gsvd(
                 blocks,
                 ridge=self.ridge,
                 weights=self.weights,
                 normalization=self.normalization,
                 progress=progress,
             )
-        self.sigma_ = self.gsvd_.sigma
-        self.embedding_ = np.empty((len(images), self.sigma_.shape[1]), dtype=self.sigma_.dtype)
+        embedding = np.empty((len(images), gsvd.sigma.shape[1]), dtype=gsvd.sigma.dtype)
         for i, rows in enumerate(members):
-            weight = self.gsvd_.weights[i].astype(self.sigma_.dtype)
-            self.embedding_[rows] = self.gsvd_.u[i] * (self.sigma_[i] / weight)
-        self.bandwidth_ = (
-            median_bandwidth(self.embedding_, random_state=self.random_state)
-            if self.bandwidth == "median"
-            else float(self.bandwidth)
-        )
+            embedding[rows] = gsvd.u[i] * (gsvd.sigma[i] / gsvd.weights[i].astype(gsvd.sigma.dtype))
+        bandwidth = find_bandwidth(embedding, self.bandwidth, self.random_state)
+        # Nothing is set before all is known: a fit that fails leaves what was there.
+        self.classes_, self.labels_ = classes, labels
+        self.n_features_in_ = int(np.prod(images.shape[1:]))
+        self.basis_: Basis = basis
+        self.coefficients_, self.class_ranks_ = columns, ranks
+        self.gsvd_: HOGSVD = gsvd
+        self.sigma_ = gsvd.sigma
+        self.embedding_ = embedding
+        self.bandwidth_ = bandwidth
         self._similarity_to_classes: FloatArray | None = None
         return self
 
@@ -248,10 +249,10 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         array of shape (n_images, height, width[, channels])
         """
         check_is_fitted(self)
-        rows = np.asarray(rows)
-        if rows.ndim != 2 or rows.shape[1] != self.sigma_.shape[1]:
-            raise ValueError(f"`rows` must have shape (n_images, {self.sigma_.shape[1]}), got {rows.shape}")
-        return self._images_of(rows @ self.gsvd_.v.T)
+        matrix = as_float_matrix(rows, "rows")
+        if matrix.shape[1] != self.sigma_.shape[1]:
+            raise ValueError(f"`rows` must have shape (n_images, {self.sigma_.shape[1]}), got {matrix.shape}")
+        return self._images_of(matrix @ self.gsvd_.v.T)
 
     def reconstruct(self, images: npt.ArrayLike, n_patterns: int | npt.ArrayLike) -> Reconstruction:
         """Rebuild images from the patterns that contribute most to them (equation 2 of the paper).
@@ -341,7 +342,9 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
     def pattern_images(self, indices: npt.ArrayLike) -> FloatArray:
         """Return some patterns in pixel space, shape (n, height, width[, channels])."""
         check_is_fitted(self)
-        return self._images_of(self.gsvd_.v[:, np.asarray(indices, dtype=np.intp)].T)
+        high = self.sigma_.shape[1] - 1
+        places = [check_integer(i, "indices", low=0, high=high) for i in np.atleast_1d(np.asarray(indices))]
+        return self._images_of(self.gsvd_.v[:, places].T)
 
     def angles(self, class_: object, other: object | None = None) -> FloatArray:
         """Return the angle of each pattern between a class and another.
@@ -482,7 +485,7 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         j = self._other_index(other, i)
         members = np.flatnonzero((self.labels_ == i) | (self.labels_ == j))
         similarity = self.similarity_to_classes()[members]
-        values = _balance(similarity[:, i], similarity[:, j], self.labels_[members] == i)
+        values = balance(similarity[:, i], similarity[:, j], self.labels_[members] == i)
         order = np.argsort(values, kind="stable")
         return Spectrum(members[order], values[order])
 
@@ -700,15 +703,16 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         """Root of Σ_i σ_i²: 1 in the "csd" normalization, the norm of the unscaled pattern in "unit"."""
         return np.asarray(np.sqrt((self.sigma_**2).sum(axis=0)))
 
-    def _class_index(self, class_: object) -> int:
+    def _class_index(self, class_: object, name: str = "class_") -> int:
         check_is_fitted(self)
         found = np.flatnonzero(self.classes_ == class_)
         if len(found) != 1:
-            raise ValueError(f"`class_` must be one of {', '.join(map(str, self.classes_))}, got {class_!r}")
+            known = ", ".join(map(str, self.classes_[:20])) + (", …" if len(self.classes_) > 20 else "")
+            raise ValueError(f"`{name}` must be one of {known}, got {class_!r}")
         return int(found[0])
 
     def _other_index(self, other: object, own: int) -> int:
-        index = self._class_index(other)
+        index = self._class_index(other, "other")
         if index == own:
             raise ValueError(f"`other` must be a class other than {other!r}")
         return index
@@ -719,40 +723,3 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
 
 def _or(progress: bool | None, otherwise: bool | None) -> bool | None:
     return otherwise if progress is None else progress
-
-
-def _balance(near: FloatArray, far: FloatArray, is_near: npt.NDArray[np.bool_]) -> FloatArray:
-    """(s − c·t) / (s + c·t), with c such that 0 lies midway between the classes' medians."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.log(near) - np.log(far)
-    usable = np.isfinite(ratio)
-    middle = 0.0
-    if (usable & is_near).any() and (usable & ~is_near).any():
-        middle = (np.median(ratio[usable & is_near]) + np.median(ratio[usable & ~is_near])) / 2
-    # Where an image resembles neither class the ratio is 0/0: it lies on the border.
-    return np.asarray(np.tanh((np.where(np.isnan(ratio), middle, ratio) - middle) / 2))
-
-
-def _check_labels(y: npt.ArrayLike, n_images: int) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp]]:
-    if y is None:
-        raise ValueError("`PatternAnalysis` requires y to be passed, but the target y is None")
-    labels = np.asarray(y)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.shape != (n_images,):
-        raise ValueError(
-            f"`y` must hold one label for each of the {n_images} images, got shape {labels.shape}"
-        )
-    if labels.dtype.kind == "c":
-        raise TypeError(f"`y` must hold labels, got dtype {labels.dtype}")
-    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-        raise ValueError(
-            f"`y` must not hold NaN, got one at image {int(np.flatnonzero(~np.isfinite(labels))[0])}"
-        )
-    classes, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    if len(classes) < 2:
-        raise ValueError(f"`y` must hold at least two classes, got one class, {classes[0]}")
-    if counts.min() < 2:
-        alone = classes[counts.argmin()]
-        raise ValueError(f"`y` must give every class at least two images, got one of class {alone}")
-    return classes, codes.astype(np.intp)

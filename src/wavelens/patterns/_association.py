@@ -104,58 +104,68 @@ class AssociationResult:
         Returns
         -------
         str
+            The sentences of `finding` and `caveat`.
+        """
+        return f"{self.finding()} {self.caveat()}".strip()
+
+    def finding(self) -> str:
+        """Say whether the dataset carries class information that could be learnt.
+
+        Returns
+        -------
+        str
             A few sentences.
         """
         observed, chance = np.degrees(self.statistic), np.degrees(self.null.mean())
-        shuffled = (
-            f"{self.n_permutations:,} shufflings of the labels"
-            if self.n_groups is None
-            else f"{self.n_permutations:,} shufflings of the labels between {self.n_groups:,} groups of images"
-        )
+        units = "images" if self.n_groups is None else "groups"
+        between = "" if self.n_groups is None else f" between {self.n_groups:,} groups of images"
         numbers = (
-            f"On root mean square, patterns lie {observed:.1f}° from being shared evenly; over {shuffled} it is "
-            f"{chance:.1f}° (p = {self.pvalue:.2g})."
+            f"On root mean square, patterns lie {observed:.1f}° from being shared evenly; over "
+            f"{self.n_permutations:,} shufflings of the labels{between} it is {chance:.1f}° "
+            f"(p = {self.pvalue:.2g})."
         )
         if self.smallest_pvalue > 0.05:
             return (
-                f"{numbers} {self.n_permutations} shufflings are too few to tell anything: p cannot fall below "
+                f"{numbers} So few shufflings are too few to tell anything: p cannot fall below "
                 f"{self.smallest_pvalue:.2g}."
             )
         if self.pvalue > 0.05:
             return (
                 "The patterns are tied to the classes no more than chance ties them: no class information that "
-                f"could be learnt was found. {numbers} Information that does not show in the strength of "
-                "patterns, such as in a difference of means alone, may have been missed; fewer coefficients "
-                "leave less room to chance."
+                f"could be learnt was found. {numbers} What shows but faintly in the strength of patterns may "
+                "have been missed; fewer coefficients leave less room to chance."
             )
-        size = (
-            "Most of that distance is chance: with so many patterns for so few images, labels of no meaning give "
-            "patterns to classes as well. Fewer coefficients show the tie more clearly."
-            if chance > observed / 2
-            else ""
+        text = (
+            "The patterns are tied to the classes more than chance ties them: the labels carry information that "
+            f"could be learnt from these images. {numbers}"
         )
-        leaks = (
-            "That is not yet knowledge of the subject: anything that differs between the classes counts, such "
-            "as a scanner, a file format, a crop or a mark in the images"
-        )
-        leaks += (
-            ", and so do images that belong together (neighbouring slices of one patient), because the labels "
-            "were shuffled image by image."
-            if self.n_groups is None
-            else "; images that belong together were shuffled together."
-        )
-        return " ".join(
-            filter(
-                None,
-                (
-                    "The patterns are tied to the classes more than chance ties them: the labels carry "
-                    "information that could be learnt from these images.",
-                    numbers,
-                    size,
-                    leaks,
-                ),
+        if chance > observed / 2:
+            text += (
+                f" Most of that distance is chance: with so many patterns for so few {units}, labels of no "
+                "meaning give patterns to classes as well. Fewer coefficients show the tie more clearly."
             )
+        return text
+
+    def caveat(self) -> str:
+        """Say what class information may be other than knowledge of the subject.
+
+        Returns
+        -------
+        str
+            A sentence or two; empty if no information was found.
+        """
+        if self.pvalue > 0.05:
+            return ""
+        text = (
+            "Class information need not be knowledge of the subject: anything that differs between the classes "
+            "counts, such as a scanner, a file format, a crop or a mark in the images."
         )
+        if self.n_groups is None:
+            return (
+                f"{text} So do images that belong together, such as neighbouring slices of one patient, because "
+                "the labels were shuffled image by image."
+            )
+        return f"{text} Images of one group were shuffled together, so that their likeness does not count."
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,9 +2,10 @@
 
 With ``rank="full"`` every class keeps full column rank in the chosen coefficients, as the papers have it: the
 smallest class bounds their number. With ``rank="any"`` the coefficients are the pivots of all images together,
-and the HO-GSVD of Kempf, Goulart and Duncan takes classes of lower rank. A class with fewer images than
-coefficients then has σ = 0 in all patterns but as many as its rank: that it lacks a pattern may only mean that
-it has too few images to show it.
+and the HO-GSVD of Kempf, Goulart and Duncan takes classes of lower rank. With two classes a class
+of lower rank has σ = 0 in all patterns but as many as its rank; with more, its σ are those of as few independent
+directions spread over all patterns. Either way, that it is weak in a pattern may only mean that it has too few
+images to show it.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def choose_coefficients(
     wanted = n_coefficients or max(1, min(n // 2, p))
     columns = pivoted_qr(coefficients, wanted, random_state=random_state, progress=progress).pivots
     if not len(columns):
-        raise ValueError("`X` must hold images that are not all black")
+        raise ValueError("`X` must hold images that are not all zero")
     if n_coefficients is not None and len(columns) < n_coefficients:
         raise ValueError(
             f"`n_coefficients` must not exceed the numerical rank of all images together, which is "
@@ -84,9 +85,9 @@ def _warn(classes: Sequence[Any] | npt.NDArray[Any], ranks: npt.NDArray[np.intp]
     named = ", ".join(f"{classes[i]} ({ranks[i]})" for i in few[:5])
     more = f" and {len(few) - 5} more" if len(few) > 5 else ""
     warnings.warn(
-        f"{len(few)} of {len(classes)} classes have a rank below the {m} coefficients: {named}{more}. σ of such "
-        "a class is 0 in all patterns but as many as its rank; that it lacks a pattern may only mean that it has "
-        "too few images",
+        f"{len(few)} of {len(classes)} classes have a rank below the {m} coefficients: {named}{more}. Their "
+        "σ come from as few independent directions; that one of them is weak in a pattern may only mean that it "
+        "has too few images",
         WavelensWarning,
         stacklevel=4,
     )

@@ -46,7 +46,7 @@ def save_analysis(analysis: PatternAnalysis, path: str | os.PathLike[str]) -> No
     }
     gsvd = analysis.gsvd_
     arrays: dict[str, Any] = {
-        "header": np.array(json.dumps(header)),
+        "header": np.array(json.dumps(header, default=_plain)),
         "classes": analysis.classes_,
         "labels": analysis.labels_,
         "coefficients": analysis.coefficients_,
@@ -62,8 +62,6 @@ def save_analysis(analysis: PatternAnalysis, path: str | os.PathLike[str]) -> No
     }
     for name, part in zip(_solver_parts, gsvd._solver, strict=True):
         arrays[f"solver_{name}"] = part
-    if analysis.classes_.dtype.kind == "O":
-        raise TypeError("`classes_` of dtype object cannot be saved; fit with labels of str or int")
     target = Path(path)
     partial = target.with_name(target.name + ".partial")
     try:
@@ -134,3 +132,10 @@ def _restore(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], make: 
     analysis.sigma_ = analysis.gsvd_.sigma
     analysis._similarity_to_classes = None
     return analysis
+
+
+def _plain(value: object) -> object:
+    """Return a NumPy number as Python's, for JSON."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"a parameter of type {type(value).__name__} cannot be saved")

@@ -120,7 +120,7 @@ class AssociationDisplay(Display):
 
 def _histogram(ax: Axes, null: FloatArray, value: float, unit: str, grain: float = 0.0) -> None:
     low, high = float(min(null.min(), value)), float(max(null.max(), value))
-    room = high - low if high - low > 1e-6 else 1.0
+    room = high - low if high - low > 1e-6 else max(1.0, 12 * grain)
     width = float(np.ptp(null))
     # Where the true value lies far off, bins of the null's own width would vanish beside the gap.
     bins = int(np.clip(np.sqrt(len(null)), 5, 20)) if width > 0 else 1

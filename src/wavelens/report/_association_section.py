@@ -49,10 +49,15 @@ def _test(story: Story, result: AssociationResult, curve: AssociationCurve | Non
     if curve is not None:
         caption += " Right: as a growing share of the labels is shuffled, the tie fades."
     chart = story.figures.chart(AssociationDisplay(result, curve).plot(), "association", alt, caption)
-    return [Text((result.in_words(), _isolated(result)), "lead"), chart, Text((how,), "note")]
+    blocks: list[Block] = [Text((f"{result.finding()} {_isolated(result)}",), "lead")]
+    if result.caveat():
+        blocks.append(Text((result.caveat(),)))
+    return [*blocks, chart, Text((how,), "note")]
 
 
 def _isolated(result: AssociationResult) -> str:
+    if result.isolated == 0 and not result.isolated_null.any():
+        return "No pattern is nearly isolated, neither with the true labels nor with shuffled ones."
     chance = percent(float(result.isolated_null.mean()))
     return (
         f"Nearly isolated are {percent(result.isolated)} of the patterns, where shuffled labels give {chance} "

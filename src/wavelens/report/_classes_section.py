@@ -179,7 +179,7 @@ def _rank_note(story: Story) -> str:
     named = joined([f"{story.said(i)} ({ranks[i]:,})" for i in few], 6)
     return (
         f"{count(len(few), 'class', 'classes')} {'has' if len(few) == 1 else 'have'} a rank below the {m:,} "
-        f"coefficients: {named}. Such a class cannot hold more patterns than its rank, {percent(ranks[few[0]] / m)} "
-        "of all in the lowest case; its strength is 0 in the others. That it lacks a pattern may only mean that it "
-        "has too few images to show it."
+        f"coefficients: {named}. The strengths of such a class come from as few independent directions as its "
+        f"rank, {percent(ranks[few[0]] / m)} of the coefficients in the lowest case. That it is weak in a pattern "
+        "may only mean that it has too few images to show it."
     )
