@@ -5,16 +5,22 @@ Run it by hand after the report has changed, with Chromium installed and Wavelen
     python docs/make_pictures.py
 
 It analyses the digits that come with scikit-learn, so it needs no other data, and writes `docs/report.png` and
-`docs/between.png`.
+`docs/between.png`. With `--charts` it makes the charts of the reproduction page instead, `docs/association.svg` and
+`docs/residuals.svg`, from the SARS-CoV-2 set in the folder that WAVELENS_DATA names; these hold no images, as its
+licence does not allow that.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
 from PIL import Image
 
 HERE = Path(__file__).resolve().parent
@@ -28,8 +34,67 @@ PICTURES = {"report": ("overview", 1000), "between": ("pair-1", 810)}
 COLORS = 128
 
 
+def make_charts() -> None:
+    """Draw the charts of docs/reproduction.md."""
+    from wavelens.data import load
+    from wavelens.patterns import PatternAnalysis, compare_bases
+    from wavelens.plotting import AssociationDisplay
+
+    where = os.environ.get("WAVELENS_DATA") or sys.exit("WAVELENS_DATA must name the folder of the real data")
+    ct = load(Path(where) / "sars_cov2_ct.npz")
+    mpl.rcParams.update({"svg.hashsalt": "wavelens", "svg.fonttype": "none", "font.size": 9})
+    many, few = (PatternAnalysis(n_coefficients=m).fit(ct.images, ct.labels) for m in (1200, 300))
+
+    figure = Figure(figsize=(7.4, 2.7), layout="constrained", facecolor="white")
+    for ax, analysis in zip(figure.subplots(1, 2), (many, few), strict=True):
+        AssociationDisplay(analysis.association_test(200)).plot(ax)
+        ax.set_title(f"{len(analysis.coefficients_):,} coefficients", loc="left")
+    _save(figure, "association")
+
+    comparison = compare_bases(ct.images, ct.labels, many)
+    figure = Figure(figsize=(7.4, 3.2), layout="constrained", facecolor="white")
+    ax = figure.add_subplot()
+    for side, color in ((comparison.wavelet, "#0072b2"), (comparison.pixel, "#d55e00")):
+        name = {"wavelet": "wavelets", "pixel": "pixels"}[side.analysis.basis]
+        ax.plot(
+            side.n_patterns, np.median(side.chosen, axis=0), color=color, label=f"{name}, by contribution"
+        )
+        by_size = np.median(_residuals_by_size(side.analysis, comparison.sample), axis=0)
+        ax.plot(by_size, color=color, ls=(0, (4, 2)), lw=1, label=f"{name}, by size of the coefficient")
+    ax.set_xlabel("patterns")
+    ax.set_ylabel("residual (median of 24 images)")
+    ax.set_ylim(0, 1.05)
+    ax.grid(color="#d5dae1", lw=0.6)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(frameon=False)
+    _save(figure, "residuals")
+
+
+def _residuals_by_size(analysis, images: np.ndarray) -> np.ndarray:
+    """Return the residual of images with the patterns of their largest coefficients, from none to all."""
+    out = []
+    for row in analysis.embedding_[images]:
+        order = np.argsort(-np.abs(row))
+        terms = analysis.gsvd_.v[:, order] * row[order]
+        whole = terms.sum(axis=1)
+        missing = whole[:, None] - np.cumsum(terms, axis=1)
+        out.append(np.r_[1, np.linalg.norm(missing, axis=0) / np.linalg.norm(whole)])
+    return np.array(out)
+
+
+def _save(figure: Figure, name: str) -> None:
+    target = HERE / f"{name}.svg"
+    figure.savefig(target, metadata={"Date": None})
+    text = target.read_text(encoding="utf-8")
+    target.write_text("\n".join(line.rstrip() for line in text.splitlines()) + "\n", encoding="utf-8")
+    print(f"{target}: {target.stat().st_size / 1000:.0f} kB")
+
+
 def main() -> None:
     """Analyse, photograph, and write the pictures with few colours."""
+    if sys.argv[1:] == ["--charts"]:
+        make_charts()
+        return
     if find_chromium() is None:
         sys.exit("Chromium is needed (Debian: apt-get install chromium)")
     with tempfile.TemporaryDirectory() as scratch:
