@@ -8,7 +8,9 @@
 #include <pybind11/pybind11.h>
 
 #include <chrono>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "wavelens/matrix_view.hpp"
 #include "wavelens/monitor.hpp"
@@ -28,10 +30,17 @@ bool holds(const py::array& a) {
   return py::isinstance<py::array_t<T>>(a);
 }
 
+// NumPy sets the flag where the first entry or a stride is no multiple of what the type asks for.
+inline void check_aligned(const py::array& a) {
+  if ((a.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_) == 0)
+    throw py::value_error("the array must be aligned");
+}
+
 template <class T>
 MatrixView<const T> matrix_view(const py::array& a) {
   constexpr std::ptrdiff_t item = sizeof(T);
   if (!holds<T>(a) || a.ndim() != 2) throw py::type_error("expected a matrix of float32 or float64");
+  check_aligned(a);
   return {static_cast<const T*>(a.data()), a.shape(0), a.shape(1), element_stride(a, 0, item),
           element_stride(a, 1, item)};
 }
@@ -56,6 +65,19 @@ template <class T>
 py::array_t<T> new_column_major(std::ptrdiff_t rows, std::ptrdiff_t cols) {
   constexpr std::ptrdiff_t item = sizeof(T);
   return py::array_t<T>({rows, cols}, {item, item * rows});
+}
+
+// The vector becomes the array's memory; no copy.
+template <class Vector, class T = typename Vector::value_type>
+py::array_t<T> taken(Vector&& entries, std::vector<py::ssize_t> shape, bool by_column = false) {
+  auto owner = std::make_unique<Vector>(std::move(entries));
+  T* data = owner->data();
+  const py::capsule free(owner.get(), [](void* p) { delete static_cast<Vector*>(p); });
+  owner.release();  // the capsule is there and deletes it
+  constexpr py::ssize_t item = sizeof(T);
+  if (!by_column) return py::array_t<T>(std::move(shape), data, free);
+  const std::vector<py::ssize_t> strides{item, item * shape[0]};
+  return py::array_t<T>(std::move(shape), strides, data, free);
 }
 
 // float32 or float64, by the array: call([](auto zero) { using T = decltype(zero); … }).

@@ -1,25 +1,11 @@
 #include <pybind11/stl.h>
 
-#include <memory>
-
 #include "arrays.hpp"
 #include "registers.hpp"
 #include "wavelens/ho_gsvd.hpp"
 
 namespace wavelens {
 namespace {
-
-// The vector becomes the array's memory; no copy.
-template <class Vector, class T = typename Vector::value_type>
-py::array_t<T> taken(Vector&& entries, std::vector<py::ssize_t> shape, bool by_column) {
-  auto owner = std::make_unique<Vector>(std::move(entries));
-  T* data = owner->data();
-  const py::capsule free(owner.release(), [](void* p) { delete static_cast<Vector*>(p); });
-  constexpr py::ssize_t item = sizeof(T);
-  if (!by_column) return py::array_t<T>(std::move(shape), data, free);
-  const std::vector<py::ssize_t> strides{item, item * shape[0]};
-  return py::array_t<T>(std::move(shape), strides, data, free);
-}
 
 template <class T>
 std::vector<MatrixView<const T>> views(const std::vector<py::array>& arrays) {
@@ -65,6 +51,7 @@ const T* part(const py::handle& handle, py::ssize_t size) {
   if (!holds<T>(array) || array.size() != size || !(array.flags() & py::array::f_style)) {
     throw py::type_error("not a solver that ho_gsvd returned");
   }
+  check_aligned(array);
   return static_cast<const T*>(array.data());
 }
 

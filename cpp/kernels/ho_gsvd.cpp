@@ -60,13 +60,18 @@ std::vector<double> checked_weights(const std::vector<MatrixView<const T>>& matr
       throw std::invalid_argument("the matrices must have the same number of columns, and none may be empty");
     }
   }
-  if (!(options.ridge >= 0) || std::isinf(options.ridge))
-    throw std::invalid_argument("`ridge` must be at least 0");
+  constexpr double least_ridge = static_cast<double>(std::numeric_limits<T>::min());
+  constexpr double largest_ridge = static_cast<double>(std::numeric_limits<T>::max()) / 8;
+  if (options.ridge != 0 && !(options.ridge >= least_ridge && options.ridge <= largest_ridge))
+    throw std::invalid_argument("`ridge` must be 0, or positive and within the range of the matrices' dtype");
   if (options.weights.empty()) return std::vector<double>(matrices.size(), 1.0);
   if (options.weights.size() != matrices.size()) throw std::invalid_argument("one weight a matrix is needed");
   for (const double each : options.weights) {
     if (!(each > 0) || std::isinf(each)) throw std::invalid_argument("weights must be positive");
   }
+  const auto [least, largest] = std::minmax_element(options.weights.begin(), options.weights.end());
+  if (*least / *largest < static_cast<double>(std::numeric_limits<T>::min()) * 4)
+    throw std::invalid_argument("the quotients of `weights` are beyond the range of the matrices' dtype");
   return options.weights;
 }
 
@@ -120,12 +125,21 @@ void left_factor(Stack<T>& stack, std::size_t i, const Dense<T>& w, HoGsvd<T>& o
   out.u[i] = std::move(b.entries);
 }
 
-// Which matrix alone a direction belongs to; what is zero to rounding becomes zero.
+// Which matrix alone a direction belongs to; what is zero to rounding becomes zero. Rounding is that of the
+// matrix' own size where `own_rounding` says so: else a faint matrix would vanish as a whole.
 template <class T>
-void find_owners(double isolated_below, double zero_below, HoGsvd<T>& out) {
+void find_owners(double isolated_below, double zero_below, const std::vector<unsigned char>& own_rounding,
+                 HoGsvd<T>& out) {
   const Index r = out.rank;
   const Index n = static_cast<Index>(out.u.size());
   const auto sigma = [&](Index i, Index k) -> T& { return out.sigma[static_cast<std::size_t>(i * r + k)]; };
+  std::vector<double> zero(at(n), zero_below);
+  for (Index i = 0; i < n; ++i) {
+    const T* own = out.sigma.data() + i * r;
+    const double largest = static_cast<double>(*std::max_element(own, own + r));
+    // Two matrices: what is below eps was not told apart when the angles were sorted.
+    if (n > 2 && own_rounding[at(i)] != 0) zero[at(i)] *= std::min(1.0, 4 * largest);
+  }
   out.owner.assign(static_cast<std::size_t>(r), -1);
   for (Index k = 0; k < r; ++k) {
     Index largest = 0;
@@ -138,7 +152,7 @@ void find_owners(double isolated_below, double zero_below, HoGsvd<T>& out) {
     }
     if (others <= isolated_below) out.owner[static_cast<std::size_t>(k)] = largest;
     for (Index i = 0; i < n; ++i) {
-      if (i != largest && static_cast<double>(sigma(i, k)) <= zero_below) sigma(i, k) = T(0);
+      if (i != largest && static_cast<double>(sigma(i, k)) <= zero[at(i)]) sigma(i, k) = T(0);
     }
   }
 }
@@ -188,6 +202,9 @@ void move_length_to_sigma(HoGsvd<T>& out, Index m) {
   for (Index k = 0; k < r; ++k) {
     T* v = out.v.data() + k * m;
     const T length = norm(v, m);
+    if (!std::isfinite(length))
+      throw std::invalid_argument(
+          "the patterns are longer than the dtype of `matrices` can hold: scale them");
     for (Index i = 0; i < m; ++i) v[i] /= length;
     for (Index i = 0; i < r; ++i) out.solver.z[at(i + k * r)] *= length;
     for (Index i = 0; i < static_cast<Index>(out.u.size()); ++i) out.sigma[at(i * r + k)] *= length;
@@ -267,7 +284,8 @@ HoGsvd<T> ho_gsvd(const std::vector<MatrixView<const T>>& matrices, const HoGsvd
     monitor.tick(0.7 + 0.2 * static_cast<double>(i + 1) / static_cast<double>(matrices.size()));
   }
   out.solver = row_solver(stack, std::move(z.minus));
-  find_owners(directions.isolated_below, eps * (20 + 2 * std::sqrt(static_cast<double>(out.rank))), out);
+  find_owners(directions.isolated_below, eps * (20 + 2 * std::sqrt(static_cast<double>(out.rank))),
+              stack.own_rounding, out);
   if (options.ridge == 0) check_full_rank(out);
   divide_by_sigma(out);
   if (options.unit) move_length_to_sigma(out, matrices[0].cols);

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "wavelens/matrix_view.hpp"
@@ -33,8 +35,8 @@ void over_tiles(std::ptrdiff_t rows, std::ptrdiff_t cols, Body body) {
 
 // Column norms of the stack; `unit` (powers of two) divides the columns first.
 template <class T>
-std::vector<double> column_norms(const std::vector<MatrixView<const T>>& matrices,
-                                 const std::vector<double>& weights, const std::vector<double>& unit) {
+std::vector<double> stack_norms(const std::vector<MatrixView<const T>>& matrices,
+                                const std::vector<double>& weights, const std::vector<double>& unit) {
   const std::ptrdiff_t m = matrices[0].cols;
   std::vector<double> sums(static_cast<std::size_t>(m));
   for (std::size_t k = 0; k < matrices.size(); ++k) {
@@ -61,13 +63,16 @@ std::vector<double> column_norms(const std::vector<MatrixView<const T>>& matrice
   return sums;
 }
 
+// The largest |weight·entry| of column j; where that is zero although an entry is not, the least double.
 template <class T>
-double largest_entry(const std::vector<MatrixView<const T>>& matrices, const std::vector<double>& weights,
-                     std::ptrdiff_t j) {
+double largest_of_column(const std::vector<MatrixView<const T>>& matrices, const std::vector<double>& weights,
+                         std::ptrdiff_t j) {
   double largest = 0;
   for (std::size_t k = 0; k < matrices.size(); ++k) {
     for (std::ptrdiff_t i = 0; i < matrices[k].rows; ++i) {
-      largest = std::max(largest, weights[k] * std::abs(static_cast<double>(matrices[k](i, j))));
+      const double x = std::abs(static_cast<double>(matrices[k](i, j)));
+      if (!std::isfinite(x)) throw std::invalid_argument("the entries of the matrices must be finite");
+      if (x > 0) largest = std::max({largest, weights[k] * x, std::numeric_limits<double>::denorm_min()});
     }
   }
   return largest;
@@ -75,27 +80,50 @@ double largest_entry(const std::vector<MatrixView<const T>>& matrices, const std
 
 inline double power_of_two_below(double x) { return std::ldexp(1.0, std::ilogb(x)); }
 
+// Weights over a power of two that brings the largest to (1/2, 1]: products with them never overflow, and
+// underflow only where they are faint beside the largest.
+struct RelativeWeights {
+  std::vector<double> values;
+  int exponent = 0;  // of that power
+};
+
+inline RelativeWeights relative_weights(const std::vector<double>& weights) {
+  RelativeWeights out;
+  if (std::frexp(*std::max_element(weights.begin(), weights.end()), &out.exponent) == 0.5) --out.exponent;
+  for (const double each : weights) out.values.push_back(std::ldexp(each, -out.exponent));
+  return out;
+}
+
 // Powers of two that bring the columns' norms to [1, 2); 1 for a zero column. `held` lists the others.
+// Refuses columns whose norm, times 2^exponent, T cannot hold: V could not either.
 template <class T>
 std::vector<T> column_scale(const std::vector<MatrixView<const T>>& matrices,
-                            std::vector<std::ptrdiff_t>& held, const std::vector<double>& weights) {
+                            std::vector<std::ptrdiff_t>& held, const RelativeWeights& weights) {
   const std::size_t m = static_cast<std::size_t>(matrices[0].cols);
   std::vector<double> unit(m, 1.0);
-  std::vector<double> norms = column_norms(matrices, weights, unit);
+  std::vector<double> norms = stack_norms(matrices, weights.values, unit);
   bool again = false;
   for (std::size_t j = 0; j < m; ++j) {  // squares that over- or underflow are taken again, scaled
     if (norms[j] > 1e-140 && norms[j] < 1e140) continue;
-    const double largest = largest_entry(matrices, weights, static_cast<std::ptrdiff_t>(j));
+    const double largest = largest_of_column(matrices, weights.values, static_cast<std::ptrdiff_t>(j));
     if (largest == 0) continue;
     unit[j] = power_of_two_below(largest);
     again = true;
   }
-  if (again) norms = column_norms(matrices, weights, unit);
+  if (again) norms = stack_norms(matrices, weights.values, unit);
   std::vector<T> scale(m, T(1));
   for (std::size_t j = 0; j < m; ++j) {
-    if (norms[j] == 0) continue;
+    if (norms[j] == 0 && unit[j] == 1.0) continue;
     held.push_back(static_cast<std::ptrdiff_t>(j));
-    scale[j] = static_cast<T>(unit[j] * power_of_two_below(norms[j]));
+    const double power = norms[j] > 0 ? unit[j] * power_of_two_below(norms[j]) : 0;
+    scale[j] = static_cast<T>(power);
+    const T weighted = static_cast<T>(std::ldexp(power, weights.exponent));
+    constexpr T limit = std::numeric_limits<T>::max() / 2;
+    if (!(scale[j] > T(0) && scale[j] < limit && weighted > T(0) && weighted < limit)) {
+      throw std::invalid_argument(
+          "`weights` times the entries of `matrices` must stay within the range of their dtype, column " +
+          std::to_string(j) + " does not: scale `matrices` or `weights`");
+    }
   }
   if (held.empty())
     throw std::invalid_argument("every entry of the matrices is zero: there is nothing to decompose");

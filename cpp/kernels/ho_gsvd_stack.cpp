@@ -11,6 +11,10 @@
 //
 // Where that does not converge (columns that are zero or copies of others): Householder's QR of the stack.
 //
+// Householder's Q has errors of eps in all rows, however small. Those of a matrix that is faint beside the
+// others are solved for once R is known, which is exact row by row; what that costs in orthogonality is the
+// square of their size.
+//
 // Rank: it is full for certain where 1/‖R⁻¹‖ stands above the tolerance, because the diagonal of a pivoted R
 // is nowhere below the least singular value. Else R is decomposed with pivoting and cut.
 #include "ho_gsvd_stack.hpp"
@@ -237,6 +241,55 @@ void cut_to_rank(Stack<T>& stack, double rtol, Monitor& monitor) {
   stack.pivots.assign(pivots.begin(), pivots.end());
 }
 
+// The triangle in R: its pivot columns, in their order.
+template <class T>
+Dense<T> triangle_of(const Stack<T>& stack) {
+  const Index r = stack.rank;
+  Dense<T> triangle(r, r);
+  for (Index j = 0; j < r; ++j) {
+    const Index from = stack.pivots.empty() ? j : stack.pivots[static_cast<std::size_t>(j)];
+    std::copy_n(stack.r.col(from), r, triangle.col(j));
+  }
+  return triangle;
+}
+
+// Below which size of q[i] solving for its rows, with errors of ‖q[i]‖·κ·eps, leaves ΣG_i = I to eps.
+template <class T>
+double faint_below(const Dense<T>& triangle) {
+  Dense<T> inverse(triangle.rows, triangle.cols);
+  invert_upper<T>(triangle.view(), inverse.view());
+  const double kappa = 2 * frobenius_norm(inverse);
+  const double root_eps = std::sqrt(static_cast<double>(std::numeric_limits<T>::epsilon()));
+  return std::isfinite(kappa) ? std::max(root_eps, std::min(0.3, 1 / std::sqrt(kappa))) : root_eps;
+}
+
+// Solves for the rows of matrices that are faint beside the others.
+template <class T>
+void solve_faint_rows(const std::vector<MatrixView<const T>>& matrices, const std::vector<double>& weights,
+                      const std::vector<Index>& columns, Stack<T>& stack) {
+  const auto small = [](const Dense<T>& q) { return frobenius_norm(q) < 0.3; };
+  if (std::none_of(stack.q.begin(), stack.q.end(), small)) return;
+  Dense<T> triangle = triangle_of(stack);
+  const double faint = faint_below(triangle);
+  std::vector<Index> pivots;
+  for (Index j = 0; j < stack.rank; ++j) {
+    const Index from = stack.pivots.empty() ? j : stack.pivots[static_cast<std::size_t>(j)];
+    pivots.push_back(columns[static_cast<std::size_t>(from)]);
+  }
+  for (std::size_t i = 0; i < matrices.size(); ++i) {
+    if (!(frobenius_norm(stack.q[i]) < faint)) continue;
+    Dense<T> q(stack.q[i].rows, stack.rank);
+    scaled_copy(matrices[i], weights[i], stack.scale, pivots, q.view());
+    char right = 'R', upper = 'U', plain = 'N';
+    int rows = lapack_int(q.rows), n = lapack_int(q.cols), ld = q.ld(), ldt = std::max(1, n);
+    T one = 1;
+    lapack<T>().trsm(&right, &upper, &plain, &plain, &rows, &n, &one, triangle.data(), &ldt, q.data(), &ld);
+    if (!(frobenius_norm(q) < 2 * faint)) continue;
+    stack.q[i] = std::move(q);
+    stack.own_rounding[i] = 1;
+  }
+}
+
 // R for all columns, from that of the listed ones.
 template <class T>
 void insert_zero_columns(Stack<T>& stack, const std::vector<Index>& columns, Index m) {
@@ -350,21 +403,29 @@ Stack<T> stack_factor(const std::vector<MatrixView<const T>>& matrices, const st
                       double rtol, Monitor& monitor) {
   Stack<T> stack;
   std::vector<Index> columns;
-  stack.scale = column_scale(matrices, columns, weights);
+  const RelativeWeights relative = relative_weights(weights);
+  stack.scale = column_scale(matrices, columns, relative);
   const Index m = static_cast<Index>(columns.size());
   double inverse_bound = std::numeric_limits<double>::infinity();
   if (total_rows(matrices) >= m) {
     for (std::size_t i = 0; i < matrices.size(); ++i) {
       stack.q.emplace_back(matrices[i].rows, m);
-      scaled_copy(matrices[i], weights[i], stack.scale, columns, stack.q.back().view());
+      scaled_copy(matrices[i], relative.values[i], stack.scale, columns, stack.q.back().view());
     }
     monitor.tick(0.05);
     inverse_bound = cholesky_qr(stack, monitor);
   }
-  if (std::isinf(inverse_bound)) householder_qr(matrices, weights, columns, stack, monitor);
+  const bool by_products = std::isfinite(inverse_bound);
+  stack.own_rounding.assign(matrices.size(), by_products ? 1 : 0);
+  if (!by_products) householder_qr(matrices, relative.values, columns, stack, monitor);
   // Columns of R have norms below 2; another factor of 2 for rounding.
   if (!(4 * inverse_bound * rtol < 1)) cut_to_rank(stack, rtol, monitor);
+  if (!by_products) solve_faint_rows(matrices, relative.values, columns, stack);
   if (m < matrices[0].cols) insert_zero_columns(stack, columns, matrices[0].cols);
+  for (const Index j : columns) {
+    T& each = stack.scale[static_cast<std::size_t>(j)];
+    each = std::ldexp(each, relative.exponent);
+  }
   return stack;
 }
 

@@ -20,8 +20,9 @@ struct Stack {
   std::vector<std::ptrdiff_t>
       pivots;  // make r[:, pivots] triangular (a column of zeros is none); empty: 0, 1, …
   std::ptrdiff_t rank = 0;
-  Dense<T> excess;              // E = Σ qᵢᵀqᵢ − I, small; empty where it is eps
-  std::vector<Dense<T>> grams;  // qᵢᵀqᵢ; empty where it has to be formed when wanted
+  Dense<T> excess;                          // E = Σ qᵢᵀqᵢ − I, small; empty where it is eps
+  std::vector<Dense<T>> grams;              // qᵢᵀqᵢ; empty where it has to be formed when wanted
+  std::vector<unsigned char> own_rounding;  // whether the errors of q[i] are relative to q[i], not to 1
 };
 
 // G_i of the orthonormal factor; it is kept no longer.

@@ -5,11 +5,13 @@
 #include <condition_variable>
 #include <deque>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -63,9 +65,7 @@ public:
   void run(std::ptrdiff_t count, int threads, const std::function<void(std::ptrdiff_t)>& task) {
     Job job{&task, count, static_cast<int>(std::min<std::ptrdiff_t>(threads, count)) - 1};
     std::unique_lock<std::mutex> lock(mutex_);
-    while (static_cast<int>(workers_.size()) < job.helpers_wanted) {
-      workers_.emplace_back([this] { work(); });
-    }
+    hire(job.helpers_wanted);
     jobs_.push_back(&job);
     lock.unlock();
     wake_.notify_all();
@@ -77,6 +77,16 @@ public:
   }
 
 private:
+  // Up to `count` helpers, under the lock; fewer where the system gives no more threads, which costs time
+  // only.
+  void hire(int count) {
+    try {
+      while (static_cast<int>(workers_.size()) < count) workers_.emplace_back([this] { work(); });
+    } catch (const std::system_error&) {
+      return;
+    }
+  }
+
   void work() {
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
@@ -153,11 +163,14 @@ int num_threads() {
   const int count = wanted_threads.load(std::memory_order_relaxed);
   if (count > 0) return count;
   const unsigned available = std::thread::hardware_concurrency();
-  return available == 0 ? 1 : static_cast<int>(available);
+  return std::clamp(static_cast<int>(available), 1, most_threads);
 }
 
 void set_num_threads(int count) {
-  if (count < 1) throw std::invalid_argument("`count` must be at least 1, got " + std::to_string(count));
+  if (count < 1 || count > most_threads) {
+    throw std::invalid_argument("`count` must be between 1 and " + std::to_string(most_threads) + ", got " +
+                                std::to_string(count));
+  }
   wanted_threads.store(count, std::memory_order_relaxed);
 }
 

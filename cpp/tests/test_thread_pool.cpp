@@ -54,10 +54,12 @@ TEST_CASE(nested_calls_and_several_callers) {
   CHECK(runs == 4 * 50 * 8 * 4);
 }
 
-TEST_CASE(a_count_of_zero_is_refused) {
-  const auto zero = [] {
-    set_num_threads(0);
-    return 0;
-  };
-  CHECK_THROWS(zero(), std::invalid_argument);
+TEST_CASE(a_count_out_of_range_is_refused) {
+  for (const int count : {-1, 0, most_threads + 1}) {
+    const auto wrong = [=] {
+      set_num_threads(count);
+      return 0;
+    };
+    CHECK_THROWS(wrong(), std::invalid_argument);
+  }
 }

@@ -11,32 +11,54 @@ from wavelens import _core
 
 __all__ = [
     "FloatArray",
+    "as_array",
     "as_float_matrix",
     "as_images",
     "check_choice",
     "check_finite",
     "check_integer",
+    "check_progress",
 ]
 
 FloatArray = npt.NDArray[np.floating[Any]]
+
+
+def as_array(values: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
+    """Return `values` as an array of whatever dtype.
+
+    Raises
+    ------
+    TypeError
+        For sparse matrices and masked arrays: both would turn into something else.
+    ValueError
+        For nested sequences of differing lengths.
+    """
+    if hasattr(values, "toarray"):
+        raise TypeError(
+            f"`{name}` must be a dense array, got a sparse {type(values).__name__}; call .toarray()"
+        )
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(f"`{name}` must not be a masked array, whose mask would be lost; call .filled(value)")
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"`{name}` must be a regular array, got rows of differing lengths") from error
 
 
 def as_float_matrix(a: npt.ArrayLike, name: str, *, finite: bool = True) -> FloatArray:
     """Return `a` as a float32 or float64 matrix; no copy where it is one already.
 
     float16 becomes float32; integers and booleans become float64. Strides, read-only arrays and memory maps
-    are accepted as they are.
+    are accepted as they are; what is misaligned or of the other byte order is copied.
 
     Raises
     ------
     TypeError
-        For complex, object and other non-numeric dtypes.
+        For complex, object and other non-numeric dtypes, sparse matrices and masked arrays.
     ValueError
         If `a` is not two-dimensional, is empty, or (with `finite`) holds NaN or infinities.
     """
-    if hasattr(a, "toarray"):
-        raise TypeError(f"`{name}` must be a dense array, got a sparse {type(a).__name__}; call .toarray()")
-    array = np.asarray(a)
+    array = as_array(a, name)
     kind = array.dtype.kind
     if kind not in "fiub":
         raise TypeError(f"`{name}` must hold real numbers, got dtype {array.dtype}")
@@ -47,7 +69,11 @@ def as_float_matrix(a: npt.ArrayLike, name: str, *, finite: bool = True) -> Floa
     if array.dtype not in (np.float32, np.float64):
         # Extended precision is cut to float64 as well.
         array = array.astype(np.float32 if array.dtype == np.float16 else np.float64)
-    elif not array.dtype.isnative or any(stride % array.itemsize for stride in array.strides):
+    elif (
+        not array.dtype.isnative
+        or not array.flags.aligned
+        or any(stride % array.itemsize for stride in array.strides)
+    ):
         array = array.astype(array.dtype.newbyteorder("="), copy=True)
     if finite:
         check_finite(array, name)
@@ -60,14 +86,12 @@ def as_images(images: npt.ArrayLike, name: str, *, shape: tuple[int, ...] | None
     Raises
     ------
     TypeError
-        For complex, object and other non-numeric dtypes.
+        For complex, object and other non-numeric dtypes, sparse matrices and masked arrays.
     ValueError
         If the dimension is not 3 or 4, there is no image, an image is not of `shape`, or a float image holds
         NaN or infinities (the first place is named).
     """
-    if hasattr(images, "toarray"):
-        raise TypeError(f"`{name}` must be a dense array, got a sparse {type(images).__name__}")
-    array = np.asarray(images)
+    array = as_array(images, name)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"`{name}` must hold real numbers, got dtype {array.dtype}")
     if shape is not None and array.shape[1:] != shape:
@@ -119,3 +143,9 @@ def check_choice(value: object, name: str, choices: tuple[str, ...]) -> str:
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f"`{name}` must be one of {', '.join(map(repr, choices))}, got {value!r}")
     return value
+
+
+def check_progress(progress: object) -> None:
+    """Raise `TypeError` unless `progress` is None or can be called."""
+    if progress is not None and not callable(progress):
+        raise TypeError(f"`progress` must be a function of one number or None, got {progress!r}")

@@ -10,8 +10,11 @@ from functools import cache
 from typing import Any
 
 from wavelens import _core
+from wavelens._arguments import check_integer
 
 __all__ = ["blas_libraries", "blas_threads", "num_threads", "set_num_threads"]
+
+_MOST_THREADS = 1024
 
 
 def num_threads() -> int:
@@ -32,12 +35,14 @@ def set_num_threads(count: int) -> None:
     Parameters
     ----------
     count : int
-        At least 1. Results do not depend on it except where a function's documentation says so.
+        Between 1 and 1024. Results do not depend on it except where a function's documentation says so.
 
     Raises
     ------
     ValueError
-        If `count` is below 1.
+        If `count` is out of range.
+    TypeError
+        If `count` is no integer.
 
     Examples
     --------
@@ -48,17 +53,17 @@ def set_num_threads(count: int) -> None:
     1
     >>> wavelens.set_num_threads(before)
     """
-    _core.set_num_threads(count)
+    _core.set_num_threads(check_integer(count, "count", low=1, high=_MOST_THREADS))
 
 
 def _initial_threads() -> int:
     for name in ("WAVELENS_NUM_THREADS", "OMP_NUM_THREADS"):
         text = os.environ.get(name, "").split(",")[0].strip()
         if text.isdigit() and int(text) >= 1:
-            return int(text)
+            return min(int(text), _MOST_THREADS)
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        return min(len(os.sched_getaffinity(0)), _MOST_THREADS)
+    return min(os.cpu_count() or 1, _MOST_THREADS)
 
 
 @cache
@@ -78,7 +83,7 @@ def blas_libraries() -> list[str]:
 
 
 _limit_lock = threading.Lock()
-_limits: list[tuple[object, int]] = []
+_limits: list[tuple[object, int, int]] = []  # key, limit and the thread that set it
 _limiter: Any = None
 
 
@@ -91,7 +96,7 @@ def blas_threads(limit: int) -> Iterator[None]:
     """
     key = object()
     with _limit_lock:
-        _limits.append((key, limit))
+        _limits.append((key, limit, threading.get_ident()))
         _apply_limits()
     try:
         yield
@@ -107,9 +112,22 @@ def _apply_limits() -> None:
         _limiter.restore_original_limits()
         _limiter = None
     if _limits:
-        _limiter = _blas().limit(limits=min(limit for _, limit in _limits), user_api="blas")
+        _limiter = _blas().limit(limits=min(limit for _, limit, _ in _limits), user_api="blas")
 
 
+def _forget_other_threads() -> None:
+    # In a forked child the threads that were inside `blas_threads` don't exist: none of them will leave, nor
+    # release the lock. Their limits go, and BLAS gets back what it had.
+    global _limit_lock, _limits
+    _limit_lock = threading.Lock()
+    own = threading.get_ident()
+    _limits = [each for each in _limits if each[2] == own]
+    if _limiter is not None:
+        _apply_limits()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_other_threads)
 _core.set_num_threads(_initial_threads())
 if "WAVELENS_ISA" in os.environ:
     _core.set_isa(os.environ["WAVELENS_ISA"])

@@ -68,8 +68,12 @@ def test_threads_can_be_set():
     try:
         wavelens.set_num_threads(3)
         assert wavelens.num_threads() == 3
-        with pytest.raises(ValueError, match="`count` must be at least 1"):
+        with pytest.raises(ValueError, match="`count` must be between 1 and 1024"):
             wavelens.set_num_threads(0)
+        with pytest.raises(ValueError, match="`count` must be between 1 and 1024"):
+            wavelens.set_num_threads(10**6)
+        with pytest.raises(TypeError, match=r"`count` must be an integer, got 2\.5"):
+            wavelens.set_num_threads(2.5)
         assert wavelens.num_threads() == 3
     finally:
         wavelens.set_num_threads(before)

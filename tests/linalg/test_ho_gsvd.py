@@ -354,6 +354,83 @@ def test_column_scalings_do_not_matter(n: int) -> None:
     assert backward_error(scaled, [d * scaling for d in matrices]) <= 200
 
 
+def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
+    unit = float(abs(expected).max())
+    return float(np.linalg.norm(found.astype(float) / unit - expected.astype(float) / unit))
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None)
+def test_weights_of_any_size_decompose_or_are_refused(data: Any) -> None:
+    """Weighted data within the dtype's range do not see the weights; others are refused, by name."""
+    dtype = data.draw(st.sampled_from([np.float32, np.float64]))
+    n = data.draw(st.integers(2, 4))
+    limits = np.finfo(dtype)
+    span = 36 if dtype == np.float32 else 300
+    unit = 10.0 ** data.draw(st.integers(-span, span))
+    weight = 10.0 ** data.draw(st.integers(-322, 308))
+    rng = np.random.default_rng(n)
+    matrices = [(rng.uniform(0.5, 1, (12, 4)) * unit).astype(dtype) for _ in range(n)]
+    plain = ho_gsvd(matrices)
+    product = np.log10(unit) + np.log10(weight)
+    if not np.log10(limits.smallest_subnormal) - 2 < product < np.log10(limits.max):
+        with pytest.raises(ValueError, match="`weights`"):
+            ho_gsvd(matrices, weights=[weight] * n)
+        return
+    try:
+        result = ho_gsvd(matrices, weights=[weight] * n)
+    except ValueError:
+        assert not np.log10(limits.tiny) + 1 < product < np.log10(limits.max) - 3
+        return
+    np.testing.assert_allclose(result.sigma, plain.sigma, atol=100 * limits.eps)
+    if product > np.log10(limits.tiny) + 1 and weight > 1e-300:
+        for i, d in enumerate(matrices):
+            assert relative_error(result.reconstruct(i), d) <= 200 * limits.eps
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("how", ["data", "weights"])
+@pytest.mark.parametrize("log_kappa", [0, 12])
+@given(tenths=st.integers(0, 9), which=st.integers(0, 2), low_rank=st.booleans())
+@settings(max_examples=20, deadline=None)
+def test_a_faint_matrix_keeps_its_content(
+    dtype: type, how: str, log_kappa: int, tenths: int, which: int, low_rank: bool
+) -> None:
+    """Of three matrices each is exact in its own units, down to the smallest numbers."""
+    log_kappa = log_kappa if dtype == np.float64 else log_kappa // 4
+    factor = 10.0 ** (-tenths / 10 * (30 if dtype == np.float32 else 280))
+    rng = np.random.default_rng(which)
+    x = with_condition(rng, 7, 5 if low_rank else 7, log_kappa).T
+    matrices = [(rng.standard_normal((20, len(x))) @ x).astype(dtype) for _ in range(3)]
+    if low_rank:  # exactly, in either dtype: the last two columns repeat the first
+        matrices = [np.hstack([d[:, :5], d[:, :2]]) for d in matrices]
+    weights = np.ones(3)
+    if how == "data":
+        matrices[which] = matrices[which] * dtype(factor)
+    else:
+        weights[which] = factor
+    result = ho_gsvd(matrices, weights=weights)
+    eps = np.finfo(dtype).eps
+    assert result.sigma[which].any()
+    for i, d in enumerate(matrices):
+        assert relative_error(result.reconstruct(i), d) <= 1e3 * eps * np.linalg.norm(d / abs(d).max())
+        held = result.u[i] * result.sigma[i]
+        unit = abs(held).max()
+        seen = result.transform(d) / unit * dtype(weights[i])
+        bound = 200 * eps * np.linalg.cond(result.v[:, :].astype(float))
+        np.testing.assert_allclose(seen, held / unit, atol=bound)
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_content_that_rounding_takes_is_not_lost_silently(n: int) -> None:
+    rng = np.random.default_rng(0)
+    basis = rng.standard_normal((4, 6))
+    matrices = [rng.standard_normal((20, 4)) @ basis for _ in range(n)]
+    matrices[1] = 1e-20 * rng.standard_normal((20, 6))
+    with pytest.warns(WavelensWarning, match=r"matrices\[1\] is below rounding of the others"):
+        ho_gsvd(matrices)
+
+
 # ---- invariances
 
 
@@ -473,8 +550,15 @@ def test_reconstruct_from_some_components() -> None:
     np.testing.assert_allclose(result.reconstruct(1, [0, 3]), terms[0] + terms[3], atol=1e-14)
     np.testing.assert_allclose(result.reconstruct(1, slice(2)), terms[0] + terms[1], atol=1e-14)
     np.testing.assert_allclose(result.reconstruct(1, result.sigma[0] < 0), np.zeros((9, 5)), atol=0)
+    np.testing.assert_array_equal(result.reconstruct(1, []), np.zeros((9, 5)))
+    np.testing.assert_array_equal(result.reconstruct(1, [-1]), result.reconstruct(1, [4]))
     with pytest.raises(TypeError, match="`components` must be"):
         result.reconstruct(1, 3)
+    for wrong in (99, 5, -6):
+        with pytest.raises(ValueError, match=rf"between 0 and 4 \(there are 5 directions\), got {wrong}"):
+            result.reconstruct(0, [0, wrong])
+    with pytest.raises(ValueError, match="one entry for each of the 5 directions, got 3"):
+        result.reconstruct(0, [True, False, True])
 
 
 def test_angle_and_log_ratio() -> None:
@@ -537,18 +621,27 @@ def test_input_dtypes() -> None:
 
 @pytest.mark.parametrize("n_matrices", [2, 3])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_threads_change_no_bit(n_matrices: int, dtype: str) -> None:
+@pytest.mark.parametrize("kind", ["tall", "wide", "low rank", "faint"])
+def test_threads_change_no_bit(n_matrices: int, dtype: str, kind: str) -> None:
     rng = np.random.default_rng(0)
-    matrices = [rng.standard_normal((300, 190)).astype(dtype) for _ in range(n_matrices)]
+    rows = 120 if kind == "wide" else 300
+    matrices = [rng.standard_normal((rows, 190)) for _ in range(n_matrices)]
+    if kind == "low rank":
+        basis = rng.standard_normal((90, 190))
+        matrices = [d[:, :90] @ basis for d in matrices]
+    if kind == "faint":
+        matrices[0] *= 1e-3
+    matrices = [d.astype(dtype) for d in matrices]
     before = wavelens.num_threads()
     results = []
     for count in (1, 2):
         wavelens.set_num_threads(count)
-        results.append(ho_gsvd(matrices))
+        results.append(quiet(matrices))
     wavelens.set_num_threads(before)
     for name in ("sigma", "v", "tau"):
         np.testing.assert_array_equal(getattr(results[0], name), getattr(results[1], name))
-    np.testing.assert_array_equal(results[0].u[0], results[1].u[0])
+    for first, second in zip(results[0].u, results[1].u, strict=True):
+        np.testing.assert_array_equal(first, second)
 
 
 def test_two_python_threads_at_once() -> None:
@@ -571,14 +664,37 @@ def test_two_python_threads_at_once() -> None:
 
 
 def test_interruption_between_stages() -> None:
-    def stop(done: float) -> None:
-        raise KeyboardInterrupt
+    """Several stages of a call that takes long report, each further on, and each can stop it."""
+    rng = np.random.default_rng(0)
+    matrices = [rng.standard_normal((700, 500)) for _ in range(4)]
+    seen: list[float] = []
+    ho_gsvd(matrices, progress=seen.append)
+    assert len(set(seen)) >= 3
+    assert seen == sorted(seen)
+    for stop_at in range(1, 4):
+        calls: list[float] = []
 
-    with pytest.raises(KeyboardInterrupt):
-        ho_gsvd([np.eye(4), np.ones((4, 4))], progress=stop)
+        def stop(done: float, stop_at: int = stop_at, calls: list[float] = calls) -> None:
+            calls.append(done)
+            if len(calls) == stop_at:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            ho_gsvd(matrices, progress=stop)
+        assert len(calls) == stop_at
 
 
 # ---- bad input
+
+
+def test_a_factor_of_more_rank_than_rows() -> None:
+    with pytest.raises(
+        ValueError, match=r"`matrices\[1\].n_rows` must be at least the rank of `matrices\[1\].r`"
+    ):
+        ho_gsvd([np.eye(6), TriangularFactor(np.eye(6), n_rows=1)])
+    # Rows that are only rounding, as a tree of QR decompositions leaves them, do not count.
+    r = np.diag([1.0, 2.0, 3.0, 1e-17, 1e-17, 0.0])
+    assert ho_gsvd([np.eye(6), TriangularFactor(r, n_rows=3)]).rank == 6
 
 
 def test_bad_matrices() -> None:
@@ -612,6 +728,13 @@ def test_bad_options() -> None:
     matrices = [np.eye(3), np.ones((3, 3))]
     with pytest.raises(ValueError, match="`ridge` must be finite and at least 0, got -1"):
         ho_gsvd(matrices, ridge=-1)
+    for ridge in (1e39, 1e-45):
+        with pytest.raises(ValueError, match=r"`ridge` must be 0 or between .* for float32"):
+            ho_gsvd([d.astype(np.float32) for d in matrices], ridge=ridge)
+    with pytest.raises(ValueError, match="`weights` must not differ by more than a factor of"):
+        ho_gsvd(matrices, weights=[1e-300, 1e100])
+    with pytest.raises(TypeError, match="`progress` must be a function"):
+        ho_gsvd(matrices, progress=3)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="`ridge` must be a number"):
         ho_gsvd(matrices, ridge="small")  # type: ignore[arg-type]
     for n in (2, 3):

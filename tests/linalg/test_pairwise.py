@@ -203,7 +203,9 @@ def test_nearest_agree_with_sorting_the_matrix(n, m, d, k, of, whole, ties, dtyp
     allowed = {"any": np.ones((n, m), bool), "other": ~related, "same": related}[of]
     if whole:
         allowed &= ~np.eye(n, dtype=bool)
-    arguments = {"k": k, "of": of, "labels": labels, "y_labels": None if whole else y_labels}
+    arguments = {"k": k, "of": of}
+    if of != "any":
+        arguments |= {"labels": labels, "y_labels": None if whole else y_labels}
     if k > allowed.sum(axis=1).min():
         with pytest.raises(ValueError, match=r"`[kx]` must"):
             k_nearest(x, None if whole else y, **arguments)
@@ -234,7 +236,7 @@ def test_nearest_across_tiles(dtype):
     others = ~np.eye(len(x), dtype=bool)
     related = labels[:, None] == labels
     for of, allowed in (("any", others), ("other", ~related), ("same", related & others)):
-        found = k_nearest(x, k=20, of=of, labels=labels)
+        found = k_nearest(x, k=20, of=of, labels=None if of == "any" else labels)
         assert np.array_equal(found.indices, twin.nearest(exact, 20, allowed))
 
 
@@ -445,6 +447,35 @@ class TestMetric:
             k_nearest(np.eye(3), metric=lambda a, b: np.inf)
 
 
+@pytest.mark.parametrize("exponent", range(-1070, -980, 10))
+@pytest.mark.parametrize("bandwidth", ["median", "per class", "given"])
+def test_similarities_of_the_smallest_numbers(exponent, bandwidth):
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 16, (12, 3)).astype(float)
+    labels = np.arange(12) % 2
+    width = {"given": 4.0}.get(bandwidth, bandwidth)
+    tiny = np.ldexp(4.0, exponent) if bandwidth == "given" else bandwidth
+    options = {"labels": labels} if bandwidth == "per class" else {}
+    expected = gaussian_similarity(x, bandwidth=width, **options)
+    found = gaussian_similarity(np.ldexp(x, exponent), bandwidth=tiny, **options)
+    np.testing.assert_allclose(found, expected, rtol=0.1 if exponent < -1060 else 1e-3)
+    means = class_similarity(np.ldexp(x, exponent), labels, bandwidth=tiny).similarity
+    expected = class_similarity(x, labels, bandwidth=width).similarity
+    np.testing.assert_allclose(means, expected, rtol=0.1 if exponent < -1060 else 1e-3)
+
+
+@dtypes
+def test_misaligned_data(dtype):
+    x = np.random.default_rng(0).standard_normal((20, 6)).astype(dtype)
+    memory = np.zeros(x.nbytes + 1, dtype=np.uint8)
+    odd = memory[1:].view(dtype).reshape(x.shape)
+    odd[...] = x
+    assert not odd.flags.aligned
+    np.testing.assert_array_equal(pairwise_distances(odd), pairwise_distances(x))
+    with pytest.raises(ValueError, match="aligned"):
+        wavelens._core.first_nonfinite(odd)
+
+
 class TestBadInput:
     @pytest.mark.parametrize(
         "call",
@@ -457,6 +488,10 @@ class TestBadInput:
         ],
     )
     def test_matrices(self, call):
+        with pytest.raises(TypeError, match="must not be a masked array"):
+            call(np.ma.masked_equal(np.eye(3), 1))
+        with pytest.raises(ValueError, match="rows of differing lengths"):
+            call([[1.0, 2.0], [3.0], [4.0, 5.0]])
         bad = np.eye(3)
         bad[1, 2] = np.nan
         with pytest.raises(ValueError, match="`x` must be finite, got nan at row 1, column 2"):
@@ -488,6 +523,28 @@ class TestBadInput:
             k_nearest(np.eye(3), of="other")
         with pytest.raises(ValueError, match="`y_labels` must be given"):
             k_nearest(np.eye(3), np.eye(3), of="same", labels=[0, 1, 2])
+        for useless in ([1, 2], [0, 1, 2]):
+            with pytest.raises(ValueError, match="`labels` needs of='other' or of='same'"):
+                k_nearest(np.eye(3), labels=useless)
+            with pytest.raises(ValueError, match="`labels` needs bandwidth='per class', got bandwidth=1"):
+                gaussian_similarity(np.eye(3), labels=useless, bandwidth=1)
+        with pytest.raises(ValueError, match="`y_labels` needs `y`"):
+            k_nearest(np.eye(3), of="same", labels=[0, 0, 0], y_labels=[0, 0, 0])
+        for call in (
+            lambda **labels: k_nearest(np.eye(3), np.eye(3), of="other", **labels),
+            lambda **labels: gaussian_similarity(np.eye(3), np.eye(3), bandwidth="per class", **labels),
+        ):
+            with pytest.raises(TypeError, match="`y_labels` must be of the same kind as `labels`, int64"):
+                call(labels=[0, 0, 0], y_labels=["0", "1", "2"])
+        for missing in (np.array([0, np.nan, 1], dtype=object), np.array(["2020", "NaT", "2021"], "M8[D]")):
+            with pytest.raises(ValueError, match=r"got Na[NT] at position 1"):
+                class_similarity(np.eye(3), missing)
+
+    def test_progress(self):
+        x = np.random.default_rng(0).standard_normal((5, 2))
+        for call in (pairwise_distances, gaussian_similarity, k_nearest):
+            with pytest.raises(TypeError, match="`progress` must be a function of one number or None, got 3"):
+                call(x, progress=3)
 
     def test_k(self):
         x = np.random.default_rng(0).standard_normal((5, 2))

@@ -327,6 +327,11 @@ def test_the_first_place_that_is_not_finite_is_named(method, value):
 
 
 def test_bad_arguments():
+    for rtol in ("x", True, [0.1]):
+        with pytest.raises(TypeError, match="`rtol` must be a number or None"):
+            pivoted_qr(np.eye(3), rtol=rtol)
+    with pytest.raises(TypeError, match="`progress` must be a function"):
+        pivoted_qr(np.eye(3), progress=3)
     a = np.ones((6, 4))
     with pytest.raises(ValueError, match="`k` must be between 1 and 4"):
         pivoted_qr(a, 5)
@@ -381,6 +386,13 @@ def test_ctrl_c_is_heard():
         pivoted_qr(a, 1500, method="exact")
     timer.join()
     assert time.perf_counter() - start < 10
+
+
+def test_results_compare_by_identity():
+    first, second = pivoted_qr(np.eye(3)), pivoted_qr(np.eye(3))
+    assert first == first
+    assert first != second
+    assert len({first, second}) == 2
 
 
 @pytest.mark.realdata

@@ -86,13 +86,58 @@ def test_no_column_will_do():
         select_columns(a, groups=[0, 0, 1, 1])
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.integers(2, 4), st.integers(2, 20), st.booleans())
+def test_columns_that_are_zero_in_a_group_are_passed_over(seed, n_groups, p, given_k):
+    rng = np.random.default_rng(seed)
+    groups = rng.permutation(np.repeat(np.arange(n_groups), rng.integers(2, 8, n_groups)))
+    a = rng.standard_normal((len(groups), p))
+    zero = np.flatnonzero(rng.random(p) < 0.5)
+    for column in zero:
+        a[groups == rng.integers(n_groups), column] = 0
+        a[:, column] *= 1e3  # and yet they are the longest
+    usable = np.setdiff1d(np.arange(p), zero)
+    if len(usable) == 0:
+        with pytest.raises(ValueError, match="no column of `a`"):
+            select_columns(a, groups=groups)
+        return
+    most = min(len(usable), np.bincount(groups).min())
+    chosen = select_columns(a, most if given_k else None, groups=groups)
+    assert np.array_equal(chosen, usable[select_columns(a[:, usable], most, groups=groups)])
+    if len(usable) < min(p, *np.bincount(groups)):
+        with pytest.raises(ValueError, match=f"`k` must be at most {len(usable)} "):
+            select_columns(a, min(p, len(usable) + 1), groups=groups)
+
+
+def test_a_matrix_of_zeros():
+    for k in (None, 2):
+        with pytest.raises(ValueError, match="every entry of `a` is zero"):
+            select_columns(np.zeros((10, 4)), k)
+
+
 def test_bad_groups():
+    with pytest.raises(ValueError, match="`groups` must not be NaN, got NaN at position 2"):
+        select_columns(np.eye(4), groups=[0, 0, np.nan, np.nan])
     a = np.eye(4)
-    with pytest.raises(ValueError, match="one label for each"):
+    with pytest.raises(ValueError, match="one entry for each of the 4 rows of `a`, got 3"):
         select_columns(a, groups=[1, 2, 3])
-    with pytest.raises(ValueError, match="one label for each"):
+    with pytest.raises(ValueError, match="`groups` must have 1 dimension"):
         select_columns(a, groups=np.ones((4, 1)))
-    with pytest.raises(TypeError, match="labels of one type"):
+    with pytest.raises(TypeError, match="`groups` must be numbers or texts"):
         select_columns(a, groups=np.array([1, "a", None, 2], dtype=object))
     with pytest.raises(TypeError, match="`k` must be an integer"):
         select_columns(a, 1.5)
+
+
+def test_every_k_up_to_the_largest_is_accepted() -> None:
+    rng = np.random.default_rng(0)
+    # Columns of falling size that a group of its own lacks: which prefix is chosen decides the rank.
+    a = rng.standard_normal((60, 40)) * 0.8 ** np.arange(40)
+    groups = np.repeat([0, 1, 2], 20)
+    a[groups == 1, ::3] = a[groups == 1, 1::3][:, :1]
+    largest = len(select_columns(a, groups=groups))
+    for k in range(1, largest + 1):
+        chosen = select_columns(a, k, groups=groups)
+        assert len(chosen) == k
+        for group in range(3):
+            assert np.linalg.matrix_rank(a[groups == group][:, chosen], tol=1e-12) == k

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +14,7 @@ from scipy.linalg import blas
 from threadpoolctl import threadpool_info
 
 import wavelens
+from wavelens import _threads
 from wavelens._threads import blas_threads
 from wavelens.linalg import class_similarity, ho_gsvd, k_nearest, pairwise_distances, pivoted_qr
 
@@ -75,6 +78,68 @@ def test_the_pool_survives_a_fork():
     assert done == (child, 0)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_forgets_limits_of_threads_it_has_not():
+    inside, leave = threading.Event(), threading.Event()
+
+    def hold():
+        with blas_threads(1), _threads._limit_lock:  # and forks while the lock is taken
+            inside.set()
+            leave.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    inside.wait(60)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            free = not _threads._limits and _threads._limiter is None
+            with blas_threads(2):
+                code = 0 if free and len(_threads._limits) == 1 else 1
+        finally:
+            os._exit(code)
+    try:
+        deadline = time.monotonic() + 30
+        while (done := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if done == (0, 0):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+    finally:
+        leave.set()
+        thread.join()
+    assert done == (child, 0)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits address space as Linux does")
+def test_a_system_that_gives_no_threads_only_slows_the_pool():
+    code = """
+import resource
+import numpy as np, wavelens
+from wavelens.linalg import pairwise_distances
+x = np.random.default_rng(0).standard_normal((900, 60))
+wavelens.set_num_threads(1)
+expected = pairwise_distances(x)
+size = 1024 * int(next(line for line in open("/proc/self/status") if line.startswith("VmSize")).split()[1])
+resource.setrlimit(resource.RLIMIT_AS, (size + 2**30, resource.RLIM_INFINITY))
+wavelens.set_num_threads(8)  # the stack of a thread, 4 GiB here, is more than is left
+for _ in range(3):
+    assert np.array_equal(pairwise_distances(x), expected)
+"""
+    large_stacks = (
+        "import resource, os, sys; _, hard = resource.getrlimit(resource.RLIMIT_STACK); "
+        "resource.setrlimit(resource.RLIMIT_STACK, (2**32, hard)); "
+        "os.execv(sys.executable, [sys.executable, '-c', sys.argv[1]])"
+    )
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", large_stacks, code], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def threads_of_scipys_blas():
     blas.ddot([1.0], [1.0])
     return [each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"]
@@ -93,12 +158,13 @@ def test_blas_threads_come_back():
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
-@pytest.mark.parametrize("kernel", ["pairwise", "pivoted_qr"])
+@pytest.mark.parametrize("kernel", ["pairwise", "pivoted_qr", "ho_gsvd"])
 def test_ctrl_c_stops_a_kernel(kernel):
     big = rng.standard_normal((20000, 1500), dtype=np.float32)
     big_call = {
         "pairwise": lambda: class_similarity(big, np.arange(20000) % 7, bandwidth=50.0),
         "pivoted_qr": lambda: pivoted_qr(big, 1400, method="exact"),
+        "ho_gsvd": lambda: ho_gsvd([big[:, i::3] for i in range(3)] * 4),
     }[kernel]
     timer = threading.Timer(0.5, signal.raise_signal, (signal.SIGINT,))
     before = wavelens.num_threads()

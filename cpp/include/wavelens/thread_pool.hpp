@@ -18,7 +18,10 @@ void parallel_for(std::ptrdiff_t count, const std::function<void(std::ptrdiff_t)
 void parallel_ranges(std::ptrdiff_t size, std::ptrdiff_t grain,
                      const std::function<void(std::ptrdiff_t, std::ptrdiff_t)>& body);
 
+// More would cost memory and gain nothing. The system may refuse even fewer; then fewer run.
+constexpr int most_threads = 1024;
+
 int num_threads();
-void set_num_threads(int count);  // at least 1, else std::invalid_argument
+void set_num_threads(int count);  // between 1 and most_threads, else std::invalid_argument
 
 }  // namespace wavelens

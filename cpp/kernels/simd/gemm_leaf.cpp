@@ -4,17 +4,10 @@
 #include "simd/gemm_leaf.hpp"
 
 #include "simd/convert.hpp"
-#include "simd/leaf.hpp"
+#include "simd/vector.hpp"
 
 namespace wavelens {
 namespace {
-
-template <class T>
-struct Vector {
-  typedef T type __attribute__((vector_size(WAVELENS_VECTOR_BYTES)));
-  typedef T unaligned __attribute__((vector_size(WAVELENS_VECTOR_BYTES), aligned(alignof(T)), may_alias));
-  static constexpr int lanes = WAVELENS_VECTOR_BYTES / static_cast<int>(sizeof(T));
-};
 
 template <class T, int vectors, int nr>
 void multiply(std::ptrdiff_t depth, const T* __restrict a, const T* __restrict b, T* __restrict tile) {

@@ -2,17 +2,10 @@
 
 #include "simd/reflect_leaf.hpp"
 
-#include "simd/leaf.hpp"
+#include "simd/vector.hpp"
 
 namespace wavelens {
 namespace {
-
-template <class T>
-struct Vector {
-  typedef T type __attribute__((vector_size(WAVELENS_VECTOR_BYTES)));
-  typedef T unaligned __attribute__((vector_size(WAVELENS_VECTOR_BYTES), aligned(alignof(T)), may_alias));
-  static constexpr std::ptrdiff_t lanes = WAVELENS_VECTOR_BYTES / static_cast<std::ptrdiff_t>(sizeof(T));
-};
 
 template <class T>
 T sum_of(typename Vector<T>::type v) {

@@ -8,9 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens import _core
-from wavelens._arguments import FloatArray, as_float_matrix, check_integer
+from wavelens._arguments import FloatArray, as_array, as_float_matrix, check_integer
 
-__all__ = ["as_bandwidths", "as_labels", "class_bandwidths", "median_bandwidth", "overall_bandwidth"]
+__all__ = [
+    "as_bandwidths",
+    "as_labels",
+    "check_same_kind",
+    "class_bandwidths",
+    "median_bandwidth",
+    "overall_bandwidth",
+]
 
 Doubles = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -19,20 +26,32 @@ SAMPLE = 1024
 
 def as_labels(labels: npt.ArrayLike, n: int, name: str, rows_of: str) -> tuple[npt.NDArray[Any], Codes]:
     """Return the classes in the order of `np.unique` and each row's number among them."""
-    array = np.asarray(labels)
+    array = as_array(labels, name)
     if array.ndim != 1:
         raise ValueError(f"`{name}` must have 1 dimension, got {array.ndim} (shape {array.shape})")
     if len(array) != n:
         raise ValueError(
             f"`{name}` must have one entry for each of the {n} rows of `{rows_of}`, got {len(array)}"
         )
-    if array.dtype.kind in "fc" and np.isnan(array).any():
-        raise ValueError(f"`{name}` must not be NaN, got NaN at position {int(np.argmax(np.isnan(array)))}")
+    missing = np.asarray(array != array)  # NaN and NaT, in arrays of objects as well
+    if missing.any():
+        place = int(np.argmax(missing))
+        what = "NaT" if array.dtype.kind in "mM" else "NaN"
+        raise ValueError(f"`{name}` must not be {what}, got {what} at position {place}")
     try:
         classes, codes = np.unique(array, return_inverse=True)
     except TypeError as error:
         raise TypeError(f"`{name}` must be numbers or texts that can be sorted, not a mixture") from error
     return classes, codes.astype(np.int64, copy=False)
+
+
+def check_same_kind(y_classes: npt.NDArray[Any], classes: npt.NDArray[Any]) -> None:
+    """Raise `TypeError` where one of `y_labels` and `labels` holds numbers and the other texts."""
+    kinds = ["number" if each.dtype.kind in "biuf" else each.dtype.kind for each in (classes, y_classes)]
+    if kinds[0] != kinds[1] and "O" not in kinds:
+        raise TypeError(
+            f"`y_labels` must be of the same kind as `labels`, {classes.dtype}, got {y_classes.dtype}"
+        )
 
 
 @overload

@@ -11,9 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens import _core
-from wavelens._arguments import FloatArray, as_float_matrix, check_choice, check_integer
+from wavelens._arguments import (
+    FloatArray,
+    as_array,
+    as_float_matrix,
+    check_choice,
+    check_integer,
+    check_progress,
+)
 from wavelens._threads import blas_threads
 from wavelens.exceptions import WavelensWarning
+from wavelens.linalg._pivoted_qr import pivoted_qr
 
 __all__ = ["HOGSVD", "TriangularFactor", "ho_gsvd"]
 
@@ -31,7 +39,8 @@ class TriangularFactor:
         A matrix with RᵀR = DᵀD, such as the triangular factor of a QR decomposition. It need not be
         triangular.
     n_rows : int
-        Rows of D: what ``weights="size"`` and the default `rtol` of `ho_gsvd` go by.
+        Rows of D, at least the rank of `r`: what ``weights="size"`` and the default `rtol` of `ho_gsvd` go
+        by. `ho_gsvd` checks both.
 
     Examples
     --------
@@ -140,26 +149,31 @@ class HOGSVD:
         i : int
             The matrix, counted from 0.
         components : sequence of int, boolean mask, slice or None
-            The directions to use; None uses all.
+            The directions to use (negative numbers count from the end); None uses all.
 
         Returns
         -------
         (n_i, m) ndarray
             The sum of σ_ik u_ik v_kᵀ over them, over the matrix' weight. For a `TriangularFactor`, its `r`.
+
+        Raises
+        ------
+        TypeError
+            If `i` or `components` does not hold integers.
+        ValueError
+            If `i` or one of `components` is out of range.
         """
         index = self._index(i, "i")
-        chosen: Any = slice(None) if components is None else components
-        if not isinstance(chosen, slice):
-            chosen = np.asarray(chosen)
-            if chosen.ndim != 1 or chosen.dtype.kind not in "iub":
-                raise TypeError(
-                    "`components` must be a sequence of integers, a boolean mask, a slice or None, "
-                    f"got {components!r}"
-                )
-        scale = self.sigma.dtype.type(1 / self.weights[index])
-        return np.asarray(
-            (self.u[index][:, chosen] * (self.sigma[index, chosen] * scale)) @ self.v[:, chosen].T
-        )
+        chosen = slice(None) if components is None else self._chosen(components)
+        u, sigma, v = self.u[index][:, chosen], self.sigma[index, chosen], self.v[:, chosen]
+        weight = float(self.weights[index])
+        if weight != 1:
+            # Half of the power of two goes to either side: the whole may be beyond the range.
+            fraction, exponent = np.frexp(weight)
+            half = int(exponent) // 2
+            sigma = np.ldexp(sigma / sigma.dtype.type(fraction), -half)
+            v = np.ldexp(v, half - int(exponent))
+        return np.asarray((u * sigma) @ v.T)
 
     def transform(self, rows: npt.ArrayLike) -> FloatArray:
         """Return the coordinates y of rows x in the patterns: x ≈ y @ v.T.
@@ -190,6 +204,31 @@ class HOGSVD:
                 f"`rows` must have {self.v.shape[0]} columns like the decomposed matrices, got {x.shape[1]}"
             )
         return _core.ho_gsvd_rows(self._solver, x.astype(self.v.dtype, copy=False))
+
+    def _chosen(self, components: npt.ArrayLike | slice) -> Any:
+        if isinstance(components, slice):
+            return components
+        chosen = as_array(components, "components")
+        if chosen.size == 0 and chosen.ndim == 1:
+            return np.empty(0, dtype=np.intp)
+        if chosen.ndim != 1 or chosen.dtype.kind not in "iub":
+            raise TypeError(
+                "`components` must be a sequence of integers, a boolean mask, a slice or None, "
+                f"got {components!r}"
+            )
+        if chosen.dtype.kind == "b":
+            if len(chosen) != self.rank:
+                raise ValueError(
+                    f"`components` as a mask must have one entry for each of the {self.rank} directions, "
+                    f"got {len(chosen)}"
+                )
+        elif not ((chosen >= -self.rank) & (chosen < self.rank)).all():
+            wrong = chosen[(chosen < -self.rank) | (chosen >= self.rank)][0]
+            raise ValueError(
+                f"`components` must be between 0 and {self.rank - 1} (there are {self.rank} directions), "
+                f"got {wrong}"
+            )
+        return chosen
 
     def _index(self, value: int, name: str) -> int:
         return check_integer(
@@ -244,14 +283,16 @@ def ho_gsvd(
         If a matrix holds complex numbers or objects.
     ValueError
         If there are fewer than two matrices, their numbers of columns differ, one is empty or holds NaN or
-        infinities (the message tells which and where), all entries are zero, a weight is not positive, or
-        ``ridge=0`` meets a matrix without full column rank.
+        infinities (the message tells which and where), all entries are zero, a weight is not positive,
+        ``ridge=0`` meets a matrix without full column rank, or `ridge`, the quotient of two weights, or the
+        norm of a column of the weighted stack (which V holds) is beyond the range of the dtype.
 
     Warns
     -----
     WavelensWarning
         If every direction is isolated (the ranks of the matrices add up to that of the stack): the matrices
-        have nothing to compare, and σ means nothing.
+        have nothing to compare, and σ means nothing. If a matrix is below rounding of the others (for two
+        matrices, or where the rank is cut) and what it holds is lost.
 
     See Also
     --------
@@ -265,7 +306,8 @@ def ho_gsvd(
     is not told from zero when owners are found.
 
     The backward error of every column is a few eps of its norm over the stack, whatever the conditioning,
-    plus what `rtol` cuts. Errors of σ are of order eps·κ(V).
+    plus what `rtol` cuts. Of more than two matrices one that is faint beside the others (below √eps) is still
+    exact to a few eps of its own norm, times κ(V). Errors of σ are of order eps·κ(V).
 
     Cost: about 5 M m² flops in matrix products for M rows in all and 15 m³ for the rest, an eigenproblem of
     order `rank` among it; for more than two matrices, 3 m³ more for each. Where the rank is not full or the
@@ -303,10 +345,11 @@ def ho_gsvd(
     [0.25, -0.25]
     """
     arrays, n_rows = _checked_matrices(matrices)
-    pi = _checked_number(ridge, "ridge")
-    factors = _checked_weights(weights, n_rows)
-    check_choice(normalization, "normalization", ("csd", "unit"))
     dtype = arrays[0].dtype
+    pi = _checked_ridge(ridge, dtype)
+    factors = _checked_weights(weights, n_rows, dtype)
+    check_choice(normalization, "normalization", ("csd", "unit"))
+    check_progress(progress)
     tolerance = (
         float(max(sum(n_rows), arrays[0].shape[1]) * np.finfo(dtype).eps)
         if rtol is None
@@ -318,18 +361,42 @@ def ho_gsvd(
         u, sigma, v, tau, owner, resolved, solver = _core.ho_gsvd(
             arrays, pi, factors.tolist(), tolerance, normalization == "unit", progress
         )
-    if (owner >= 0).all():
+    n = len(arrays)
+    low = 1 / (1 / n + pi)
+    high = (n - 1) / (n * pi) + 1 / (n * (1 + pi)) if pi > 0 else np.inf
+    span = high - low if high > low else np.inf  # a huge ridge leaves no difference
+    commonness = np.clip((tau.astype(np.float64) - low) / span, 0, 1).astype(dtype)
+    result = HOGSVD(u, sigma, v, tau, v.shape[1], commonness, owner, resolved, factors, solver)
+    if not _warn_of_faint_matrices(arrays, result) and (owner >= 0).all():
         warnings.warn(
             "every direction belongs to one matrix alone (the ranks of the matrices add up to that of the "
             "stack): there is nothing to compare, and σ means nothing; use fewer columns or more rows",
             WavelensWarning,
             stacklevel=2,
         )
-    n = len(arrays)
-    low = 1 / (1 / n + pi)
-    high = (n - 1) / (n * pi) + 1 / (n * (1 + pi)) if pi > 0 else np.inf
-    commonness = np.clip((tau.astype(np.float64) - low) / (high - low), 0, 1).astype(dtype)
-    return HOGSVD(u, sigma, v, tau, v.shape[1], commonness, owner, resolved, factors, solver)
+    return result
+
+
+def _warn_of_faint_matrices(arrays: list[FloatArray], result: HOGSVD) -> bool:
+    """Warn of matrices whose content fell below rounding of the others, or to the cut to the rank; say if."""
+    n, rank = result.sigma.shape
+    if n > 2 and rank == arrays[0].shape[1]:
+        return False  # every row is a combination of the patterns, whatever its size
+    largest = [max(float(each.max()), -float(each.min())) for each in arrays]
+    with np.errstate(divide="ignore"):
+        size = np.log(largest) + np.log(result.weights)
+    faint = (size > -np.inf) & (size < size.max() + 0.5 * np.log(np.finfo(arrays[0].dtype).eps))
+    lost = False
+    for i in np.flatnonzero(faint):
+        if np.abs(result.reconstruct(int(i)) - arrays[i]).max() > 0.01 * largest[i]:
+            lost = True
+            warnings.warn(
+                f"matrices[{i}] is below rounding of the others: `sigma`, `u` and `reconstruct` do not show "
+                "what it holds; give `weights` that bring the matrices to one scale",
+                WavelensWarning,
+                stacklevel=3,
+            )
+    return lost
 
 
 def _checked_matrices(
@@ -352,7 +419,7 @@ def _checked_matrices(
     for i, item in enumerate(items):
         if isinstance(item, TriangularFactor):
             arrays.append(as_float_matrix(item.r, f"matrices[{i}].r"))
-            n_rows.append(check_integer(item.n_rows, f"matrices[{i}].n_rows", low=1))
+            n_rows.append(_checked_rows(arrays[i], item.n_rows, f"matrices[{i}]"))
         else:
             arrays.append(as_float_matrix(item, f"matrices[{i}]"))
             n_rows.append(arrays[-1].shape[0])
@@ -365,6 +432,19 @@ def _checked_matrices(
     return [array.astype(dtype, copy=False) for array in arrays], n_rows
 
 
+def _checked_rows(r: FloatArray, n_rows: object, name: str) -> int:
+    """Return `n_rows` if a matrix of so many rows can have the factor r."""
+    count = check_integer(n_rows, f"{name}.n_rows", low=1)
+    if count < min(r.shape[1], int(r.any(axis=1).sum())):
+        # Rows that are only rounding are no reason to refuse.
+        rank = pivoted_qr(r, count + 1, rtol=float(np.sqrt(np.finfo(r.dtype).eps))).rank
+        if rank > count:
+            raise ValueError(
+                f"`{name}.n_rows` must be at least the rank of `{name}.r`, {rank} or more, got {count}"
+            )
+    return count
+
+
 def _checked_number(value: object, name: str) -> float:
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
         raise TypeError(f"`{name}` must be a number, got {value!r}")
@@ -373,13 +453,24 @@ def _checked_number(value: object, name: str) -> float:
     return float(value)
 
 
-def _checked_weights(weights: npt.ArrayLike | None, n_rows: list[int]) -> npt.NDArray[np.float64]:
+def _checked_ridge(ridge: object, dtype: np.dtype[Any]) -> float:
+    value = _checked_number(ridge, "ridge")
+    limits = np.finfo(dtype)
+    low, high = float(limits.tiny), float(limits.max) / 8
+    if value != 0 and not low <= value <= high:
+        raise ValueError(f"`ridge` must be 0 or between {low:.3g} and {high:.3g} for {dtype}, got {ridge}")
+    return value
+
+
+def _checked_weights(
+    weights: npt.ArrayLike | None, n_rows: list[int], dtype: np.dtype[Any]
+) -> npt.NDArray[np.float64]:
     if weights is None:
         return np.ones(len(n_rows))
     if isinstance(weights, str):
         check_choice(weights, "weights", ("size",))
         return 1 / np.sqrt(np.asarray(n_rows, dtype=np.float64))
-    values = np.asarray(weights)
+    values = as_array(weights, "weights")
     if values.dtype.kind not in "fiu":
         raise TypeError(f'`weights` must be "size", None or an array of numbers, got {weights!r}')
     if values.shape != (len(n_rows),):
@@ -389,4 +480,10 @@ def _checked_weights(weights: npt.ArrayLike | None, n_rows: list[int]) -> npt.ND
     values = values.astype(np.float64)
     if not (np.isfinite(values).all() and (values > 0).all()):
         raise ValueError(f"`weights` must be positive and finite, got {weights}")
+    least = 4 * float(np.finfo(dtype).tiny)
+    if values.min() / values.max() < least:
+        raise ValueError(
+            f"`weights` must not differ by more than a factor of {1 / least:.3g} for {dtype}, "
+            f"got {values.min()} and {values.max()}"
+        )
     return values

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens import _core
-from wavelens._arguments import FloatArray, check_choice, check_integer
-from wavelens.linalg._bandwidth import Codes, as_labels
+from wavelens._arguments import FloatArray, check_choice, check_integer, check_progress
+from wavelens.linalg._bandwidth import Codes, as_labels, check_same_kind
 from wavelens.linalg._metrics import Metric
 from wavelens.linalg._pairwise import Progress, as_pair, chosen_metric
 
@@ -56,7 +56,7 @@ def k_nearest(
     of : {"any", "other", "same"}, default "any"
         Whom to look for: any row, rows of another class, rows of the same class.
     labels, y_labels : array_like, shape (n,) and (m,)
-        Classes of the rows of `x` and `y`, needed unless `of` is "any".
+        Classes of the rows of `x` and `y`: needed unless `of` is "any", which takes none.
     metric : {"euclidean", "sqeuclidean"} or callable, default "euclidean"
         As in `pairwise_distances`.
     progress : callable, optional
@@ -70,10 +70,11 @@ def k_nearest(
     Raises
     ------
     ValueError
-        As `pairwise_distances`; if some row has fewer than `k` rows to choose from; if labels are missing
-        or of another length.
+        As `pairwise_distances`; if some row has fewer than `k` rows to choose from; if labels are missing,
+        of another length, or given for ``of="any"``.
     TypeError
-        As `pairwise_distances`; if `k` is not an integer.
+        As `pairwise_distances`; if `k` is not an integer; if one side's labels are numbers, the other's
+        texts.
 
     Notes
     -----
@@ -93,6 +94,7 @@ def k_nearest(
     first, second = as_pair(x, y)
     check_choice(of, "of", ("any", "other", "same"))
     k = check_integer(k, "k", low=1)
+    check_progress(progress)
     codes, y_codes, classes = _both_codes(first, second, of, labels, y_labels)
     _check_enough(k, of, first, second, codes, y_codes, classes)
     address, keep = chosen_metric(metric, first.dtype)
@@ -112,7 +114,13 @@ def k_nearest(
 def _both_codes(
     x: FloatArray, y: FloatArray | None, of: str, labels: npt.ArrayLike | None, y_labels: npt.ArrayLike | None
 ) -> tuple[Codes | None, Codes | None, npt.NDArray[Any]]:
+    if y is None and y_labels is not None:
+        raise ValueError("`y_labels` needs `y`; without it `labels` serves for both sides")
     if of == "any":
+        if labels is not None or y_labels is not None:
+            raise ValueError(
+                f"`{'y_labels' if labels is None else 'labels'}` needs of='other' or of='same', got of='any'"
+            )
         return None, None, np.empty(0)
     if labels is None or (y is not None and y_labels is None):
         raise ValueError(f"`{'labels' if labels is None else 'y_labels'}` must be given for of={of!r}")
@@ -121,6 +129,7 @@ def _both_codes(
         return codes, codes, classes
     assert y_labels is not None
     y_classes, y_codes = as_labels(y_labels, len(y), "y_labels", "y")
+    check_same_kind(y_classes, classes)
     everything, numbers = np.unique(np.concatenate([classes, y_classes]), return_inverse=True)
     numbers = numbers.astype(np.int64, copy=False)
     return numbers[: len(classes)][codes], numbers[len(classes) :][y_codes], everything

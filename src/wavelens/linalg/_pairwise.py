@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens import _core
-from wavelens._arguments import FloatArray, as_float_matrix, check_choice
+from wavelens._arguments import FloatArray, as_float_matrix, check_choice, check_progress
 from wavelens.linalg._bandwidth import (
     Codes,
     Doubles,
     as_bandwidths,
     as_labels,
+    check_same_kind,
     class_bandwidths,
     overall_bandwidth,
 )
@@ -33,7 +34,7 @@ __all__ = [
 Progress = Callable[[float], object]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ClassSimilarity:
     """Mean Gaussian similarity of rows to classes.
 
@@ -127,6 +128,7 @@ def pairwise_distances(
            [5., 0.]])
     """
     first, second = as_pair(x, y)
+    check_progress(progress)
     address, keep = chosen_metric(metric, first.dtype)
     result = _core.pairwise_distances(first, second, metric == "sqeuclidean", address, progress)
     del keep
@@ -165,7 +167,7 @@ def gaussian_similarity(
         (n,) and (m,). Two rows of different bandwidths are compared with h² = hᵢ·hⱼ (Zelnik-Manor and
         Perona, 2004), so that the similarity remains symmetric.
     labels, y_labels : array_like, shape (n,) and (m,), optional
-        Classes of the rows, for "per class". The bandwidths are those of the classes of `x`; `y` may have
+        Classes of the rows, for "per class" only. The bandwidths are those of the classes of `x`; `y` may have
         no others.
     progress : callable, optional
         Is called some twenty times a second with the share of the work that is done.
@@ -178,9 +180,10 @@ def gaussian_similarity(
     Raises
     ------
     ValueError
-        As `pairwise_distances`; if a bandwidth is not positive; if the median distance is 0.
+        As `pairwise_distances`; if a bandwidth is not positive; if the median distance is 0; if
+        labels are given for another `bandwidth` than "per class".
     TypeError
-        For a dtype that is not real.
+        For a dtype that is not real; if one side's labels are numbers, the other's texts.
 
     Notes
     -----
@@ -197,10 +200,28 @@ def gaussian_similarity(
            [0.135, 0.607, 1.   ]])
     """
     first, second = as_pair(x, y)
+    check_progress(progress)
     p, q = _row_bandwidths(first, second, bandwidth, labels, y_labels)
+    dtype = first.dtype
+    first, second, (p, q) = _lifted(first, second, p, q)
     with np.errstate(over="ignore"):
         p, q = 1 / p, 1 / q
-    return _core.gaussian_similarity(first, second, p, q, progress)
+    return _core.gaussian_similarity(first, second, p, q, progress).astype(dtype, copy=False)
+
+
+def _lifted(
+    x: FloatArray, y: FloatArray | None, *bandwidths: Doubles
+) -> tuple[FloatArray, FloatArray | None, list[Doubles]]:
+    """Bring data and bandwidths up by a power of two where 1/h would overflow; else all as they came."""
+    both = [x] if y is None else [x, y]
+    if min(float(each.min()) for each in bandwidths) > 2.0**-1000 or any(
+        each.max() > 2.0**300 or each.min() < -(2.0**300) for each in both
+    ):
+        return x, y, list(bandwidths)
+    power = 2.0**700
+    up = [(each.astype(np.float64) * power) for each in both]
+    with np.errstate(over="ignore"):  # an infinite bandwidth has similarities of 1, as it should
+        return up[0], None if y is None else up[1], [each * power for each in bandwidths]
 
 
 def _row_bandwidths(
@@ -211,6 +232,13 @@ def _row_bandwidths(
     y_labels: npt.ArrayLike | None,
 ) -> tuple[Doubles, Doubles]:
     n, m = len(x), len(x) if y is None else len(y)
+    if y is None and y_labels is not None:
+        raise ValueError("`y_labels` needs `y`; without it `labels` serves for both sides")
+    if (labels is not None or y_labels is not None) and not (
+        isinstance(bandwidth, str) and bandwidth == "per class"
+    ):
+        name = "y_labels" if labels is None else "labels"
+        raise ValueError(f"`{name}` needs bandwidth='per class', got bandwidth={bandwidth!r}")
     if isinstance(bandwidth, str):
         check_choice(bandwidth, "bandwidth", ("median", "per class"))
         if bandwidth == "median":
@@ -226,6 +254,7 @@ def _row_bandwidths(
             return medians[codes], medians[codes]
         assert y_labels is not None
         known, y_codes = as_labels(y_labels, m, "y_labels", "y")
+        check_same_kind(known, classes)
         places = np.searchsorted(classes, known).clip(max=len(classes) - 1)
         if (classes[places] != known).any():
             unknown = known[classes[places] != known][0].item()
@@ -301,16 +330,19 @@ def class_similarity(
            [      nan, 2.000e-04]])
     """
     first, second = as_pair(x, y)
+    check_progress(progress)
+    dtype = first.dtype
     classes, codes = as_labels(labels, len(first), "labels", "x")
     bandwidths = _class_bandwidths(first, codes, len(classes), bandwidth)
+    first, second, (raised,) = _lifted(first, second, bandwidths)
     # h is split into p for the compared rows and q for the rows of the classes: p·q = 1/h².
-    middle = float(np.exp(np.mean(np.log(bandwidths))))
+    middle = float(np.exp(np.mean(np.log(raised))))
     with np.errstate(over="ignore"):
         p = np.full(len(first) if second is None else len(second), 1 / middle)
-        q = (1 / bandwidths * (middle / bandwidths))[codes]
-    same_for_all = bool((bandwidths == bandwidths[0]).all())
-    if same_for_all:
-        p[:] = q[:] = 1 / bandwidths[0]
+        q = (1 / raised * (middle / raised))[codes]
+        same_for_all = bool((raised == raised[0]).all())
+        if same_for_all:
+            p[:] = q[:] = 1 / raised[0]
     if second is None:
         sums = _core.class_sums(first, None, codes, len(classes), p, q, same_for_all, progress)
     else:
@@ -321,7 +353,7 @@ def class_similarity(
         others[np.arange(len(codes)), codes] -= 1
     sums[others == 0] = np.nan
     np.divide(sums, others, out=sums, where=others > 0)
-    return ClassSimilarity(sums.astype(first.dtype, copy=False), classes, counts, bandwidths)
+    return ClassSimilarity(sums.astype(dtype, copy=False), classes, counts, bandwidths)
 
 
 def _class_bandwidths(x: FloatArray, codes: Codes, n_classes: int, bandwidth: object) -> Doubles:

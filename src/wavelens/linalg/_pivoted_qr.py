@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens import _core
-from wavelens._arguments import FloatArray, as_float_matrix, check_choice, check_integer
+from wavelens._arguments import FloatArray, as_float_matrix, check_choice, check_integer, check_progress
 
 __all__ = ["PivotedQR", "PivotedQRMethod", "pivoted_qr"]
 
@@ -18,7 +18,7 @@ PivotedQRMethod = Literal["blocked", "exact", "strong", "sketch"]
 _methods = ("blocked", "exact", "strong", "sketch")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PivotedQR:
     """``a[:, permutation] = q @ r`` up to what the columns left out add; see `pivoted_qr`.
 
@@ -105,7 +105,7 @@ def pivoted_qr(
         If `a` is not a matrix, is empty, or holds NaN or infinities (the first position is named), or if `k`,
         `method` or `rtol` is out of range.
     TypeError
-        If `a` does not hold real numbers or `k` is no integer.
+        If `a` does not hold real numbers, `k` is no integer, `rtol` no number or `progress` no function.
 
     Notes
     -----
@@ -142,6 +142,11 @@ def pivoted_qr(
         k = smaller
     k = check_integer(k, "k", low=1, high=smaller, why="the smaller dimension of `a`")
     check_choice(method, "method", _methods)
+    check_progress(progress)
+    if rtol is not None and (
+        isinstance(rtol, bool | np.bool_) or not isinstance(rtol, int | float | np.integer | np.floating)
+    ):
+        raise TypeError(f"`rtol` must be a number or None, got {rtol!r}")
     if rtol is not None and not 0 <= rtol < 1:
         raise ValueError(f"`rtol` must be at least 0 and below 1, got {rtol}")
     seed = check_integer(random_state, "random_state", low=0, high=2**64 - 1)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens._arguments import FloatArray, as_float_matrix, check_integer
+from wavelens.linalg._bandwidth import as_labels
 from wavelens.linalg._pivoted_qr import PivotedQRMethod, pivoted_qr
 
 __all__ = ["select_columns"]
@@ -50,8 +51,8 @@ def select_columns(
     ------
     ValueError
         If `k` is out of range, or the rows of some group, restricted to the chosen columns, have a numerical
-        rank below `k`: the message names the group and its rank. With ``k=None``: if not even one column will
-        do. Also for what `pivoted_qr` raises it, and if `groups` does not have one label for each row.
+        rank below `k`: the message names the group and its rank. If every column is zero in some group. Also
+        for what `pivoted_qr` raises it, and if `groups` does not have one label for each row or holds NaN.
     TypeError
         If `k` is no integer, or the labels can't be compared with one another.
 
@@ -62,7 +63,12 @@ def select_columns(
     ``max(n_g, k) * eps`` times the first. Equal rows lower the rank of their group, so where the smallest
     group holds duplicates, the largest `k` is less than its size.
 
-    Cost: one `pivoted_qr` of `a`, and 2 n k² flops or little more for the ranks. With ``k=None`` one QR of
+    A column that is zero in some group is never chosen: the first pivots are those of the other columns.
+
+    Every `k` up to what ``k=None`` finds is accepted.
+
+    Cost: one `pivoted_qr` of `a` (a second one, of a copy, where the first chose a column that is zero in
+    some group), and 2 n k² flops or little more for the ranks. With ``k=None`` one QR of
     each group finds the first dependent column; bisection follows only where the ranks contradict it.
 
     Examples
@@ -75,7 +81,7 @@ def select_columns(
     >>> select_columns(a, 2, groups=["one", "one", "two", "two"])
     Traceback (most recent call last):
         ...
-    ValueError: `k` = 2 columns leave group 'two' (2 rows) with numerical rank 1; a smaller `k` is needed
+    ValueError: `k` must be at most 1 (so many columns of `a` are zero in no group), got 2
     """
     matrix = as_float_matrix(a, "a", finite=False)
     members = _members(groups, matrix.shape[0])
@@ -88,39 +94,96 @@ def select_columns(
     else:
         why = f"the smallest group, {smallest!r}, has {limit} {'row' if limit == 1 else 'rows'}"
     wanted = None if k is None else check_integer(k, "k", low=1, high=limit, why=why)
-    pivots = pivoted_qr(
-        matrix, wanted or limit, method=method, random_state=random_state, progress=progress
-    ).pivots
+    options: dict[str, Any] = {"method": method, "random_state": random_state, "progress": progress}
+    pivots = _usable_pivots(matrix, wanted or limit, members, wanted, options)
     if wanted is None:
         return pivots[: _largest_full(matrix, pivots, members)]
     if len(pivots) < wanted:
         raise ValueError(
             f"`k` must not exceed the numerical rank of `a`, which is {len(pivots)}, got {wanted}"
         )
-    for label, rows in members.items():
-        rank = _rank(matrix[rows[:, None], pivots])
-        if rank < wanted:
-            raise ValueError(
-                f"`k` = {wanted} columns leave {_name(label)} ({len(rows)} rows) with numerical rank "
-                f"{rank}; a smaller `k` is needed"
-            )
+    short = _deficient(matrix, pivots, members)
+    if short is not None and wanted < limit:
+        # The first pivots of a longer run are others, and may do: what k=None finds bears every smaller k.
+        longer = _usable_pivots(matrix, limit, members, wanted, options)[:wanted]
+        if len(longer) == wanted and _deficient(matrix, longer, members) is None:
+            return longer
+    if short is not None:
+        label, rank = short
+        raise ValueError(
+            f"`k` = {wanted} columns leave {_name(label)} ({len(members[label])} rows) with numerical rank "
+            f"{rank}; a smaller `k` is needed"
+        )
     return pivots
+
+
+def _usable_pivots(
+    matrix: FloatArray,
+    count: int,
+    members: dict[Any, npt.NDArray[np.intp]],
+    wanted: int | None,
+    options: dict[str, Any],
+) -> npt.NDArray[np.intp]:
+    """Return up to `count` pivots among the columns that are zero in no group."""
+    pivots = pivoted_qr(matrix, count, **options).pivots
+    if len(pivots) == 0:
+        raise ValueError("every entry of `a` is zero")
+    empty = _zero_in_a_group(matrix, pivots, members)
+    if empty is None:
+        return pivots
+    usable = _nonzero_in_every_group(matrix, members)
+    if len(usable) == 0:
+        raise ValueError(
+            "no column of `a` leaves every group with full column rank: each is zero in some group, in "
+            f"column {empty[0]} the rows of {_name(empty[1])} are zero"
+        )
+    if wanted is not None and wanted > len(usable):
+        raise ValueError(
+            f"`k` must be at most {len(usable)} (so many columns of `a` are zero in no group), got {wanted}"
+        )
+    return usable[pivoted_qr(matrix[:, usable], min(count, len(usable)), **options).pivots]
+
+
+def _deficient(
+    matrix: FloatArray, columns: npt.NDArray[np.intp], members: dict[Any, npt.NDArray[np.intp]]
+) -> tuple[Any, int] | None:
+    """Return the first group that has less than full column rank, and its rank."""
+    for label, rows in members.items():
+        rank = _rank(matrix[rows[:, None], columns])
+        if rank < len(columns):
+            return label, rank
+    return None
 
 
 def _members(groups: npt.ArrayLike | None, n: int) -> dict[Any, npt.NDArray[np.intp]]:
     """Return the rows of each group, in ascending order of the labels."""
     if groups is None:
         return {None: np.arange(n)}
-    labels = np.asarray(groups)
-    if labels.shape != (n,):
-        raise ValueError(
-            f"`groups` must hold one label for each of the {n} rows of `a`, got shape {labels.shape}"
-        )
-    try:
-        names, inverse = np.unique(labels, return_inverse=True)
-    except TypeError:
-        raise TypeError("`groups` must hold labels of one type, that can be compared") from None
-    return {name: np.flatnonzero(inverse == i) for i, name in enumerate(names.tolist())}
+    names, codes = as_labels(groups, n, "groups", "a")
+    return {name: np.flatnonzero(codes == i) for i, name in enumerate(names.tolist())}
+
+
+def _zero_in_a_group(
+    matrix: FloatArray, columns: npt.NDArray[np.intp], members: dict[Any, npt.NDArray[np.intp]]
+) -> tuple[int, object] | None:
+    """Return the first of the columns that is zero in some group, and the group's label."""
+    for label, rows in members.items():
+        zero = ~matrix[rows[:, None], columns].any(axis=0)
+        if zero.any():
+            return int(columns[np.argmax(zero)]), label
+    return None
+
+
+def _nonzero_in_every_group(
+    matrix: FloatArray, members: dict[Any, npt.NDArray[np.intp]]
+) -> npt.NDArray[np.intp]:
+    usable = np.ones(matrix.shape[1], dtype=bool)
+    for rows in members.values():
+        seen = np.zeros(matrix.shape[1], dtype=bool)
+        for row in rows:
+            seen |= matrix[row] != 0
+        usable &= seen
+    return np.flatnonzero(usable)
 
 
 def _name(label: object) -> str:
@@ -136,14 +199,9 @@ def _largest_full(
 ) -> int:
     """Return how many of the first pivots leave every group with full column rank."""
     best = len(pivots)
-    for label, rows in members.items():
+    for rows in members.values():
         columns = matrix[rows[:, None], pivots[:best]]
         best = _largest_full_prefix(columns)
-        if best == 0:
-            raise ValueError(
-                "no column of `a` leaves every group with full column rank: in the first pivot, column "
-                f"{pivots[0]}, the rows of {_name(label)} are zero"
-            )
     return best
 
 

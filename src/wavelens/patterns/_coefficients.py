@@ -49,13 +49,16 @@ def choose_coefficients(
         why = f"there are {n} images of {p} coefficients"
         check_integer(n_coefficients, "n_coefficients", low=1, high=min(n, p), why=why)
     if check_choice(rank, "rank", ("full", "any")) == "full":
-        columns = select_columns(
-            coefficients,
-            n_coefficients,
-            groups=classes[labels],
-            random_state=random_state,
-            progress=progress,
-        )
+        try:
+            columns = select_columns(
+                coefficients,
+                n_coefficients,
+                groups=classes[labels],
+                random_state=random_state,
+                progress=progress,
+            )
+        except ValueError as error:
+            raise ValueError(_in_terms_of_images(str(error))) from error
         return columns, np.full(len(classes), len(columns), dtype=np.intp)
     wanted = n_coefficients or max(1, min(n // 2, p))
     columns = pivoted_qr(coefficients, wanted, random_state=random_state, progress=progress).pivots
@@ -73,6 +76,20 @@ def choose_coefficients(
     if (ranks < len(columns)).any():
         _warn(classes, ranks, len(columns))
     return columns, ranks
+
+
+def _in_terms_of_images(message: str) -> str:
+    """Say of classes and images what `select_columns` says of groups and rows."""
+    for ours, theirs in (
+        ("`n_coefficients`", "`k`"),
+        ("coefficients leave", "columns leave"),
+        ("class", "group"),
+        (" images", " rows"),
+    ):
+        message = message.replace(theirs, ours)
+    if "`n_coefficients`" in message:
+        message += '. None takes the largest number that works, and rank="any" allows more'
+    return message
 
 
 def _rank(block: FloatArray) -> int:

@@ -140,9 +140,7 @@ def memory_needed(
     )
 
 
-def refuse_beyond(
-    analysis: PatternAnalysis, images: npt.NDArray[Any], labels: npt.NDArray[np.intp]
-) -> None:
+def refuse_beyond(analysis: PatternAnalysis, images: npt.NDArray[Any], labels: npt.NDArray[np.intp]) -> None:
     """Raise DataError if an analysis about to start needs more than its `memory_limit`."""
     if analysis.memory_limit is None:
         return
