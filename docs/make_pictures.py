@@ -59,8 +59,15 @@ def make_charts() -> None:
         ax.plot(
             side.n_patterns, np.median(side.chosen, axis=0), color=color, label=f"{name}, by contribution"
         )
-        by_size = np.median(_residuals_by_size(side.analysis, comparison.sample), axis=0)
-        ax.plot(by_size, color=color, ls=(0, (4, 2)), lw=1, label=f"{name}, by size of the coefficient")
+        by_size = np.median(_residuals_by_size(side.analysis, comparison.sample), axis=0)[side.n_patterns]
+        ax.plot(
+            side.n_patterns,
+            by_size,
+            color=color,
+            ls=(0, (4, 2)),
+            lw=1,
+            label=f"{name}, by size of coefficient",
+        )
     ax.set_xlabel("patterns")
     ax.set_ylabel("residual (median of 24 images)")
     ax.set_ylim(0, 1.05)
