@@ -91,7 +91,7 @@ def _residuals_by_size(analysis, images: np.ndarray) -> np.ndarray:
 
 def _save(figure: Figure, name: str) -> None:
     target = HERE / f"{name}.svg"
-    figure.savefig(target, metadata={"Date": None})
+    figure.savefig(target, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     text = target.read_text(encoding="utf-8")
     target.write_text("\n".join(line.rstrip() for line in text.splitlines()) + "\n", encoding="utf-8")
     print(f"{target}: {target.stat().st_size / 1000:.0f} kB")
