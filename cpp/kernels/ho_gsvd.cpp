@@ -34,6 +34,21 @@
 namespace wavelens {
 namespace {
 
+// Rounds of the factorization repeat, and how many there will be nobody knows before: what was told stays
+// told.
+class Rising : public Monitor {
+public:
+  explicit Rising(Monitor& inner) : inner_(inner) {}
+  void tick(double done) override {
+    highest_ = std::max(highest_, done);
+    inner_.tick(highest_);
+  }
+
+private:
+  Monitor& inner_;
+  double highest_ = 0;
+};
+
 using Index = std::ptrdiff_t;
 
 template <class T>
@@ -254,7 +269,8 @@ RowSolver<T> row_solver(Stack<T>& stack, Dense<T> w) {
 
 template <class T>
 HoGsvd<T> ho_gsvd(const std::vector<MatrixView<const T>>& matrices, const HoGsvdOptions& options,
-                  Monitor& monitor) {
+                  Monitor& caller) {
+  Rising monitor(caller);
   const std::vector<double> weights = checked_weights(matrices, options);
   const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
   Index rows = 0;

@@ -128,7 +128,7 @@ Directions<T> general_directions(Stack<T>& stack, double ridge, Monitor& monitor
     Dense<T> sum = Dense<T>::zeros(r, r);
     for (std::size_t i = 0; i < stack.q.size(); ++i) {
       add_regularized(stack, i, static_cast<T>(ridge), sum);
-      monitor.tick(0.3 + 0.2 * static_cast<double>(i) / n);
+      monitor.tick(0.35 + 0.2 * static_cast<double>(i + 1) / n);
     }
     const std::vector<T> scaled = eigh(sum);
     values.assign(scaled.begin(), scaled.end());

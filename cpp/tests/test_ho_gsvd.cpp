@@ -196,3 +196,37 @@ TEST_CASE(bad_input_is_refused) {
   options.ridge = -1;
   CHECK_THROWS(decompose<double>({a, a}, options), std::invalid_argument);
 }
+
+namespace {
+
+// Counts ticks, and stops at one of them.
+struct Impatient : Monitor {
+  int stop_at = 0;
+  std::vector<double> ticks;
+  void tick(double done) override {
+    ticks.push_back(done);
+    if (static_cast<int>(ticks.size()) == stop_at) throw Interrupted();
+  }
+};
+
+}  // namespace
+
+TEST_CASE(every_stage_ticks_and_can_stop_the_call) {
+  for (const int count : {2, 3}) {
+    std::vector<Dense<double>> matrices;
+    for (int i = 0; i < count; ++i) {
+      const auto draws = check::normal<double>(40 * 12, static_cast<unsigned>(i + 1));
+      matrices.emplace_back(copy_of<double>(column_major(draws.data(), 40, 12)));
+    }
+    Impatient patient;
+    ho_gsvd(views(matrices), HoGsvdOptions{}, patient);
+    CHECK(patient.ticks.size() >= 3);
+    for (std::size_t i = 1; i < patient.ticks.size(); ++i) CHECK(patient.ticks[i] >= patient.ticks[i - 1]);
+    for (int stop = 1; stop <= static_cast<int>(patient.ticks.size()); ++stop) {
+      Impatient monitor;
+      monitor.stop_at = stop;
+      CHECK_THROWS(ho_gsvd(views(matrices), HoGsvdOptions{}, monitor), Interrupted);
+      CHECK(static_cast<int>(monitor.ticks.size()) == stop);
+    }
+  }
+}

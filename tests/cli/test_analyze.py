@@ -205,7 +205,8 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path, wait_for):
     time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=60)
-    assert process.returncode == 130, rest
+    # Where an import met the signal, Python itself ends by it, whatever the exit code: a shell sees 130 as well.
+    assert process.returncode in (130, -signal.SIGINT), rest
     assert "Traceback" not in rest
     assert files(tmp_path) == {"data.npz"}
 

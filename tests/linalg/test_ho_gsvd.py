@@ -663,25 +663,21 @@ def test_two_python_threads_at_once() -> None:
         np.testing.assert_allclose(found[i].sigma, alone[i].sigma, atol=1e-11)
 
 
-def test_interruption_between_stages() -> None:
-    """Several stages of a call that takes long report, each further on, and each can stop it."""
+def test_progress_rises_and_can_stop_the_call() -> None:
+    # Every stage's own tick is tested in the engine; here they are thinned to twenty a second.
     rng = np.random.default_rng(0)
     matrices = [rng.standard_normal((700, 500)) for _ in range(4)]
     seen: list[float] = []
     ho_gsvd(matrices, progress=seen.append)
-    assert len(set(seen)) >= 3
+    assert seen
     assert seen == sorted(seen)
-    for stop_at in range(1, 4):
-        calls: list[float] = []
+    assert all(0 <= done <= 1 for done in seen)
 
-        def stop(done: float, stop_at: int = stop_at, calls: list[float] = calls) -> None:
-            calls.append(done)
-            if len(calls) == stop_at:
-                raise KeyboardInterrupt
+    def stop(_: float) -> None:
+        raise KeyboardInterrupt
 
-        with pytest.raises(KeyboardInterrupt):
-            ho_gsvd(matrices, progress=stop)
-        assert len(calls) == stop_at
+    with pytest.raises(KeyboardInterrupt):
+        ho_gsvd(matrices, progress=stop)
 
 
 # ---- bad input
