@@ -4,8 +4,10 @@ Nothing heavy is imported until it is used: the compiled engine loads with the f
 
 ==================== ==========================================================================
 `wavelens.patterns`  what a labelled image dataset is made of, and which patterns belong to which class
+`wavelens.hierarchy` how classes relate inside a deep representation: multiresolution matrix factorization
 `wavelens.quality`   duplicates, doubtful labels, empty images, and leaks of the class through the files
 `wavelens.linalg`    pivoted QR, higher-order GSVD, pairwise distances
+`wavelens.models`    features of trained networks: torch modules, `.pt2` and `.onnx` files
 `wavelens.wavelets`  the batched two-dimensional wavelet transform
 `wavelens.data`      images and labels from folders, files and arrays
 `wavelens.plotting`  figures
@@ -22,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from wavelens.exceptions import DataError, WavelensError, WavelensWarning
 
 if TYPE_CHECKING:
-    from wavelens import data, linalg, patterns, plotting, quality, report, wavelets
+    from wavelens import data, hierarchy, linalg, models, patterns, plotting, quality, report, wavelets
     from wavelens._build_info import build_info
     from wavelens._threads import num_threads, set_num_threads
 
@@ -32,7 +34,9 @@ __all__ = [
     "WavelensWarning",
     "build_info",
     "data",
+    "hierarchy",
     "linalg",
+    "models",
     "num_threads",
     "patterns",
     "plotting",
@@ -44,7 +48,17 @@ __all__ = [
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
-_submodules = ("data", "linalg", "patterns", "plotting", "quality", "report", "wavelets")
+_submodules = (
+    "data",
+    "hierarchy",
+    "linalg",
+    "models",
+    "patterns",
+    "plotting",
+    "quality",
+    "report",
+    "wavelets",
+)
 _functions = {
     "build_info": "wavelens._build_info",
     "num_threads": "wavelens._threads",

@@ -28,7 +28,8 @@ def test_examples_in_docstrings_run(name):
 
 
 @pytest.mark.parametrize(
-    "package", ["linalg", "wavelets", "data", "patterns", "plotting", "quality", "report"]
+    "package",
+    ["linalg", "wavelets", "data", "models", "patterns", "hierarchy", "plotting", "quality", "report"],
 )
 def test_everything_public_is_documented(package):
     module = importlib.import_module(f"wavelens.{package}")
@@ -47,7 +48,7 @@ def test_import_is_cheap():
         assert f"'{heavy}'" not in loaded
 
 
-@pytest.mark.parametrize("package", ["linalg", "wavelets", "data"])
+@pytest.mark.parametrize("package", ["linalg", "wavelets", "data", "models"])
 def test_lower_floors_stay_light(package):
     code = f"import sys, wavelens.{package}; print([m for m in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
