@@ -22,10 +22,10 @@ from wavelens.hierarchy._class_covariance import (
 from wavelens.hierarchy._class_means import ClassMeans, means_of
 from wavelens.hierarchy._features import Float64Array, IntArray, as_features, row_chunks
 from wavelens.hierarchy._mmf import MMF, MMFMethod, MMFRotation, _methods, _rotations, mmf
+from wavelens.hierarchy._novelty import Novelty, left_out_shares, novelty
 
 if TYPE_CHECKING:
     from wavelens.hierarchy._graph import MMFGraph
-    from wavelens.hierarchy._novelty import Novelty
 
 __all__ = ["ClassHierarchy"]
 
@@ -292,7 +292,11 @@ class ClassHierarchy(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         vector = representations(new, total, self.correlation, np.array([str(name)]))[0]
         with blas_threads(1):
             row = np.append(vectors @ vector, vector @ vector)
-        return factors.novelty(row, names=[*self.classes_.tolist(), name])
+            shares = None
+            if total is not None:
+                about = self.means_ - total
+                shares = left_out_shares(about @ about.T, self.counts_.astype(np.float64))
+        return novelty(factors, row, [*self.classes_.tolist(), name], shares)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted hierarchy to an npz file; the file appears whole or not at all.

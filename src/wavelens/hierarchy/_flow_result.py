@@ -46,12 +46,13 @@ class LayerFlow:
     joining_resampled : (n_layers,) array of float64
         The same of a layer with itself, its images drawn anew; mean of the resamples.
     transfer : (n_layers, n_layers) array of float64
-        Entry i, j: error of layer j factorized with the compositions of layer i, over that with its own. May
-        fall below 1: the search is greedy.
+        Entry i, j: error of the covariance of layer j in the wavelets of layer i, ‖QCQᵀ − Λ‖ with the Q of i and
+        Λ the part of QCQᵀ on the core and the diagonal, over that in its own. May fall below 1: the search is
+        greedy.
     transfer_resampled : (n_layers, n_resamples) array of float64
-        The same with the compositions of the layer's own resamples.
+        The same in the wavelets of the layer's own resamples.
     transfer_chance : (n_layers, n_resamples) array of float64
-        The same with its own compositions, the classes shuffled.
+        The same in its own wavelets, the classes shuffled.
     orders : tuple of int
         Other orders that were tried.
     order_stability : (n_layers, n_orders) array of float64
@@ -85,7 +86,7 @@ class LayerFlow:
         )
 
     def serves(self, source: int, target: int) -> str:
-        """Say whether the compositions of one layer serve another as its own do.
+        """Say whether the wavelets of one layer serve another as its own do.
 
         Parameters
         ----------
@@ -95,16 +96,18 @@ class LayerFlow:
         Returns
         -------
         str
-            "adds nothing": the compositions of `source` describe `target` no worse than 9 in 10 of its own
-            resamples do, and better than 9 in 10 shuffles. "changes": worse. "undecided": no worse, but
-            shuffled classes do as well.
+            "adds nothing": those of `source` describe `target` no worse than 9 in 10 of its own resamples do,
+            and better than 9 in 10 shuffles of the classes. "changes": worse than 9 in 10 resamples.
+            "undecided": neither, or shuffles do about as well as resamples, so that nothing can be told.
         """
         excess = self.transfer[source, target]
-        if excess > np.quantile(self.transfer_resampled[target], _noise_quantile) * (1 + 1e-9):
+        if excess <= 1 + 1e-9 and np.array_equal(self.mmfs[source].tuples, self.mmfs[target].tuples):
+            return "adds nothing"
+        own = self.transfer_resampled[target]
+        if excess > np.quantile(own, _noise_quantile) * (1 + 1e-9):
             return "changes"
-        if excess >= np.quantile(self.transfer_chance[target], _chance_quantile):
-            return "undecided"
-        return "adds nothing"
+        chance = np.quantile(self.transfer_chance[target], _chance_quantile)
+        return "undecided" if max(excess, np.median(own)) >= chance else "adds nothing"
 
     @property
     def verdicts(self) -> tuple[str, ...]:
@@ -113,9 +116,11 @@ class LayerFlow:
 
     @property
     def saturates_at(self) -> str | None:
-        """First layer whose compositions serve all later layers; None if there is none but the last."""
-        for i in range(len(self.layers) - 1):
-            if all(self.serves(i, j) == "adds nothing" for j in range(i + 1, len(self.layers))):
+        """First layer behind which each layer adds nothing, to the one before it and to this one; or None."""
+        last = len(self.layers) - 1
+        for i in range(last):
+            onward = [(i, j) for j in range(i + 1, last + 1)] + [(j, j + 1) for j in range(i + 1, last)]
+            if all(self.serves(*pair) == "adds nothing" for pair in onward):
                 return self.layers[i]
         return None
 
@@ -134,21 +139,20 @@ class LayerFlow:
         noise = float(np.quantile(self.transfer_resampled[i + 1], _noise_quantile))
         chance = float(np.median(self.transfer_chance[i + 1]))
         figures = (
-            f"with the compositions of {here} its error is {self.transfer[i, i + 1]:.2f} times that with its "
-            f"own (up to {noise:.2f} times where its images are drawn anew, {chance:.2f} times for shuffled "
-            "classes)"
+            f"in the wavelets of {here} its error is {_times(self.transfer[i, i + 1])} that in its own (images drawn "
+            f"anew: up to {_times(noise)}; classes shuffled: {_times(chance)})"
         )
-        verdict = {
-            "adds nothing": "adds nothing to how classes compose",
-            "changes": "changes how classes compose",
-            "undecided": "can't be told from its predecessor, nor from shuffled classes, with so few images",
-        }[self.serves(i, i + 1)]
-        return f"{there} {verdict}: {figures}."
+        verdict = self.serves(i, i + 1)
+        if verdict == "changes":
+            return f"{there} changes how classes compose: {figures}."
+        if verdict == "adds nothing":
+            return f"{there} adds nothing to how classes compose: {figures}."
+        return f"Whether {there} adds anything can't be told from these images: {figures}."
 
     def _words_of_end(self) -> str:
         name = self.saturates_at
         if name is None:
-            return "There is no saturation: the compositions of no earlier layer serve all later ones."
+            return "No saturation is seen: up to the last layer, each may add something."
         later = self.layers[self.layers.index(name) + 1 :]
         verb = "adds" if len(later) == 1 else "add"
         return f"The compositions are settled at {name}: to the relations of classes, {_listed(later)} {verb} nothing."
@@ -166,6 +170,10 @@ class LayerFlow:
             for k, share, chance in others
         )
         return (f"{text}; shared with other orders: {told}.",)
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.1f} times" if ratio < 10 else f"{ratio:.0f} times"
 
 
 def _listed(names: Any) -> str:

@@ -91,11 +91,14 @@ def layer_flow(
     * Which classes compose: `agreement`, level by level, and `cumulative_agreement`, beside what random
       compositions would show (`chance`) and what the same layer shows if other images of the same kind had been
       taken (`resampled`).
-    * Whether the compositions of one layer serve another: `transfer`, the error of layer j factorized with the
-      tuples of layer i over that with its own. Equally good tuples count as equal. A layer adds nothing where
-      the tuples of the layer before serve it no worse than 9 in 10 of its own resamples do, and better than 9 in
-      10 shuffles of the classes; where even shuffled classes serve, nothing can be said.
+    * Whether the compositions of one layer serve another: `transfer`, the error of layer j's covariance in the
+      wavelets of layer i, over that in its own. A layer adds nothing where the wavelets of the layer before
+      serve it no worse than those of 9 in 10 of its own resamples do, and better than 9 in 10 shuffles of the
+      classes. Equally good compositions count as equal, and the weights count, not the sets alone: of the three
+      figures it is the one that hardly depends on order and options.
     * Whether the choice of the order matters: `order_stability`.
+
+    With `center` differences between classes are compared; without, what all classes share weighs most.
 
     O(r n d) for r resamples of n images with d numbers, and r factorizations, for each layer; memory for the
     class means of as many resamples as fit into 256 MiB, at least one.
@@ -248,19 +251,20 @@ def _overlap(a: MMF, b: MMF) -> float:
     return common / min(a.order, b.order)
 
 
-def _excess(tuples_of: MMF, other: MMF) -> float:
-    """Return the error of `other` with the compositions of `tuples_of`, over that with its own."""
-    assert other.matrix is not None
-    error = tuples_of.refit(other.matrix).relative_error
-    return float(max(error, _error_floor) / max(other.relative_error, _error_floor))
+def _excess(basis: MMF, of: MMF, order: IntArray | None = None) -> float:
+    """Return the error of the matrix of `of` in the basis of another factorization, over that in its own.
 
-
-def _shuffled(factors: MMF, rng: np.random.Generator) -> float:
-    """Return the error with the compositions of randomly renamed classes, over that with their own."""
-    assert factors.matrix is not None
-    p = rng.permutation(factors.shape[0])
-    error = factors.refit(factors.matrix[np.ix_(p, p)]).relative_error
-    return float(max(error, _error_floor) / max(factors.relative_error, _error_floor))
+    With `order`, of the matrix with its rows and columns in that order.
+    """
+    assert of.matrix is not None
+    matrix = of.matrix if order is None else of.matrix[np.ix_(order, order)]
+    turned = basis.transform(basis.transform(matrix).T)
+    lost = np.square(turned)
+    core = basis.core_indices
+    np.fill_diagonal(lost, 0)
+    lost[np.ix_(core, core)] = 0
+    floor = _error_floor * np.linalg.norm(matrix)
+    return float(max(np.sqrt(lost.sum()), floor) / max(of.error, floor, np.finfo(np.float64).tiny))
 
 
 def _compare(
@@ -281,6 +285,7 @@ def _compare(
     ]
     joined = [joining_levels(each.tuples, m) for each in factors]
     rng = np.random.default_rng(seed)
+    shuffles = [rng.permutation(m) for _ in resampled[0]]
     return LayerFlow(
         layers=names,
         classes=classes,
@@ -313,9 +318,7 @@ def _compare(
                 for whole, again in zip(factors, resampled, strict=True)
             ]
         ),
-        transfer_chance=np.array(
-            [[_shuffled(each, rng) for _ in range(len(resampled[0]))] for each in factors]
-        ),
+        transfer_chance=np.array([[_excess(each, each, p) for p in shuffles] for each in factors]),
         orders=tuple(orders),
         order_stability=order_stability,
         order_chance=np.array([max(k, order) / m for k in orders]),

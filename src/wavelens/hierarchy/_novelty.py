@@ -16,7 +16,7 @@ from wavelens.hierarchy._features import Float64Array, IntArray
 if TYPE_CHECKING:
     from wavelens.hierarchy._mmf import MMF
 
-__all__ = ["Novelty", "novelty", "own_shares"]
+__all__ = ["Novelty", "left_out_shares", "novelty", "own_shares"]
 
 _rounding = 1e-9
 
@@ -40,9 +40,12 @@ class Novelty:
         row (u, v). 0: a linear combination of the present classes; 1: orthogonal to them. NaN where the
         matrix with the new row has negative eigenvalues beyond rounding, for then it holds no energies.
     shares : (m,) array of float64
-        The same of each present class against the others, without the new one: 1 / (C_ii (C⁻¹)_ii).
+        The same of each present class against the others, without the new one: 1 / (C_ii (C⁻¹)_ii). For a
+        `ClassHierarchy` with `center`, about the mean of the others' images, as the new one is. (A centred
+        matrix alone does not hold that: each of its rows is a combination of the others, with share 0.)
     quantile : float
-        Part of the present classes whose share is below that of the new one, ties counted half; in [0, 1].
+        Part of the present classes whose share is below that of the new one, ties counted half; in [0, 1]. NaN
+        where all of theirs are 0 and its own is not, so that there is nothing to compare with.
     companions : (order − 1,) array of intp
         The present classes that together compose the new one best, chosen one after another.
     companion_weights : (order − 1,) array of float64
@@ -87,18 +90,18 @@ class Novelty:
 
     @property
     def is_novel(self) -> bool:
-        """Whether it adds at least as much of its own as the median present class does.
+        """Whether it adds at least half as much of its own as the median present class does.
 
-        That is, `share` is beyond rounding and `quantile` is 1/2 or more. A share is to be seen beside those
-        of the present classes: 10 % is much among class means that have most in common, and little among
-        orthogonal ones.
+        A share is to be seen beside those of the present classes: 10 % is much among class means that have most
+        in common, and little among orthogonal ones. Where the present classes have none, any share beyond
+        rounding is novel.
         """
-        return bool(self.share > _rounding and self.quantile >= 0.5)
+        return bool(self.share > _rounding and not self.share < 0.5 * np.median(self.shares))
 
     @property
     def stands_apart(self) -> bool:
         """Whether its own share is larger than that of every present class."""
-        return bool(self.share > _rounding and self.share > self.shares.max())
+        return bool(self.quantile == 1 and self.share > _rounding)
 
     def words(self) -> tuple[str, ...]:
         """Return the findings as plain sentences."""
@@ -110,16 +113,21 @@ class Novelty:
             return f"The matrix with {name} has negative eigenvalues, so that no share of energy can be told."
         if self.share <= _rounding:
             return f"{name} is a combination of the {m} present classes and adds nothing of its own."
+        if np.isnan(self.quantile):
+            return (
+                f"{_percent(self.share)} of {name} cannot be composed of the {m} present classes; each of these is a "
+                "combination of the others, so that there is nothing to compare it with."
+            )
         start = (
             f"{_percent(self.share)} of {name} cannot be composed of the {m} present classes; of a present class "
-            f"the others cannot compose {_percent(float(np.median(self.shares)))} (median; "
-            f"{_percent(float(self.shares.min()))} to {_percent(float(self.shares.max()))})"
+            f"the others cannot compose {_percent(float(np.median(self.shares)))} in the median "
+            f"({_percent(float(self.shares.min()))} to {_percent(float(self.shares.max()))})"
         )
         if self.stands_apart:
             return f"{start}. It stands apart more than any of them."
         if self.is_novel:
-            return f"{start}. It has as much of its own as they have: a class in its own right."
-        return f"{start}. It has less of its own than most of them: mainly a composition of what is there."
+            return f"{start}. Like them, it is a class in its own right."
+        return f"{start}. It has far less of its own: it is mainly a composition of what is there."
 
     def _words_of_companions(self) -> str:
         parts = [
@@ -151,17 +159,24 @@ class Novelty:
         )
 
 
-def novelty(mmf: MMF, row: npt.ArrayLike, names: Sequence[object] | None) -> Novelty:
-    """Return what `row` adds to the factorization; see `MMF.novelty`."""
+def novelty(
+    mmf: MMF, row: npt.ArrayLike, names: Sequence[object] | None, shares: Float64Array | None = None
+) -> Novelty:
+    """Return what `row` adds to the factorization; see `MMF.novelty`.
+
+    `shares` of the present rows, where they are known from more than the matrix.
+    """
     after = mmf.insert(row)
     m = mmf.shape[0]
     labels = (*range(m), "the new row") if names is None else tuple(names)
+    labels = tuple(name.item() if isinstance(name, np.generic) else name for name in labels)
     if len(labels) != m + 1:
         raise ValueError(f"`names` must hold {m + 1} names ({m} rows and the new one), got {len(labels)}")
     assert mmf.matrix is not None
     assert after.matrix is not None
     share = float(own_shares(after.matrix)[-1])
-    shares = own_shares(mmf.matrix)
+    if shares is None:
+        shares = own_shares(mmf.matrix)
     companions, weights, left = _compose(after.matrix, mmf.order - 1)
     uses = np.flatnonzero((after.tuples == m).any(axis=1))
     ends = np.flatnonzero(after.wavelets == m)
@@ -171,9 +186,7 @@ def novelty(mmf: MMF, row: npt.ArrayLike, names: Sequence[object] | None) -> Nov
         names=labels,
         share=share,
         shares=shares,
-        quantile=float(np.mean((shares < share - _rounding) + 0.5 * (np.abs(shares - share) <= _rounding)))
-        if not np.isnan(share)
-        else float("nan"),
+        quantile=_quantile(share, shares),
         companions=companions,
         companion_weights=weights,
         companion_share=left if not np.isnan(share) else float("nan"),
@@ -208,6 +221,33 @@ def own_shares(c: Float64Array) -> Float64Array:
         return np.full(m, np.nan)
     inverse = np.sum(np.square(vectors) / np.maximum(values, floor), axis=1)
     return np.where(present, np.clip(1 / inverse, 0, 1), 0.0)
+
+
+def left_out_shares(c: Float64Array, weights: npt.NDArray[np.floating]) -> Float64Array:
+    """Return the shares of rows that are about their mean, each seen from the mean of the others, (m,).
+
+    `c` holds inner products of vectors y_i with Σ w_i y_i = 0. What the others cannot compose of row i, once all
+    is about their mean, is its height over their affine hull, h_i² = 1 / (B⁺)_ii with B the matrix centred on
+    both sides (heights of a simplex), and its energy is that of y_i / (1 − w_i / Σ w). O(m³).
+    """
+    m = len(c)
+    off = c - c.mean(axis=0)
+    off -= off.mean(axis=1)[:, None]
+    size = max(float(np.diagonal(off).sum()), 1e-300)
+    # The direction (1, …, 1), which B does not have, is filled so that no inverse is infinite.
+    with blas_threads(1):
+        values, vectors = np.linalg.eigh((off + off.T) / 2 + size / m)
+    floor = m * np.finfo(np.float64).eps * size
+    inverse = np.sum(np.square(vectors) / np.maximum(values, floor), axis=1) - 1 / (m * size)
+    energy = np.diagonal(c) / np.square(1 - weights / weights.sum())
+    heights = np.divide(1, inverse, out=np.zeros(m), where=inverse > 0)
+    return np.clip(np.divide(heights, energy, out=np.zeros(m), where=energy > floor), 0, 1)
+
+
+def _quantile(share: float, shares: Float64Array) -> float:
+    if np.isnan(share) or np.isnan(shares).any() or (share > _rounding and shares.max() <= _rounding):
+        return float("nan")
+    return float(np.mean((shares < share - _rounding) + 0.5 * (np.abs(shares - share) <= _rounding)))
 
 
 def _compose(c: Float64Array, n: int) -> tuple[IntArray, Float64Array, float]:
