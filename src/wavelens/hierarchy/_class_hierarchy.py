@@ -89,8 +89,8 @@ class ClassHierarchy(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     >>> known = labels < 9
     >>> hierarchy = ClassHierarchy(order=3).fit(pixels[known], labels[known])
-    >>> hierarchy.novelty(pixels[~known], name=9).is_novel
-    False
+    >>> print(hierarchy.novelty(pixels[~known], name=9).words()[1])
+    It is best composed of +0.64 3, +0.33 0, which leaves 9.4 %.
     >>> hierarchy.partial_fit(pixels[~known], labels[~known]).mmf_.n_levels
     8
     """
@@ -147,7 +147,7 @@ class ClassHierarchy(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 "`ClassHierarchy` requires y to be passed, but the target y is None (or X must be an iterable of "
                 "pairs of features and labels)"
             )
-        means = means_of(X, y).sorted()
+        means = means_of(X, y, ("X", "y")).sorted()
         if means.n_features is None:
             raise ValueError("`X` must not be empty, got no image: 0 sample(s)")
         if len(means.classes) < 2:
@@ -187,8 +187,11 @@ class ClassHierarchy(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         if y is None:
             raise ValueError("`ClassHierarchy` requires y to be passed, but the target y is None")
-        means = self._means.copy() if hasattr(self, "_means") else ClassMeans()
-        means.partial_fit(X, y)
+        means = ClassMeans()
+        if hasattr(self, "_means"):
+            self._checked(X)
+            means = self._means.copy()
+        means.take(X, y, ("X", "y"))
         if means.n_features is None:
             raise ValueError("`X` must not be empty, got no image: 0 sample(s)")
         if not hasattr(self, "mmf_"):
