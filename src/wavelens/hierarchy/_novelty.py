@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Novelty", "left_out_shares", "novelty", "own_shares"]
 
-_rounding = 1e-9
+_rounding = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +112,12 @@ class Novelty:
         if np.isnan(self.share):
             return f"The matrix with {name} has negative eigenvalues, so that no share of energy can be told."
         if self.share <= _rounding:
-            return f"{name} is a combination of the {m} present classes and adds nothing of its own."
+            also = ""
+            if self.shares.max() <= _rounding:
+                also = (
+                    " (so is each of these of the others: there are as many classes as dimensions, or more)"
+                )
+            return f"{name} is a combination of the {m} present classes and adds nothing of its own{also}."
         if np.isnan(self.quantile):
             return (
                 f"{_percent(self.share)} of {name} cannot be composed of the {m} present classes; each of these is a "
