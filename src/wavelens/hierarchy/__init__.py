@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wavelens.hierarchy._graph import Composition, MMFGraph
 from wavelens.hierarchy._mmf import MMF, mmf
 
-__all__ = ["MMF", "mmf"]
+__all__ = ["MMF", "Composition", "MMFGraph", "mmf"]
