@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from wavelens.plotting._basis_comparison import BasisComparisonDisplay
 from wavelens.plotting._classes import ClassTreeDisplay, SharedPatternsDisplay
+from wavelens.plotting._mmf_graph import MMFGraphDisplay
 from wavelens.plotting._pattern_association import AssociationDisplay
 from wavelens.plotting._pattern_images import ImageGridDisplay, PatternDisplay, ReconstructionDisplay
 from wavelens.plotting._pattern_similarity import ClassSimilarityDisplay, SimilarityDisplay, SpectrumDisplay
@@ -22,6 +23,7 @@ __all__ = [
     "ClassTreeDisplay",
     "ImageGridDisplay",
     "InfluenceDisplay",
+    "MMFGraphDisplay",
     "PatternDisplay",
     "ReconstructionDisplay",
     "SharedPatternsDisplay",
