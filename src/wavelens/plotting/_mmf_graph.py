@@ -25,7 +25,7 @@ __all__ = ["MMFGraphDisplay"]
 _faint = 0.1
 _most_names = 60
 _page = (470.0, 735.0)
-_margin, _title, _key_sign = 10.0, 26.0, 44.0
+_margin, _title, _key_sign = 10.0, 26.0, 50.0
 _padding = {"wavelet": 9.0, "earlier": 9.0, "group": 7.0}
 _line_color, _fill, _edge = category_color(0), "#eef3f9", "#7d93ad"
 
