@@ -236,20 +236,26 @@ class MMFGraph:
                     found[key] = found.get(key, 0.0) + float(w) ** 2
         return [(*key, math.sqrt(square)) for key, square in found.items()]
 
-    def leaf_order(self, *, min_weight: float = 0.1) -> IntArray:
+    def leaf_order(self, *, min_weight: float = 0.1, similarity: npt.ArrayLike | None = None) -> IntArray:
         """Return the nodes in an order in which those that compose early lie together.
 
         Parameters
         ----------
         min_weight : float, default 0.1
             Members of a tuple with a lower |x| hardly take part and do not draw it together.
+        similarity : (n_nodes, n_nodes) array_like or None, default None
+            By which groups that join are turned about, so that like ends meet; C will do.
 
         Returns
         -------
         (n_nodes,) array of intp
             Groups in the order in which they began; nodes that never compose come last.
         """
-        blocks = _Blocks(self.n_nodes)
+        n = self.n_nodes
+        alike = None if similarity is None else np.asarray(similarity, dtype=np.float64)
+        if alike is not None and alike.shape != (n, n):
+            raise ValueError(f"`similarity` must have shape ({n}, {n}), got {alike.shape}")
+        blocks = _Blocks(n, alike)
         for members in self._drawn_together(min_weight):
             blocks.join(members)
         found = blocks.blocks()
@@ -438,19 +444,38 @@ class MMFGraph:
 class _Blocks:
     """Disjoint blocks of nodes that are joined; each keeps its nodes in order, like with like."""
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, n: int, similarity: Float64Array | None = None) -> None:
         self.home = list(range(n))
         self.members = {i: [i] for i in range(n)}
+        self.similarity = similarity
 
     def root(self, node: int) -> int:
         return self.home[node]
 
     def join(self, nodes: Sequence[int]) -> None:
+        """Put the blocks of the nodes one behind the other, the largest first."""
         roots = sorted({self.home[node] for node in nodes}, key=lambda root: -len(self.members[root]))
-        for root in roots[1:]:
-            for node in self.members[root]:
-                self.home[node] = roots[0]
-            self.members[roots[0]] += self.members.pop(root)
+        chain = self.members.pop(roots[0])
+        waiting = [self.members.pop(root) for root in roots[1:]]
+        while waiting:
+            chain, waiting = self._longer(chain, waiting)
+        self.members[roots[0]] = chain
+        for node in chain:
+            self.home[node] = roots[0]
+
+    def _longer(self, chain: list[int], waiting: list[list[int]]) -> tuple[list[int], list[list[int]]]:
+        """Add the block whose end is most like an end of the chain; without similarity, the next."""
+        if self.similarity is None:
+            return chain + waiting[0], waiting[1:]
+        meetings = [
+            (self.similarity[chain[c], block[b]], place, c, b)
+            for place, block in enumerate(waiting)
+            for c in (-1, 0)
+            for b in (0, -1)
+        ]
+        _, place, c, b = max(meetings, key=lambda meeting: meeting[0])
+        block = waiting[place] if (c, b) in ((-1, 0), (0, -1)) else waiting[place][::-1]
+        return (chain + block if c == -1 else block + chain), waiting[:place] + waiting[place + 1 :]
 
     def blocks(self) -> list[list[int]]:
         return list(self.members.values())

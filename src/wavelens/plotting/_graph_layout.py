@@ -152,7 +152,7 @@ def _half_axes(lines: list[list[Label]]) -> tuple[float, float]:
 
 
 def _line_edges(n: int) -> Float64Array:
-    return LINE_HEIGHT * (np.arange(n + 1) - n / 2)
+    return np.asarray(LINE_HEIGHT * (np.arange(n + 1) - n / 2), dtype=np.float64)
 
 
 def _line_width(line: list[Label]) -> float:
