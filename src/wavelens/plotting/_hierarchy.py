@@ -110,7 +110,7 @@ class LevelErrorDisplay(Display):
 
 @dataclass
 class ReorderedMatrixDisplay(Display):
-    """A matrix as it is and in the order of its hierarchy, in which what composes early lies together.
+    """A matrix as it is and in the order of its hierarchy: what composes early lies together, groups by likeness.
 
     Attributes
     ----------
@@ -182,7 +182,7 @@ class ReorderedMatrixDisplay(Display):
         self.axes_ = tuple(ax)
         self._begin(self.axes_[0])
         limits, colors = _matrix_colors(self.matrix)
-        titles = ("As it is", "In the order of the hierarchy")
+        titles = ("As it is", "What composes early, together")
         for axes, rows, title in zip(self.axes_, (np.arange(m), self.order), titles, strict=True):
             drawn = axes.imshow(
                 self.matrix[np.ix_(rows, rows)],
