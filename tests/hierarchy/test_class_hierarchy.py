@@ -179,6 +179,16 @@ def test_it_waits_for_as_many_classes_as_the_order(digits):
     assert_same(hierarchy, ClassHierarchy(order=5).fit(pixels[labels < 5], labels[labels < 5]))
 
 
+@pytest.mark.parametrize(("options", "needed"), [({"n_levels": 4}, 6), ({"core_size": 7}, 7)])
+def test_it_waits_for_levels_and_core_too(digits, options, needed):
+    pixels, labels = digits
+    hierarchy = ClassHierarchy(order=3, **options)
+    for digit in range(8):
+        hierarchy.partial_fit(pixels[labels == digit], labels[labels == digit])
+        assert hasattr(hierarchy, "mmf_") == (digit + 1 >= needed)
+    assert hierarchy.mmf_.core_size == options.get("core_size", 2)
+
+
 def test_novelty_of_a_class_that_is_not_there(digits):
     pixels, labels = digits
     known = labels < 9
@@ -208,6 +218,15 @@ def test_novelty_of_a_mixture_and_of_something_else():
     np.testing.assert_allclose(mixed.companion_weights, 0.5, atol=0.05)
     assert "mainly a composition of what is there" in mixed.words()[0]
     assert other.is_novel
+
+
+def test_the_graph_is_named_by_the_classes(digits):
+    names = np.array([f"digit {i}" for i in range(10)])
+    hierarchy = ClassHierarchy(order=3).fit(digits[0], names[digits[1]])
+    graph = hierarchy.graph()
+    assert list(graph.names) == names.tolist()
+    found = hierarchy.novelty(np.full((1, 64), 3.0), name="grey")
+    assert list(found.after.graph(found.names).names) == [*names.tolist(), "grey"]
 
 
 def test_it_comes_back_from_a_file(digits, fitted, tmp_path):

@@ -47,7 +47,7 @@ def test_the_layer_that_changes_is_found(flow):
     assert words[0] == "4 layers, 9 classes, compositions of 3 in 7 levels."
     assert [sentence.split(":")[0] for sentence in words[1:4]] == [
         "b adds nothing to how classes compose",
-        "c changes how classes compose",
+        "c composes classes anew, with nothing left of b",
         "d adds nothing to how classes compose",
     ]
     assert words[4] == "The compositions are settled at c: to the relations of classes, d adds nothing."
@@ -105,6 +105,15 @@ def test_the_transfer_is_the_error_in_the_other_basis(flow):
     structure[np.ix_(source.core_indices, source.core_indices)] = True
     expected = np.linalg.norm(np.where(structure, 0, turned)) / target.error
     assert flow.transfer[1, 2] == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_layer_may_change_some_of_the_compositions():
+    layers, labels = network(seed=2)
+    mixed = {"b": layers["b"], "e": np.concatenate([2 * layers["b"], layers["c"]], axis=1)}
+    found = layer_flow(mixed, labels, order=3, n_resamples=12)
+    assert found.verdicts == ("changes",)
+    assert found.saturates_at is None
+    assert found.words()[1].startswith("e changes how classes compose: in the wavelets of b its error is")
 
 
 def test_without_structure_nothing_is_told():
