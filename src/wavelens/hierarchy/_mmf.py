@@ -78,6 +78,8 @@ class MMF:
     rotation: MMFRotation = "opt"
     matrix: Float64Array | None = field(default=None, repr=False)
 
+    __array_ufunc__ = None  # an array on the left leaves `@` to this class
+
     def __repr__(self) -> str:
         return (
             f"MMF(m={self.shape[0]}, order={self.order}, n_levels={self.n_levels}, "
