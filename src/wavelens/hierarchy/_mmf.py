@@ -614,7 +614,21 @@ def mmf(
     return _from_parts(parts, method, rotation, matrix)
 
 
-def _from_parts(parts: Any, method: MMFMethod, rotation: MMFRotation, matrix: Float64Array | None) -> MMF:
+def _from_parts(
+    parts: _core._MmfParts, method: MMFMethod, rotation: MMFRotation, matrix: Float64Array
+) -> MMF:
     for part in parts:
         part.setflags(write=False)
-    return MMF(*parts, method=method, rotation=rotation, matrix=matrix)
+    tuples, wavelets, rotations, level_errors, core, core_indices, frequencies = parts
+    return MMF(
+        tuples=tuples,
+        wavelets=wavelets,
+        rotations=rotations,
+        level_errors=level_errors,
+        core=core,
+        core_indices=core_indices,
+        frequencies=frequencies,
+        method=method,
+        rotation=rotation,
+        matrix=matrix,
+    )
