@@ -78,6 +78,8 @@ class MMF:
     rotation: MMFRotation = "opt"
     matrix: Float64Array | None = field(default=None, repr=False)
 
+    __array_ufunc__ = None  # an array on the left leaves `@` to this class
+
     def __repr__(self) -> str:
         return (
             f"MMF(m={self.shape[0]}, order={self.order}, n_levels={self.n_levels}, "
@@ -612,7 +614,21 @@ def mmf(
     return _from_parts(parts, method, rotation, matrix)
 
 
-def _from_parts(parts: Any, method: MMFMethod, rotation: MMFRotation, matrix: Float64Array | None) -> MMF:
+def _from_parts(
+    parts: _core._MmfParts, method: MMFMethod, rotation: MMFRotation, matrix: Float64Array
+) -> MMF:
     for part in parts:
         part.setflags(write=False)
-    return MMF(*parts, method=method, rotation=rotation, matrix=matrix)
+    tuples, wavelets, rotations, level_errors, core, core_indices, frequencies = parts
+    return MMF(
+        tuples=tuples,
+        wavelets=wavelets,
+        rotations=rotations,
+        level_errors=level_errors,
+        core=core,
+        core_indices=core_indices,
+        frequencies=frequencies,
+        method=method,
+        rotation=rotation,
+        matrix=matrix,
+    )
