@@ -262,12 +262,7 @@ class ClassHierarchy(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return np.array(names, dtype=object)
 
     def graph(self) -> MMFGraph:
-        """Return the MMF graph, its nodes named by the classes.
-
-        Returns
-        -------
-        MMFGraph
-        """
+        """Return the MMF graph, its nodes named by the classes."""
         return self._fitted().graph(self.classes_.tolist())
 
     def novelty(self, X: npt.ArrayLike, *, name: object = "the new class") -> Novelty:
@@ -302,12 +297,7 @@ class ClassHierarchy(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return novelty(factors, row, [*self.classes_.tolist(), name], shares)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted hierarchy to an npz file; the file appears whole or not at all.
-
-        Parameters
-        ----------
-        path : str or path
-        """
+        """Write the fitted hierarchy to an npz file; the file appears whole or not at all."""
         from wavelens.hierarchy._class_persistence import save_hierarchy
 
         check_is_fitted(self, "classes_")
@@ -315,16 +305,7 @@ class ClassHierarchy(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote; no code of the file is run.
-
-        Parameters
-        ----------
-        path : str or path
-
-        Returns
-        -------
-        ClassHierarchy
-            Which `partial_fit` goes on with.
+        """Read what `save` wrote, for `partial_fit` to go on with; no code of the file is run.
 
         Raises
         ------
