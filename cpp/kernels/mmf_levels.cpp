@@ -70,7 +70,7 @@ bool MmfLevels::better(const Candidate& a, const Index* a_tuple, const Candidate
   return std::lexicographical_compare(a_tuple, a_tuple + k_, b_tuple, b_tuple + k_);
 }
 
-void MmfLevels::finish(const Index* tuple) {
+Index MmfLevels::finish(const Index* tuple) {
   std::vector<double> f(k_ * k_), g(k_ * k_), x(k_), rotation(k_ * k_);
   matrix_.block(tuple, k_, f.data());
   matrix_.gram_block(tuple, k_, g.data());
@@ -82,6 +82,7 @@ void MmfLevels::finish(const Index* tuple) {
   out_.rotations.insert(out_.rotations.end(), rotation.begin(), rotation.end());
   out_.level_errors.push_back(std::ldexp(done.error, -2 * exponent_));
   out_.frequencies.push_back(std::ldexp(done.frequency, -exponent_));
+  return tuple[at];
 }
 
 Mmf MmfLevels::result() {

@@ -41,7 +41,8 @@ public:
   // Strictly better, beyond rounding.
   bool better(const Candidate& a, const Index* a_tuple, const Candidate& b, const Index* b_tuple) const;
 
-  void finish(const Index* tuple);
+  // The wavelet.
+  Index finish(const Index* tuple);
   Mmf result();
 
 private:
