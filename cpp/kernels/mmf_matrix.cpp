@@ -50,12 +50,14 @@ MmfMatrix::MmfMatrix(MatrixView<const double> c, Index order, int exponent, bool
   alive_.assign(n_, 1);
   c_stamp_.assign(n_, 0);
   c_.resize(n_ * stride_);
+  // In two steps: 2^exponent alone may be no number.
+  const double half = std::ldexp(1.0, exponent / 2), other_half = std::ldexp(1.0, exponent - exponent / 2);
   const MatrixView<const double> from = c.col_stride == 1 ? c : c.transposed();
   std::vector<double> norms(n_);
   parallel_ranges(n_, 16, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) {
       double* row = c_.data() + i * stride_;
-      for (Index j = 0; j < n_; ++j) row[j] = std::ldexp(from(i, j), exponent);
+      for (Index j = 0; j < n_; ++j) row[j] = from(i, j) * half * other_half;
       std::fill(row + n_, row + stride_, 0.0);
       norms[i] = leaf_.dot(stride_, row, row);
     }
