@@ -45,12 +45,12 @@ std::vector<Index> best_of_all(MmfLevels& levels) {
   };
   std::vector<Best> bests(n - k + 1);
   parallel_for(n - k + 1, [&](Index first) {
-    WaveletFinder finder(k, levels.tiny());
+    MmfJudge judge = levels.new_judge(true);
     std::vector<Index> picks(k), tuple(k);
     for (Index j = 0; j < k; ++j) picks[j] = first + j;
     for (;;) {
       for (Index j = 0; j < k; ++j) tuple[j] = active[picks[j]];
-      const Candidate here = levels.judge(finder, tuple.data(), true);
+      const Candidate here = judge.look(levels.matrix(), tuple.data());
       Best& best = bests[first];
       if (best.tuple.empty() || levels.better(here, tuple.data(), best.candidate, best.tuple.data()))
         best = {here, tuple};
@@ -85,9 +85,7 @@ Mmf mmf_factor(MatrixView<const double> c, const MmfOptions& options, Monitor& m
       const auto& active = levels.matrix().active();
       std::copy_n(neighbours.of(active[split_mix(state) % active.size()]), k, tuple.begin());
     } else {
-      neighbours.update();
       std::copy_n(neighbours.best(), k, tuple.begin());
-      neighbours.touched(tuple.data());
     }
     levels.finish(tuple.data());
   }
