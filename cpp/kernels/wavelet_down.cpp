@@ -1,0 +1,112 @@
+// Down: each row of the extended plane is filtered across into a ring; every second row, `length` rows of the ring
+// are filtered down into one row of each band.
+
+#include "wavelet_level.hpp"
+
+namespace wavelens {
+namespace {
+
+using Index = std::ptrdiff_t;
+
+template <class T>
+void at_least(std::vector<T>& buffer, Index size) {
+  if (static_cast<Index>(buffer.size()) < size) buffer.resize(static_cast<std::size_t>(size));
+}
+
+}  // namespace
+
+template <class T>
+template <class Source>
+void LevelDown<T>::run(const Level& level, const RowsOf<const Source>& plane, const Bands<T>& out,
+                       Index begin, Index end) {
+  const Side& cols = level.cols;
+  length_ = cols.length;
+  half_ = cols.count + length_ / 2;
+  width_ = cols.count;
+  at_least(halves_, 2 * half_);
+  at_least(ring_, length_ * 2 * width_);
+  at_least(other_, 2 * width_);
+  across_.resize(static_cast<std::size_t>(length_));
+  below_.resize(static_cast<std::size_t>(length_));
+  for (Index j = 0; j < length_; ++j) across_[j] = extended(j);
+  Index ready = 2 * begin;
+  for (Index k = begin; k < end; ++k) {
+    for (; ready < 2 * k + length_; ++ready) extended_row(level, plane, ready, ring_row(ready));
+    for (Index j = 0; j < length_; ++j) below_[j] = ring_row(2 * k + j);
+    const Index to = k * width_;
+    leaf_.filter(length_, below_.data(), taps_.low.data(), taps_.high.data(), width_, out.approximation + to,
+                 out.horizontal + to);
+    for (const T*& row : below_) row += width_;
+    leaf_.filter(length_, below_.data(), taps_.low.data(), taps_.high.data(), width_, out.vertical + to,
+                 out.diagonal + to);
+  }
+}
+
+template <class T>
+template <class Source>
+void LevelDown<T>::extended_row(const Level& level, const RowsOf<const Source>& plane, Index at, T* low) {
+  const PastEnd* past = level.rows.past_end(at);
+  if (past == nullptr) return filter_across(level, plane, at - level.rows.lead, low);
+  if (past->copy()) return filter_across(level, plane, past->from, low);
+  std::fill(low, low + 2 * width_, T(0));
+  const auto add = [&](Index row, double weight) {
+    if (weight == 0) return;
+    filter_across(level, plane, row, other_.data());
+    for (Index i = 0; i < 2 * width_; ++i) low[i] += static_cast<T>(weight) * other_[i];
+  };
+  add(past->from, past->weight);
+  add(0, past->first);
+  add(level.rows.size - 1, past->last);
+}
+
+template <class T>
+template <class Source>
+void LevelDown<T>::filter_across(const Level& level, const RowsOf<const Source>& plane, Index row, T* low) {
+  load(plane, level.cols.size, row, extended(level.cols.lead), extended(level.cols.lead + 1));
+  extend_across(level.cols);
+  leaf_.filter(length_, across_.data(), taps_.low.data(), taps_.high.data(), width_, low, low + width_);
+}
+
+template <class T>
+template <class Source>
+void LevelDown<T>::load(const RowsOf<const Source>& plane, Index n, Index row, T* even, T* odd) {
+  const Source* from = plane.data + row * plane.row_stride;
+  const Index stride = plane.col_stride;
+  if (stride == 1) {
+    if constexpr (sizeof(Source) == 1) {
+      leaf_.split_bytes(n, from, even, odd);
+    } else {
+      leaf_.split(n, from, even, odd);
+    }
+    return;
+  }
+  for (Index i = 0; i < n; i += 2) even[i / 2] = static_cast<T>(from[i * stride]);
+  for (Index i = 1; i < n; i += 2) odd[i / 2] = static_cast<T>(from[i * stride]);
+}
+
+template <class T>
+void LevelDown<T>::extend_across(const Side& side) {
+  const T first = *extended(side.lead), last = *extended(side.lead + side.size - 1);
+  for (const PastEnd& past : side.past) {
+    T& to = *extended(past.at);
+    if (past.zero()) {
+      to = 0;
+    } else if (past.copy()) {
+      to = *extended(side.lead + past.from);
+    } else {
+      to = static_cast<T>(past.weight) * *extended(side.lead + past.from) +
+           static_cast<T>(past.first) * first + static_cast<T>(past.last) * last;
+    }
+  }
+}
+
+template class LevelDown<float>;
+template class LevelDown<double>;
+template void LevelDown<float>::run(const Level&, const RowsOf<const float>&, const Bands<float>&, Index,
+                                    Index);
+template void LevelDown<double>::run(const Level&, const RowsOf<const double>&, const Bands<double>&, Index,
+                                     Index);
+template void LevelDown<double>::run(const Level&, const RowsOf<const unsigned char>&, const Bands<double>&,
+                                     Index, Index);
+
+}  // namespace wavelens
