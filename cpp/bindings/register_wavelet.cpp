@@ -12,20 +12,24 @@ namespace {
 using Filters = std::vector<std::vector<double>>;
 
 Wavelet wavelet_of(const Filters& filters) {
-  if (filters.size() != 4)
-    throw py::value_error("`filters` must be four: dec_lo, dec_hi, rec_lo and rec_hi");
+  if (filters.size() != 4) throw py::value_error("`filters` must be four: dec_lo, dec_hi, rec_lo and rec_hi");
   return {filters[0], filters[1], filters[2], filters[3]};
 }
 
 template <class T, class Array, class Data>
 Planes<T> planes_of(const Array& images, Data* data) {
   constexpr std::ptrdiff_t item = sizeof(T);
-  if (images.ndim() != 4) throw py::value_error("images must have the dimensions images, channels, rows, cols");
+  if (images.ndim() != 4)
+    throw py::value_error("images must have the dimensions images, channels, rows, cols");
   check_aligned(images);
-  return {static_cast<T*>(data),           images.shape(0),
-          images.shape(1),                 images.shape(2),
-          images.shape(3),                 element_stride(images, 0, item),
-          element_stride(images, 1, item), element_stride(images, 2, item),
+  return {static_cast<T*>(data),
+          images.shape(0),
+          images.shape(1),
+          images.shape(2),
+          images.shape(3),
+          element_stride(images, 0, item),
+          element_stride(images, 1, item),
+          element_stride(images, 2, item),
           element_stride(images, 3, item)};
 }
 
@@ -44,7 +48,8 @@ PlaneCoefficients<T> coefficients_of(const py::array& a, const Plane& planes, st
 }
 
 void expect_some(const py::array& images) {
-  if (images.ndim() != 4 || images.size() == 0) throw py::value_error("images must be of four dimensions and not empty");
+  if (images.ndim() != 4 || images.size() == 0)
+    throw py::value_error("images must be of four dimensions and not empty");
 }
 
 bool forward(const py::array& images, const Filters& filters, int level, const std::string& mode,
@@ -98,12 +103,12 @@ void inverse_adjoint(const py::array& images, const Filters& filters, int level,
 }  // namespace
 
 void register_wavelet(py::module_& m) {
-  m.def("wavelet_forward", &forward, py::arg("images"), py::arg("filters"), py::arg("level"),
-        py::arg("mode"), py::arg("out"), py::arg("progress") = py::none());
+  m.def("wavelet_forward", &forward, py::arg("images"), py::arg("filters"), py::arg("level"), py::arg("mode"),
+        py::arg("out"), py::arg("progress") = py::none());
   m.def("wavelet_inverse", &inverse, py::arg("coefficients"), py::arg("filters"), py::arg("level"),
         py::arg("mode"), py::arg("out"), py::arg("progress") = py::none());
-  m.def("wavelet_inverse_adjoint", &inverse_adjoint, py::arg("images"), py::arg("filters"),
-        py::arg("level"), py::arg("mode"), py::arg("out"), py::arg("progress") = py::none());
+  m.def("wavelet_inverse_adjoint", &inverse_adjoint, py::arg("images"), py::arg("filters"), py::arg("level"),
+        py::arg("mode"), py::arg("out"), py::arg("progress") = py::none());
 }
 
 }  // namespace wavelens

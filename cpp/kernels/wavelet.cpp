@@ -1,26 +1,27 @@
-// A wavelet transform splits a signal into a coarse half (low-pass filter, every second entry kept) and what is
-// missing in it (high-pass), and the coarse half again, level by level. A plane is split along both sides: one
-// level gives an approximation of a quarter of the size and three bands of details, those that answer to
-// horizontal edges (high-pass downwards), to vertical ones (across) and to both. With filters of F taps a level
-// costs 2F multiplications and additions per pixel, all levels 8F/3; far less than the time that reading the
-// pixels takes, so the aim is to read and write everything once.
+// A wavelet transform splits a signal into a coarse half (low-pass filter, every second entry kept) and what
+// is missing in it (high-pass), and the coarse half again, level by level. A plane is split along both sides:
+// one level gives an approximation of a quarter of the size and three bands of details, those that answer to
+// horizontal edges (high-pass downwards), to vertical ones (across) and to both. With filters of F taps a
+// level costs 2F multiplications and additions per pixel, all levels 8F/3; far less than the time that
+// reading the pixels takes, so the aim is to read and write everything once.
 //
 // Each row is filtered across once, into a ring of F rows; after every second row the ring is filtered
-// downwards into one row of each band. The details go straight to their place among the plane's coefficients, the
-// approximation into a buffer that the next level reads while it is in the cache. Up goes the same way back:
-// rows of two bands together give rows, these give pairs of pixels. Both passes, both ways, are one inner loop:
-// two filters over the same rows.
+// downwards into one row of each band. The details go straight to their place among the plane's coefficients,
+// the approximation into a buffer that the next level reads while it is in the cache. Up goes the same way
+// back: rows of two bands together give rows, these give pairs of pixels. Both passes, both ways, are one
+// inner loop: two filters over the same rows.
 //
 // Rebuilding a signal x = Σ_k g[i + o − 2k] c[k] does not know how the signal was extended (but for
-// periodization, where indices wrap). Its adjoint, c[k] = Σ_i g[i + o − 2k] x[i], is the filtering of x, extended by
-// zeros, with g read backwards: the forward loop with other taps. For orthogonal filters and the modes zero and
-// periodization at even sizes it is the forward transform itself; for others the two differ at the edges.
+// periodization, where indices wrap). Its adjoint, c[k] = Σ_i g[i + o − 2k] x[i], is the filtering of x,
+// extended by zeros, with g read backwards: the forward loop with other taps. For orthogonal filters and the
+// modes zero and periodization at even sizes it is the forward transform itself; for others the two differ at
+// the edges.
 //
 // Many planes are shared out among the threads; few large ones are cut into strips of rows, level by level.
 //
 // I. Daubechies, Ten Lectures on Wavelets, SIAM 1992, §5.6 and §10.7; S. Mallat, IEEE Transactions on Pattern
-// Analysis and Machine Intelligence 11 (1989), 674–693; G. Strang and T. Nguyen, Wavelets and Filter Banks, 1996,
-// chapter 8 for the extensions.
+// Analysis and Machine Intelligence 11 (1989), 674–693; G. Strang and T. Nguyen, Wavelets and Filter Banks,
+// 1996, chapter 8 for the extensions.
 
 #include "wavelens/wavelet.hpp"
 
@@ -137,8 +138,8 @@ struct Down {
       step.run(pyramid.levels[0], RowsOf<const Source>{from, images.row_stride, images.col_stride}, bands,
                begin, end);
     } else {
-      step.run(pyramid.levels[i],
-               RowsOf<const T>{own.approximation(i - 1), pyramid.levels[i].cols.size, 1}, bands, begin, end);
+      step.run(pyramid.levels[i], RowsOf<const T>{own.approximation(i - 1), pyramid.levels[i].cols.size, 1},
+               bands, begin, end);
     }
   }
 };
@@ -178,8 +179,8 @@ public:
   void run(Monitor& monitor) {
     const Index planes = way_.images.images * way_.images.channels;
     const Index pixels = way_.images.rows * way_.images.cols;
-    const bool strips = pixels >= pixels_of_huge_plane ||
-                        (pixels >= pixels_of_strips && planes < planes_without_strips);
+    const bool strips =
+        pixels >= pixels_of_huge_plane || (pixels >= pixels_of_strips && planes < planes_without_strips);
     const Index at_once = std::max<Index>(1, pixels_between_ticks / pixels);
     for (Index begin = 0; begin < planes; begin += at_once) {
       const Index end = std::min(planes, begin + at_once);
@@ -269,7 +270,7 @@ Index check(const Wavelet& wavelet, Index rows, Index cols, const WaveletOptions
 }
 
 template <class T>
-bool coarsest_is_finite(const Planes<const T>&, const Pyramid& pyramid, Index images, Index channels,
+bool coarsest_is_finite(const Pyramid& pyramid, Index images, Index channels,
                         const PlaneCoefficients<T>& out) {
   const Index n = pyramid.area(pyramid.levels.size() - 1);
   for (Index i = 0; i < images; ++i) {
@@ -304,7 +305,7 @@ bool wavelet_forward(const Wavelet& wavelet, const WaveletOptions& options,
   const Pyramid pyramid(images.rows, images.cols, length, options, Use::forward);
   const Taps<T> taps{cast<T>(wavelet.dec_lo, true), cast<T>(wavelet.dec_hi, true)};
   Transform<T, Down<T, Source>>(pyramid, taps, {images, out}, true).run(monitor);
-  return std::is_integral_v<Source> || coarsest_is_finite<T>({}, pyramid, images.images, images.channels, out);
+  return std::is_integral_v<Source> || coarsest_is_finite<T>(pyramid, images.images, images.channels, out);
 }
 
 template <class T>
@@ -327,12 +328,12 @@ void wavelet_inverse_adjoint(const Wavelet& wavelet, const WaveletOptions& optio
   Transform<T, Down<T, T>>(pyramid, taps, {images, out}, true).run(monitor);
 }
 
-#define WAVELENS_INSTANTIATE(T)                                                                            \
-  template bool wavelet_forward<T, T>(const Wavelet&, const WaveletOptions&, const Planes<const T>&,       \
-                                      const PlaneCoefficients<T>&, Monitor&);                              \
+#define WAVELENS_INSTANTIATE(T)                                                                              \
+  template bool wavelet_forward<T, T>(const Wavelet&, const WaveletOptions&, const Planes<const T>&,         \
+                                      const PlaneCoefficients<T>&, Monitor&);                                \
   template void wavelet_inverse<T>(const Wavelet&, const WaveletOptions&, const PlaneCoefficients<const T>&, \
-                                   const Planes<T>&, Monitor&);                                            \
-  template void wavelet_inverse_adjoint<T>(const Wavelet&, const WaveletOptions&, const Planes<const T>&,  \
+                                   const Planes<T>&, Monitor&);                                              \
+  template void wavelet_inverse_adjoint<T>(const Wavelet&, const WaveletOptions&, const Planes<const T>&,    \
                                            const PlaneCoefficients<T>&, Monitor&);
 WAVELENS_INSTANTIATE(float)
 WAVELENS_INSTANTIATE(double)

@@ -1,5 +1,5 @@
-// Down: each row of the extended plane is filtered across into a ring; every second row, `length` rows of the ring
-// are filtered down into one row of each band.
+// Down: each row of the extended plane is filtered across into a ring; every second row, `length` rows of the
+// ring are filtered down into one row of each band.
 
 #include "wavelet_level.hpp"
 
@@ -25,10 +25,11 @@ void LevelDown<T>::run(const Level& level, const RowsOf<const Source>& plane, co
   width_ = cols.count;
   at_least(halves_, 2 * half_);
   at_least(ring_, length_ * 2 * width_);
-  at_least(other_, 2 * width_);
+  at_least(other_, 2 * half_);
+  at_least(third_, 2 * half_);
   across_.resize(static_cast<std::size_t>(length_));
   below_.resize(static_cast<std::size_t>(length_));
-  for (Index j = 0; j < length_; ++j) across_[j] = extended(j);
+  for (Index j = 0; j < length_; ++j) across_[j] = extended(halves_, j);
   Index ready = 2 * begin;
   for (Index k = begin; k < end; ++k) {
     for (; ready < 2 * k + length_; ++ready) extended_row(level, plane, ready, ring_row(ready));
@@ -46,32 +47,46 @@ template <class T>
 template <class Source>
 void LevelDown<T>::extended_row(const Level& level, const RowsOf<const Source>& plane, Index at, T* low) {
   const PastEnd* past = level.rows.past_end(at);
-  if (past == nullptr) return filter_across(level, plane, at - level.rows.lead, low);
-  if (past->copy()) return filter_across(level, plane, past->from, low);
-  std::fill(low, low + 2 * width_, T(0));
-  const auto add = [&](Index row, double weight) {
-    if (weight == 0) return;
-    filter_across(level, plane, row, other_.data());
-    for (Index i = 0; i < 2 * width_; ++i) low[i] += static_cast<T>(weight) * other_[i];
-  };
-  add(past->from, past->weight);
-  add(0, past->first);
-  add(level.rows.size - 1, past->last);
-}
-
-template <class T>
-template <class Source>
-void LevelDown<T>::filter_across(const Level& level, const RowsOf<const Source>& plane, Index row, T* low) {
-  load(plane, level.cols.size, row, extended(level.cols.lead), extended(level.cols.lead + 1));
+  if (past != nullptr && past->zero()) {
+    std::fill(low, low + 2 * width_, T(0));
+    return;
+  }
+  if (past == nullptr) {
+    load(level.cols, plane, at - level.rows.lead, halves_);
+  } else {
+    row_past_end(level, plane, *past);
+  }
   extend_across(level.cols);
   leaf_.filter(length_, across_.data(), taps_.low.data(), taps_.high.data(), width_, low, low + width_);
 }
 
 template <class T>
 template <class Source>
-void LevelDown<T>::load(const RowsOf<const Source>& plane, Index n, Index row, T* even, T* odd) {
+void LevelDown<T>::row_past_end(const Level& level, const RowsOf<const Source>& plane, const PastEnd& past) {
+  load(level.cols, plane, past.from, halves_);
+  if (past.copy()) return;
+  const auto weight = static_cast<T>(past.weight), last = static_cast<T>(past.last);
+  const auto slope = static_cast<T>(past.slope);
+  for (Index i = 0; i < 2 * half_; ++i) halves_[i] *= weight;
+  if (past.last != 0) {
+    load(level.cols, plane, level.rows.size - 1, other_);
+    for (Index i = 0; i < 2 * half_; ++i) halves_[i] += last * other_[i];
+  }
+  if (past.slope != 0) {
+    load(level.cols, plane, past.here, other_);
+    load(level.cols, plane, past.there, third_);
+    for (Index i = 0; i < 2 * half_; ++i) halves_[i] += slope * (other_[i] - third_[i]);
+  }
+}
+
+template <class T>
+template <class Source>
+void LevelDown<T>::load(const Side& cols, const RowsOf<const Source>& plane, Index row,
+                        std::vector<T>& into) {
   const Source* from = plane.data + row * plane.row_stride;
-  const Index stride = plane.col_stride;
+  const Index n = cols.size, stride = plane.col_stride;
+  T* const even = extended(into, cols.lead);
+  T* const odd = extended(into, cols.lead + 1);
   if (stride == 1) {
     if constexpr (sizeof(Source) == 1) {
       leaf_.split_bytes(n, from, even, odd);
@@ -86,16 +101,16 @@ void LevelDown<T>::load(const RowsOf<const Source>& plane, Index n, Index row, T
 
 template <class T>
 void LevelDown<T>::extend_across(const Side& side) {
-  const T first = *extended(side.lead), last = *extended(side.lead + side.size - 1);
+  const auto entry = [&](Index e) { return *extended(halves_, side.lead + e); };
   for (const PastEnd& past : side.past) {
-    T& to = *extended(past.at);
+    T& to = *extended(halves_, past.at);
     if (past.zero()) {
       to = 0;
     } else if (past.copy()) {
-      to = *extended(side.lead + past.from);
+      to = entry(past.from);
     } else {
-      to = static_cast<T>(past.weight) * *extended(side.lead + past.from) +
-           static_cast<T>(past.first) * first + static_cast<T>(past.last) * last;
+      to = static_cast<T>(past.weight) * entry(past.from) + static_cast<T>(past.last) * entry(side.size - 1) +
+           static_cast<T>(past.slope) * (entry(past.here) - entry(past.there));
     }
   }
 }

@@ -1,5 +1,5 @@
-// One level of the wavelet transform on one plane, down and up. Rows are filtered across as they are needed and
-// columns right after, from a ring of rows that stays in the innermost cache.
+// One level of the wavelet transform on one plane, down and up. Rows are filtered across as they are needed
+// and columns right after, from a ring of rows that stays in the innermost cache.
 #pragma once
 
 #include <algorithm>
@@ -61,11 +61,13 @@ private:
   template <class Source>
   void extended_row(const Level& level, const RowsOf<const Source>& plane, std::ptrdiff_t at, T* low);
   template <class Source>
-  void filter_across(const Level& level, const RowsOf<const Source>& plane, std::ptrdiff_t row, T* low);
+  void row_past_end(const Level& level, const RowsOf<const Source>& plane, const PastEnd& past);
   template <class Source>
-  void load(const RowsOf<const Source>& plane, std::ptrdiff_t n, std::ptrdiff_t row, T* even, T* odd);
+  void load(const Side& cols, const RowsOf<const Source>& plane, std::ptrdiff_t row, std::vector<T>& into);
   void extend_across(const Side& side);
-  T* extended(std::ptrdiff_t at) { return halves_.data() + (at % 2 == 0 ? 0 : half_) + at / 2; }
+  T* extended(std::vector<T>& halves, std::ptrdiff_t at) {
+    return halves.data() + (at % 2 == 0 ? 0 : half_) + at / 2;
+  }
   T* ring_row(std::ptrdiff_t at) { return ring_.data() + at % length_ * 2 * width_; }
 
   const WaveletLeaf<T>& leaf_;
@@ -73,7 +75,7 @@ private:
   std::ptrdiff_t length_ = 0, half_ = 0, width_ = 0;
   std::vector<T> halves_;                 // the extended row: entries at even places, entries at odd ones
   std::vector<T> ring_;                   // filtered rows, low pass and high pass
-  std::vector<T> other_;                  // a filtered row that is added to another one
+  std::vector<T> other_, third_;          // rows that are added to `halves_`
   std::vector<const T*> across_, below_;  // what the filters run over
 };
 

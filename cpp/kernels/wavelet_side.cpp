@@ -18,50 +18,59 @@ Turn turn_of(Index e, Index period) {
   return {(e - place) / period, place};
 }
 
+PastEnd weighted(Index from, double weight) {
+  PastEnd past;
+  past.from = from;
+  past.weight = weight;
+  return past;
+}
+
 PastEnd straight_line(Index e, Index n) {
-  if (e < 0) return {0, 1, static_cast<double>(e), static_cast<double>(1 - e), 0};
-  const auto beyond = static_cast<double>(e - n + 1);
-  return {0, n - 2, -beyond, 0, 1 + beyond};
+  PastEnd past = weighted(e < 0 ? 0 : n - 1, 1);
+  past.slope = static_cast<double>(e < 0 ? -e : e - n + 1);
+  past.here = past.from;
+  past.there = e < 0 ? 1 : n - 2;
+  return past;
 }
 
 // A half turn about the value at either end: x(e + 2(n − 1)) = x(e) + 2(x(n − 1) − x(0)).
 PastEnd half_turns(Index e, Index n) {
   const auto [turn, place] = turn_of(e, 2 * n - 2);
-  const auto rise = 2 * static_cast<double>(turn);
-  if (place < n) return {0, place, 1, -rise, rise};
-  return {0, 2 * n - 2 - place, -1, -rise, rise + 2};
+  PastEnd past = place < n ? weighted(place, 1) : weighted(2 * n - 2 - place, -1);
+  past.last = place < n ? 0 : 2;
+  past.slope = 2 * static_cast<double>(turn);
+  past.here = n - 1;
+  return past;
 }
 
-// `at` is filled in by the caller.
 PastEnd past_end_of(Index e, Index n, Extension mode, Use use) {
   if (mode == Extension::periodization) {
     const Index place = turn_of(e, n + n % 2).place;
-    // What makes an odd number even repeats the last entry; rebuilding drops it, so there the adjoint has zero.
-    if (place == n) return {0, n - 1, use == Use::forward ? 1.0 : 0.0, 0, 0};
-    return {0, place, 1, 0, 0};
+    // What makes an odd number even repeats the last entry; rebuilding drops it, so there the adjoint has
+    // zero.
+    return place < n ? weighted(place, 1) : weighted(n - 1, use == Use::forward ? 1 : 0);
   }
-  if (use == Use::adjoint || mode == Extension::zero) return {0, 0, 0, 0, 0};
-  if (n == 1 && mode != Extension::antisymmetric) return {0, 0, 1, 0, 0};
+  if (use == Use::adjoint || mode == Extension::zero) return {};
+  if (n == 1 && mode != Extension::antisymmetric) return weighted(0, 1);
   switch (mode) {
     case Extension::symmetric:
     case Extension::antisymmetric: {
       const auto [turn, place] = turn_of(e, n);
       const bool turned = turn % 2 != 0;
-      return {0, turned ? n - 1 - place : place, turned && mode == Extension::antisymmetric ? -1.0 : 1.0, 0,
-              0};
+      return weighted(turned ? n - 1 - place : place, turned && mode == Extension::antisymmetric ? -1 : 1);
     }
     case Extension::reflect: {
       const Index place = turn_of(e, 2 * n - 2).place;
-      return {0, std::min(place, 2 * n - 2 - place), 1, 0, 0};
+      return weighted(std::min(place, 2 * n - 2 - place), 1);
     }
     case Extension::periodic:
-      return {0, turn_of(e, n).place, 1, 0, 0};
+      return weighted(turn_of(e, n).place, 1);
     case Extension::smooth:
       return straight_line(e, n);
     case Extension::antireflect:
       return half_turns(e, n);
     default:  // constant
-      return {0, e < 0 ? 0 : n - 1, 1, 0, 0};
+      return weighted(e < 0 ? 0 : n - 1, 1);
   }
 }
 
@@ -95,9 +104,8 @@ std::ptrdiff_t wavelet_count(std::ptrdiff_t n, std::ptrdiff_t filter_length, Ext
 }
 
 Extension extension_named(const std::string& name) {
-  static const char* const names[] = {"zero",          "constant",    "symmetric",
-                                      "reflect",       "periodic",    "smooth",
-                                      "antisymmetric", "antireflect", "periodization"};
+  static const char* const names[] = {"zero",   "constant",      "symmetric",   "reflect",      "periodic",
+                                      "smooth", "antisymmetric", "antireflect", "periodization"};
   const auto* const found = std::find(std::begin(names), std::end(names), name);
   if (found == std::end(names)) throw std::invalid_argument("unknown extension " + name);
   return static_cast<Extension>(found - std::begin(names));

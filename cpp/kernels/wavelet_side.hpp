@@ -1,5 +1,5 @@
-// One side of a plane at one level of the wavelet transform: how many entries and coefficients it has, and what
-// stands past its ends.
+// One side of a plane at one level of the wavelet transform: how many entries and coefficients it has, and
+// what stands past its ends.
 #pragma once
 
 #include <cstddef>
@@ -9,14 +9,16 @@
 
 namespace wavelens {
 
-// An entry past an end: weight·x[from] + first·x[0] + last·x[size − 1].
+// An entry past an end: weight·x[from] + last·x[size − 1] + slope·(x[here] − x[there]). Differences come
+// first, as neighbours are often nearly equal and slopes large.
 struct PastEnd {
-  std::ptrdiff_t at;  // where it stands in the extended signal
-  std::ptrdiff_t from;
-  double weight, first, last;
+  std::ptrdiff_t at = 0;  // where it stands in the extended signal
+  std::ptrdiff_t from = 0;
+  double weight = 0, last = 0, slope = 0;
+  std::ptrdiff_t here = 0, there = 0;
 
-  bool copy() const { return weight == 1 && first == 0 && last == 0; }
-  bool zero() const { return weight == 0 && first == 0 && last == 0; }
+  bool copy() const { return weight == 1 && last == 0 && slope == 0; }
+  bool zero() const { return weight == 0 && last == 0 && slope == 0; }
 };
 
 struct Side {

@@ -1,5 +1,5 @@
-// Up: `length / 2` rows of coefficients of two bands each give a pair of rows that are rebuilt downwards; across,
-// the same filters give the entries at even and at odd places, which are then put together.
+// Up: `length / 2` rows of coefficients of two bands each give a pair of rows that are rebuilt downwards;
+// across, the same filters give the entries at even and at odd places, which are then put together.
 
 #include "wavelet_level.hpp"
 

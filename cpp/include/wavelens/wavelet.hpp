@@ -1,9 +1,9 @@
 // Two-dimensional discrete wavelet transform of many images, its inverse, and the adjoint of the inverse.
 //
 // The coefficients of a plane (one channel of one image) are contiguous: the approximation of the coarsest
-// level, then from the coarsest level to the finest the horizontal, vertical and diagonal details, each row by
-// row. Sizes, order and values are PyWavelets'. Results are the same, to the bit, for any number of threads,
-// and for a plane alone or among others.
+// level, then from the coarsest level to the finest the horizontal, vertical and diagonal details, each row
+// by row. Sizes, order and values are PyWavelets'. Results are the same, to the bit, for any number of
+// threads, and for a plane alone or among others.
 #pragma once
 
 #include <cstddef>
@@ -14,8 +14,8 @@
 
 namespace wavelens {
 
-// How a signal goes on past its ends. `periodization` is periodic too, but makes an odd number of entries even
-// and yields half as many coefficients as entries, whatever the filter.
+// How a signal goes on past its ends. `periodization` is periodic too, but makes an odd number of entries
+// even and yields half as many coefficients as entries, whatever the filter.
 enum class Extension {
   zero,
   constant,

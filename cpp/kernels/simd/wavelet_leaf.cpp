@@ -26,8 +26,8 @@ struct Wide<T, static_cast<int>(sizeof(T))> {
 
 // `count` vectors from entry i on; length 0 stands for one that is known at run time only.
 template <class T, int bytes, int count, int length>
-inline void filter_block(Index any, const T* const* rows, const T* a_taps, const T* b_taps, Index i, T* a,
-                         T* b) {
+__attribute__((always_inline)) inline void filter_block(Index any, const T* const* rows, const T* a_taps,
+                                                        const T* b_taps, Index i, T* a, T* b) {
   using V = typename Wide<T, bytes>::type;
   using U = typename Wide<T, bytes>::unaligned;
   constexpr Index lanes = Wide<T, bytes>::lanes;
@@ -61,8 +61,9 @@ void filter_width(Index any, const T* const* rows, const T* a_taps, const T* b_t
   Index i = 0;
   for (; i + 4 * lanes <= n; i += 4 * lanes)
     filter_block<T, bytes, 4, length>(any, rows, a_taps, b_taps, i, a, b);
-  for (; i + lanes <= n; i += lanes)
-    filter_block<T, bytes, 1, length>(any, rows, a_taps, b_taps, i, a, b);
+  for (; i + 2 * lanes <= n; i += 2 * lanes)
+    filter_block<T, bytes, 2, length>(any, rows, a_taps, b_taps, i, a, b);
+  for (; i + lanes <= n; i += lanes) filter_block<T, bytes, 1, length>(any, rows, a_taps, b_taps, i, a, b);
   // The last vector covers some entries a second time, with the same result.
   if (i < n) filter_block<T, bytes, 1, length>(any, rows, a_taps, b_taps, n - lanes, a, b);
 }
