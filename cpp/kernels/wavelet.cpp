@@ -42,12 +42,13 @@ namespace {
 
 using Index = std::ptrdiff_t;
 
-constexpr Index pixels_of_task = 1 << 14;
-constexpr Index pixels_between_ticks = 1 << 22;
+constexpr Index pixels_of_task = 16384;
+constexpr Index pixels_between_ticks = 4194304;
+constexpr Index pixels_worth_threads = 262144;
 // From here on a plane is worth cutting into strips, if there are few of them or it is very large.
-constexpr Index pixels_of_strips = 1 << 17;
+constexpr Index pixels_of_strips = 131072;
 constexpr Index planes_without_strips = 64;
-constexpr Index pixels_of_huge_plane = 1 << 22;
+constexpr Index pixels_of_huge_plane = 4194304;
 
 // Sizes of all levels, the finest first, and where their bands lie among the coefficients of a plane.
 struct Pyramid {
@@ -179,15 +180,16 @@ public:
   void run(Monitor& monitor) {
     const Index planes = way_.images.images * way_.images.channels;
     const Index pixels = way_.images.rows * way_.images.cols;
-    const bool strips =
-        pixels >= pixels_of_huge_plane || (pixels >= pixels_of_strips && planes < planes_without_strips);
+    const bool threads = planes * pixels >= pixels_worth_threads;
+    const bool strips = threads && (pixels >= pixels_of_huge_plane ||
+                                    (pixels >= pixels_of_strips && planes < planes_without_strips));
     const Index at_once = std::max<Index>(1, pixels_between_ticks / pixels);
     for (Index begin = 0; begin < planes; begin += at_once) {
       const Index end = std::min(planes, begin + at_once);
       if (strips) {
         by_strips(begin, end);
       } else {
-        by_planes(begin, end, std::max<Index>(1, pixels_of_task / pixels));
+        by_planes(begin, end, threads ? std::max<Index>(1, pixels_of_task / pixels) : planes);
       }
       monitor.tick(static_cast<double>(end) / static_cast<double>(planes));
     }

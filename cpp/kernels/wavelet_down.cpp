@@ -30,10 +30,16 @@ void LevelDown<T>::run(const Level& level, const RowsOf<const Source>& plane, co
   across_.resize(static_cast<std::size_t>(length_));
   below_.resize(static_cast<std::size_t>(length_));
   for (Index j = 0; j < length_; ++j) across_[j] = extended(halves_, j);
+  list_copies(cols);
   Index ready = 2 * begin;
   for (Index k = begin; k < end; ++k) {
     for (; ready < 2 * k + length_; ++ready) extended_row(level, plane, ready, ring_row(ready));
-    for (Index j = 0; j < length_; ++j) below_[j] = ring_row(2 * k + j);
+    const T* below = ring_row(2 * k);
+    for (Index j = 0; j < length_; ++j) {
+      below_[j] = below;
+      below += 2 * width_;
+      if (below == ring_.data() + length_ * 2 * width_) below = ring_.data();
+    }
     const Index to = k * width_;
     leaf_.filter(length_, below_.data(), taps_.low.data(), taps_.high.data(), width_, out.approximation + to,
                  out.horizontal + to);
@@ -99,19 +105,28 @@ void LevelDown<T>::load(const Side& cols, const RowsOf<const Source>& plane, Ind
   for (Index i = 1; i < n; i += 2) odd[i / 2] = static_cast<T>(from[i * stride]);
 }
 
+// Nearly all modes only copy entries past the ends, or zero.
+template <class T>
+void LevelDown<T>::list_copies(const Side& side) {
+  static const T zero = 0;
+  copies_.clear();
+  for (const PastEnd& past : side.past) {
+    if (!past.zero() && !past.copy()) continue;
+    const T* from = past.zero() ? &zero : extended(halves_, side.lead + past.from);
+    copies_.emplace_back(extended(halves_, past.at), from);
+  }
+}
+
 template <class T>
 void LevelDown<T>::extend_across(const Side& side) {
+  for (const auto& [to, from] : copies_) *to = *from;
+  if (copies_.size() == side.past.size()) return;
   const auto entry = [&](Index e) { return *extended(halves_, side.lead + e); };
   for (const PastEnd& past : side.past) {
-    T& to = *extended(halves_, past.at);
-    if (past.zero()) {
-      to = 0;
-    } else if (past.copy()) {
-      to = entry(past.from);
-    } else {
-      to = static_cast<T>(past.weight) * entry(past.from) + static_cast<T>(past.last) * entry(side.size - 1) +
-           static_cast<T>(past.slope) * (entry(past.here) - entry(past.there));
-    }
+    if (past.zero() || past.copy()) continue;
+    *extended(halves_, past.at) = static_cast<T>(past.weight) * entry(past.from) +
+                                  static_cast<T>(past.last) * entry(side.size - 1) +
+                                  static_cast<T>(past.slope) * (entry(past.here) - entry(past.there));
   }
 }
 

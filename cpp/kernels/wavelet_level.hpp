@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <utility>
 #include <vector>
 
 #include "simd/leaf.hpp"
@@ -65,6 +66,7 @@ private:
   template <class Source>
   void load(const Side& cols, const RowsOf<const Source>& plane, std::ptrdiff_t row, std::vector<T>& into);
   void extend_across(const Side& side);
+  void list_copies(const Side& side);
   T* extended(std::vector<T>& halves, std::ptrdiff_t at) {
     return halves.data() + (at % 2 == 0 ? 0 : half_) + at / 2;
   }
@@ -77,6 +79,7 @@ private:
   std::vector<T> ring_;                   // filtered rows, low pass and high pass
   std::vector<T> other_, third_;          // rows that are added to `halves_`
   std::vector<const T*> across_, below_;  // what the filters run over
+  std::vector<std::pair<T*, const T*>> copies_;  // to past the ends of `halves_`, from within
 };
 
 template <class T>

@@ -37,8 +37,9 @@ void LevelUp<T>::filter_down(const Side& side, Index width, Index pair, const T*
                              T* odd) {
   const Index half = side.length / 2;
   for (Index j = 0; j < half; ++j) {
-    Index k = pair - j;
-    if (side.periodized) k = (k % side.count + side.count) % side.count;
+    Index k = pair - j;  // beyond [0, count) by periodization only
+    while (k < 0) k += side.count;
+    while (k >= side.count) k -= side.count;
     streams_[j] = low + k * width;
     streams_[half + j] = high + k * width;
   }
@@ -67,12 +68,15 @@ void LevelUp<T>::filter_across(const Side& side, T* low, T* high, T* out, Index 
   for (Index i = 0; i < side.size; ++i) out[i * stride] = i % 2 == 0 ? even[i / 2] : odd[i / 2];
 }
 
-// A periodized row goes on past its ends as far as a filter reaches.
+// A periodized row goes on past its ends as far as a filter reaches, entry by entry from the nearest one, so
+// that rows shorter than that go round more than once.
 template <class T>
 void LevelUp<T>::wrap(const Side& side, T* row) const {
-  const Index n = side.count, half = side.length / 2;
-  for (Index i = 1; i <= half; ++i) row[-i] = row[(n - i % n) % n];
-  for (Index i = 0; i < half; ++i) row[n + i] = row[i % n];
+  const Index n = side.count;
+  const Index before = side.length / 2 - 1 - side.first_pair();
+  const Index after = side.first_pair() + side.n_pairs() - n;
+  for (Index i = 1; i <= before; ++i) row[-i] = row[n - i];
+  for (Index i = 0; i < after; ++i) row[n + i] = row[i];
 }
 
 template class LevelUp<float>;

@@ -97,8 +97,8 @@ TEST_CASE(the_adjoint_is_exact) {
   for_each_case([](Batch<double> batch) {
     const auto g = check::normal<double>(batch.images * batch.rows * batch.cols, 1);
     const auto c = check::normal<double>(batch.images * batch.k, 2);
-    const double left = dot(batch.inverse(c), g), right = dot(c, batch.adjoint(g));
-    CHECK_NEAR(left, right, 1e-12 * (1 + std::sqrt(dot(c, c) * dot(g, g))));
+    const double down = dot(batch.inverse(c), g), up = dot(c, batch.adjoint(g));
+    CHECK_NEAR(down, up, 1e-12 * (1 + std::sqrt(dot(c, c) * dot(g, g))));
   });
 }
 
