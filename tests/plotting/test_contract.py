@@ -16,6 +16,7 @@ from sklearn.datasets import load_digits
 import wavelens.plotting
 from wavelens import plotting
 from wavelens.patterns import PatternAnalysis, compare_bases
+from wavelens.wavelets import fourier_panel, wavelet_panel
 
 # How each Display is made from an analysis and its images; a new one needs a line.
 makers = {
@@ -26,6 +27,7 @@ makers = {
     ),
     "ClassSimilarityDisplay": lambda a, x: plotting.ClassSimilarityDisplay.from_analysis(a),
     "ClassTreeDisplay": lambda a, x: plotting.ClassTreeDisplay.from_analysis(a),
+    "FourierPanelDisplay": lambda a, x: plotting.FourierPanelDisplay.from_panel(fourier_panel(x[0].ravel())),
     "ImageGridDisplay": lambda a, x: plotting.ImageGridDisplay.from_images(x, [0, 1, 2], title="Images"),
     "InfluenceDisplay": lambda a, x: plotting.InfluenceDisplay.from_analysis(a, x),
     "PatternDisplay": lambda a, x: plotting.PatternDisplay.from_analysis(a, 0, n=5),
@@ -36,6 +38,8 @@ makers = {
     "SimilarityDisplay": lambda a, x: plotting.SimilarityDisplay.from_analysis(a, 0, max_images=40),
     "SingularValueDisplay": lambda a, x: plotting.SingularValueDisplay.from_analysis(a),
     "SpectrumDisplay": lambda a, x: plotting.SpectrumDisplay.from_analysis(a, 0, 1),
+    "WaveletPanelDisplay": lambda a, x: plotting.WaveletPanelDisplay.from_panel(wavelet_panel(x[0].ravel())),
+    "WaveletPyramidDisplay": lambda a, x: plotting.WaveletPyramidDisplay.from_image(x[0], level=2),
 }
 # Points: captions and numbers in cells, ticks, labels and legends, titles.
 sizes = {7.0, 7.5, 8.0, 8.5, 9.0, 10.5}
@@ -55,7 +59,12 @@ def display(request, fitted):
 
 def axes_for(display, figure):
     """Return axes of a figure as `plot` takes them: one, or several for the Displays of several parts."""
-    parts = {plotting.ReconstructionDisplay: 2, plotting.BasisComparisonDisplay: 3}
+    parts = {
+        plotting.ReconstructionDisplay: 2,
+        plotting.BasisComparisonDisplay: 3,
+        plotting.FourierPanelDisplay: 2,
+        plotting.WaveletPanelDisplay: 2,
+    }
     if type(display) in parts:
         return tuple(figure.subplots(parts[type(display)], 1))
     return figure.add_subplot()

@@ -13,6 +13,7 @@ from wavelens.plotting._pattern_association import AssociationDisplay
 from wavelens.plotting._pattern_images import ImageGridDisplay, PatternDisplay, ReconstructionDisplay
 from wavelens.plotting._pattern_similarity import ClassSimilarityDisplay, SimilarityDisplay, SpectrumDisplay
 from wavelens.plotting._pattern_strength import AngleDisplay, InfluenceDisplay, SingularValueDisplay
+from wavelens.plotting._wavelets import FourierPanelDisplay, WaveletPanelDisplay, WaveletPyramidDisplay
 
 __all__ = [
     "AngleDisplay",
@@ -20,6 +21,7 @@ __all__ = [
     "BasisComparisonDisplay",
     "ClassSimilarityDisplay",
     "ClassTreeDisplay",
+    "FourierPanelDisplay",
     "ImageGridDisplay",
     "InfluenceDisplay",
     "PatternDisplay",
@@ -28,4 +30,6 @@ __all__ = [
     "SimilarityDisplay",
     "SingularValueDisplay",
     "SpectrumDisplay",
+    "WaveletPanelDisplay",
+    "WaveletPyramidDisplay",
 ]
