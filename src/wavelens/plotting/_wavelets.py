@@ -8,8 +8,9 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
 
-from wavelens._arguments import FloatArray, as_images
+from wavelens._arguments import as_images
 from wavelens.plotting._style import (
     INK,
     MAGNITUDE,
@@ -110,7 +111,10 @@ class FourierPanelDisplay(Display):
 
 @dataclass
 class WaveletPanelDisplay(Display):
-    """A signal, and below it how strong each scale is at each time (its scalogram).
+    """A signal, and below it how strong each frequency is at each time (its scalogram).
+
+    The frequency of a scale is the one that its wavelet answers to most; the colours are the coefficients over the
+    root of the scale, so that a sine of the same amplitude is equally bright at every frequency.
 
     Attributes
     ----------
@@ -158,10 +162,11 @@ class WaveletPanelDisplay(Display):
         # Over the root of the scale the same amplitude is equally bright at every scale.
         shown = np.real(np.abs(panel.coefficients) if is_complex else panel.coefficients)
         shown = shown / np.sqrt(panel.scale)[:, None]
-        limit = float(np.abs(shown).max()) or 1.0
+        # A spike alone would leave all else pale.
+        limit = float(np.quantile(np.abs(shown), 0.995)) or float(np.abs(shown).max()) or 1.0
         mesh = lower.pcolormesh(
             panel.time,
-            panel.scale,
+            panel.frequency,
             shown,
             cmap=MAGNITUDE if is_complex else SIGNED,
             vmin=0 if is_complex else -limit,
@@ -171,19 +176,20 @@ class WaveletPanelDisplay(Display):
         )
         self._draw_reach(lower)
         lower.set_yscale("log")
-        lower.set_ylim(panel.scale[-1], panel.scale[0])
+        lower.set_ylim(panel.frequency[-1], panel.frequency[0])
+        lower.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         lower.set_xlim(panel.time[0], panel.time[-1])
         finish_axes(
             lower,
-            title=f"{_names[panel.wavelet]}: which scales, and when (grey: within reach of the ends)",
+            title=f"{_names[panel.wavelet]}: which frequencies, and when (grey: within reach of the ends)",
             x=f"time ({plain(panel.unit)})",
-            y=f"scale ({plain(panel.unit)}), fine to coarse",
+            y=f"frequency (cycles per {_singular(panel.unit)})",
         )
-        bar = lower.figure.colorbar(mesh, ax=lower, pad=0.02)
+        bar = lower.figure.colorbar(mesh, ax=lower, pad=0.02, extend="max" if is_complex else "both")
         kind = "size" if is_complex else "value"
         bar.set_label(f"{kind} of W(a, b) / √a", fontsize=9.0, color=INK)
         bar.ax.tick_params(labelsize=8.5, labelcolor=INK, color=MUTED)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
         self.ax_, self.figure_ = lower, lower.figure
         return self
 
@@ -193,7 +199,7 @@ class WaveletPanelDisplay(Display):
         middle = (start + end) / 2
         for near, edge in ((start, start + panel.reach), (end, end - panel.reach)):
             edge = np.minimum(edge, middle) if near == start else np.maximum(edge, middle)
-            ax.fill_betweenx(panel.scale, near, edge, color=MUTED, alpha=0.35, linewidth=0)
+            ax.fill_betweenx(panel.frequency, near, edge, color=MUTED, alpha=0.35, linewidth=0)
 
 
 @dataclass
@@ -201,15 +207,17 @@ class WaveletPyramidDisplay(Display):
     """An image's wavelet coefficients, each level's three bands around the next coarser level.
 
     Top left is the coarsest approximation; to the right of it what answers to vertical edges, below it what
-    answers to horizontal ones, across it diagonals; larger bands are finer levels.
+    answers to horizontal ones, across it diagonals; larger bands are finer levels, each drawn at twice the
+    size of the level before.
 
     Attributes
     ----------
-    pixels : array of uint8, shape (rows, columns)
-        The mosaic: the approximation as an image, details by size, brighter for larger, each band to its
-        own largest.
-    corners : list of (row, column, height, width, name)
-        Place of each band and what it is.
+    bands : list of array of uint8
+        The approximation as an image, then details by size: brighter for larger, each band to its own largest.
+    places : list of (left, top, side, name)
+        Where each band is drawn in a unit square, and what it is.
+    ratio : float
+        Height over width of the image.
     title : str
     ax_, figure_
         After `plot`.
@@ -220,12 +228,13 @@ class WaveletPyramidDisplay(Display):
     >>> from wavelens.plotting import WaveletPyramidDisplay
     >>> image = np.add.outer(np.arange(64), np.arange(64)) % 17
     >>> display = WaveletPyramidDisplay.from_image(image, level=2).plot()
-    >>> len(display.corners)
+    >>> len(display.bands)
     7
     """
 
-    pixels: npt.NDArray[np.uint8]
-    corners: list[tuple[int, int, int, int, str]]
+    bands: list[npt.NDArray[np.uint8]]
+    places: list[tuple[float, float, float, str]]
+    ratio: float
     title: str
 
     @classmethod
@@ -253,29 +262,45 @@ class WaveletPyramidDisplay(Display):
         grey = batch if batch.ndim == 3 else batch.mean(axis=3)
         transform = WaveletTransform(grey.shape[1:], wavelet, level, mode)
         flat = transform.forward(grey)[0]
-        parts = [flat[band.slice].reshape(band.shape) for band in transform.bands]
-        pixels, corners = _mosaic(parts, transform)
+        bands, places = [], []
+        for band in transform.bands:
+            part = flat[band.slice].reshape(band.shape)
+            side = 0.5**band.level
+            if band.orientation == "approximation":
+                bands.append(image_pixels(part[None], color_range(part[None]))[0])
+                places.append((0.0, 0.0, side, "coarse image"))
+                continue
+            size = np.abs(part)
+            limit = float(np.quantile(size, 0.995)) or float(size.max()) or 1.0
+            # The root lifts the many small coefficients out of the black.
+            bands.append(image_pixels(np.sqrt(size / limit)[None], (0.0, 1.0))[0])
+            left = side if band.orientation in ("vertical", "diagonal") else 0.0
+            top = side if band.orientation in ("horizontal", "diagonal") else 0.0
+            places.append((left, top, side, f"{band.orientation}, level {band.level}"))
         levels = f"{transform.level} level{'s' if transform.level > 1 else ''}"
-        return cls(pixels, corners, title or f"Wavelet coefficients ({wavelet}, {levels})")
+        title = title or f"Wavelet coefficients ({wavelet}, {levels})"
+        return cls(bands, places, grey.shape[1] / grey.shape[2], title)
 
     def plot(self, ax: Axes | None = None) -> Self:
         """Draw; `ax=None` makes a figure of its own."""
-        height, width = self.pixels.shape
-        # Room for the title; wide images fill the width, high ones the height.
-        scale = min(5.4 / width, 6.0 / height)
-        ax = self._begin(ax, (max(3.6, scale * width) + 0.4, scale * height + 0.9), fixed_aspect=True)
-        ax.imshow(self.pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        for row, column, rows, columns, name in self.corners:
-            ax.plot(
-                [column - 0.5, column + columns - 0.5, column + columns - 0.5],
-                [row + rows - 0.5, row + rows - 0.5, row - 0.5],
-                color=category_color(3),
-                linewidth=0.8,
+        width = min(5.4, 6.0 / self.ratio)
+        ax = self._begin(ax, (max(3.6, width + 0.3), width * self.ratio + 0.7), fixed_aspect=True)
+        for pixels, (left, top, side, name) in zip(self.bands, self.places, strict=True):
+            right, bottom = left + side, (top + side) * self.ratio
+            ax.imshow(
+                pixels,
+                cmap="gray",
+                vmin=0,
+                vmax=255,
+                interpolation="nearest",
+                extent=(left, right, bottom, top * self.ratio),
             )
-            if min(rows, columns) > 0.2 * min(height, width):
+            ax.plot([right, right], [top * self.ratio, bottom], color=category_color(3), linewidth=0.8)
+            ax.plot([left, right], [bottom, bottom], color=category_color(3), linewidth=0.8)
+            if side * width >= 1.2 and side * self.ratio * width >= 0.3:
                 ax.text(
-                    column + 0.02 * width,
-                    row + 0.02 * height,
+                    left + 0.015,
+                    top * self.ratio + 0.015,
                     name,
                     fontsize=8.0,
                     color="white",
@@ -287,33 +312,7 @@ class WaveletPyramidDisplay(Display):
         ax.set_yticks([])
         for spine in ax.spines.values():
             spine.set_visible(False)
-        ax.set_xlim(-0.5, width - 0.5)
-        ax.set_ylim(height - 0.5, -0.5)
+        ax.set_xlim(0, 1)
+        ax.set_ylim(self.ratio, 0)
+        ax.set_aspect("equal")
         return self
-
-
-def _mosaic(
-    parts: list[FloatArray], transform: WaveletTransform
-) -> tuple[npt.NDArray[np.uint8], list[tuple[int, int, int, int, str]]]:
-    """Lay the bands out around the approximation, each level in a frame of its own."""
-    canvas = image_pixels(parts[0][None], color_range(parts[0][None]))[0]
-    corners = [(0, 0, *parts[0].shape, "coarse image")]
-    for i in range(1, len(parts), 3):
-        level = transform.bands[i].level
-        rows, columns = parts[i].shape
-        # Bands of long filters outgrow the approximation that they surround, or stay behind it.
-        top, left = max(canvas.shape[0], rows), max(canvas.shape[1], columns)
-        grown = np.zeros((top + rows, left + columns), dtype=np.uint8)
-        grown[: canvas.shape[0], : canvas.shape[1]] = canvas
-        places = {"horizontal": (top, 0), "vertical": (0, left), "diagonal": (top, left)}
-        for part, band in zip(parts[i : i + 3], transform.bands[i : i + 3], strict=True):
-            row, column = places[band.orientation]
-            size = np.abs(part)
-            limit = float(np.quantile(size, 0.995)) or float(size.max()) or 1.0
-            # The root lifts the many small coefficients out of the black.
-            grown[row : row + rows, column : column + columns] = image_pixels(
-                np.sqrt(size / limit)[None], (0.0, 1.0)
-            )[0]
-            corners.append((row, column, rows, columns, f"{band.orientation}, level {level}"))
-        canvas = grown
-    return canvas, corners

@@ -249,7 +249,8 @@ def wavelet_panel(
     extended = _extended(values, boundary)
     spectrum = fft.fft(extended)
     omega = 2 * math.pi * fft.fftfreq(len(extended), step)
-    rows = np.empty((len(a), n), dtype=np.complex128 if mother.is_complex else np.float64)
+    rows: FloatArray | Complex
+    rows = np.empty((len(a), n)) if not mother.is_complex else np.empty((len(a), n), dtype=np.complex128)
     for row, scale in zip(rows, a, strict=True):
         response = math.sqrt(scale) * np.conj(mother.transform(scale * omega))
         if len(extended) % 2 == 0:
