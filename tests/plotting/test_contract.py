@@ -18,6 +18,7 @@ import wavelens.plotting
 from wavelens import plotting
 from wavelens.hierarchy import mmf
 from wavelens.patterns import PatternAnalysis, compare_bases
+from wavelens.wavelets import fourier_panel, wavelet_panel
 
 
 def factored(a):
@@ -36,6 +37,7 @@ makers = {
     "ClassSimilarityDisplay": lambda a, x: plotting.ClassSimilarityDisplay.from_analysis(a),
     "ClassTreeDisplay": lambda a, x: plotting.ClassTreeDisplay.from_analysis(a),
     "DendrogramDisplay": lambda a, x: plotting.DendrogramDisplay.from_covariance(factored(a).matrix),
+    "FourierPanelDisplay": lambda a, x: plotting.FourierPanelDisplay.from_panel(fourier_panel(x[0].ravel())),
     "ImageGridDisplay": lambda a, x: plotting.ImageGridDisplay.from_images(x, [0, 1, 2], title="Images"),
     "InfluenceDisplay": lambda a, x: plotting.InfluenceDisplay.from_analysis(a, x),
     "LayerFlowDisplay": lambda a, x: plotting.LayerFlowDisplay(
@@ -52,6 +54,8 @@ makers = {
     "SimilarityDisplay": lambda a, x: plotting.SimilarityDisplay.from_analysis(a, 0, max_images=40),
     "SingularValueDisplay": lambda a, x: plotting.SingularValueDisplay.from_analysis(a),
     "SpectrumDisplay": lambda a, x: plotting.SpectrumDisplay.from_analysis(a, 0, 1),
+    "WaveletPanelDisplay": lambda a, x: plotting.WaveletPanelDisplay.from_panel(wavelet_panel(x[0].ravel())),
+    "WaveletPyramidDisplay": lambda a, x: plotting.WaveletPyramidDisplay.from_image(x[0], level=2),
 }
 # Points: captions and numbers in cells, ticks, labels and legends, titles.
 sizes = {7.0, 7.5, 8.0, 8.5, 9.0, 10.5}
@@ -77,6 +81,8 @@ def axes_for(display, figure):
         plotting.LayerFlowDisplay: 2,
         plotting.LevelErrorDisplay: 2,
         plotting.ReorderedMatrixDisplay: 2,
+        plotting.FourierPanelDisplay: 2,
+        plotting.WaveletPanelDisplay: 2,
     }
     if type(display) in parts:
         return tuple(figure.subplots(parts[type(display)], 1))

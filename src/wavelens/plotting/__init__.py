@@ -16,6 +16,7 @@ from wavelens.plotting._pattern_association import AssociationDisplay
 from wavelens.plotting._pattern_images import ImageGridDisplay, PatternDisplay, ReconstructionDisplay
 from wavelens.plotting._pattern_similarity import ClassSimilarityDisplay, SimilarityDisplay, SpectrumDisplay
 from wavelens.plotting._pattern_strength import AngleDisplay, InfluenceDisplay, SingularValueDisplay
+from wavelens.plotting._wavelets import FourierPanelDisplay, WaveletPanelDisplay, WaveletPyramidDisplay
 
 __all__ = [
     "AngleDisplay",
@@ -24,6 +25,7 @@ __all__ = [
     "ClassSimilarityDisplay",
     "ClassTreeDisplay",
     "DendrogramDisplay",
+    "FourierPanelDisplay",
     "ImageGridDisplay",
     "InfluenceDisplay",
     "LayerFlowDisplay",
@@ -36,4 +38,6 @@ __all__ = [
     "SimilarityDisplay",
     "SingularValueDisplay",
     "SpectrumDisplay",
+    "WaveletPanelDisplay",
+    "WaveletPyramidDisplay",
 ]
