@@ -28,9 +28,9 @@ void check_arguments(MatrixView<const double> c, const MmfOptions& options) {
 // A stream of numbers from a seed (Steele, Lea and Flood, OOPSLA 2014).
 std::uint64_t split_mix(std::uint64_t& state) {
   std::uint64_t z = (state += 0x9e3779b97f4a7c15u);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
+  z = (z ^ (z >> 30u)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27u)) * 0x94d049bb133111ebu;
+  return z ^ (z >> 31u);
 }
 
 // The best of all tuples, in parallel over their first member.
