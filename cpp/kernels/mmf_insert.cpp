@@ -26,7 +26,7 @@ namespace wavelens {
 namespace {
 
 using Index = std::ptrdiff_t;
-constexpr Index built_anew = 32;  // so many indices are left then
+constexpr Index built_anew = 64;  // so many indices are left then
 
 void check_replay(MatrixView<const double> c, Index n_new, MatrixView<const Index> tuples,
                   const Index* wavelets) {
