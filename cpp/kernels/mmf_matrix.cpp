@@ -22,7 +22,7 @@ constexpr Index block_levels = 64;  // downdates made together
 // Rows and columns are read a page apart: large pages spare most of the misses of the address cache.
 void ask_for_large_pages(Buffer<double>& x) {
 #ifdef __linux__
-  constexpr std::uintptr_t page = 1 << 21;
+  constexpr std::uintptr_t page = std::uintptr_t{1} << 21u;
   const auto first = (reinterpret_cast<std::uintptr_t>(x.data()) + page - 1) / page * page;
   const auto last = reinterpret_cast<std::uintptr_t>(x.data() + x.size()) / page * page;
   // NOLINTNEXTLINE(performance-no-int-to-ptr): only an advice, which may be refused
