@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+NEEDS_TORCH = 'needs torch: pip install "wavelens[torch]"'
+
 
 def need_onnx() -> Any:
     """Give the onnx package, with which the tests build files; skip without it or without onnxruntime."""
@@ -16,7 +18,7 @@ def need_onnx() -> Any:
 
 
 def need_torch() -> Any:
-    return pytest.importorskip("torch", reason='needs torch: pip install "wavelens[torch]"')
+    return pytest.importorskip("torch", reason=NEEDS_TORCH)
 
 
 def weights(seed: int = 0) -> dict[str, np.ndarray[Any, Any]]:

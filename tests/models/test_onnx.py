@@ -12,8 +12,12 @@ from wavelens.exceptions import ModelError
 from wavelens.models import Preprocessing, extract_features, list_layers, open_network, recognise_preprocessing
 from wavelens.models._onnx_file import read_graph, with_outputs
 
-need_onnx()
-AS_IS = {"size": (8, 8), "resize": "none"}
+pytestmark = pytest.mark.networks
+
+
+@pytest.fixture(autouse=True)
+def _needs_onnx() -> None:
+    need_onnx()
 
 
 @pytest.fixture

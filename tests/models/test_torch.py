@@ -7,12 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from networks import make_module, need_torch, photos, reference
+from networks import NEEDS_TORCH, make_module, photos, reference
 
 from wavelens.exceptions import ModelError
 from wavelens.models import Preprocessing, extract_features, list_layers, open_network, recognise_preprocessing
 
-torch = need_torch()
+try:
+    import torch
+except ImportError:
+    torch = None
+
+pytestmark = [pytest.mark.networks, pytest.mark.skipif(torch is None, reason=NEEDS_TORCH)]
 RULE = Preprocessing(size=(8, 8), resize="none", value_range=(0, 1))
 
 
