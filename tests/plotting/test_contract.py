@@ -7,6 +7,7 @@ import io
 
 import matplotlib
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
@@ -15,7 +16,15 @@ from sklearn.datasets import load_digits
 
 import wavelens.plotting
 from wavelens import plotting
+from wavelens.hierarchy import mmf
 from wavelens.patterns import PatternAnalysis, compare_bases
+
+
+def factored(a):
+    """Return the factorization of the class means of an analysis."""
+    means = np.stack([a.embedding_[a.labels_ == i].mean(axis=0) for i in range(len(a.classes_))])
+    return mmf(means @ means.T, 2)
+
 
 # How each Display is made from an analysis and its images; a new one needs a line.
 makers = {
@@ -26,12 +35,19 @@ makers = {
     ),
     "ClassSimilarityDisplay": lambda a, x: plotting.ClassSimilarityDisplay.from_analysis(a),
     "ClassTreeDisplay": lambda a, x: plotting.ClassTreeDisplay.from_analysis(a),
+    "DendrogramDisplay": lambda a, x: plotting.DendrogramDisplay.from_covariance(factored(a).matrix),
     "ImageGridDisplay": lambda a, x: plotting.ImageGridDisplay.from_images(x, [0, 1, 2], title="Images"),
     "InfluenceDisplay": lambda a, x: plotting.InfluenceDisplay.from_analysis(a, x),
+    "LayerFlowDisplay": lambda a, x: plotting.LayerFlowDisplay(
+        ("first", "last"), ("cat", "dog", "car"), [[1, 1, 2], [2, 1, 1]], [[0.5, 1.0]]
+    ),
+    "LevelErrorDisplay": lambda a, x: plotting.LevelErrorDisplay.from_mmf(factored(a)),
+    "MMFGraphDisplay": lambda a, x: plotting.MMFGraphDisplay.from_mmf(factored(a)),
     "PatternDisplay": lambda a, x: plotting.PatternDisplay.from_analysis(a, 0, n=5),
     "ReconstructionDisplay": lambda a, x: plotting.ReconstructionDisplay.from_analysis(
         a, x[0], others=[1, 2]
     ),
+    "ReorderedMatrixDisplay": lambda a, x: plotting.ReorderedMatrixDisplay.from_mmf(factored(a)),
     "SharedPatternsDisplay": lambda a, x: plotting.SharedPatternsDisplay.from_analysis(a),
     "SimilarityDisplay": lambda a, x: plotting.SimilarityDisplay.from_analysis(a, 0, max_images=40),
     "SingularValueDisplay": lambda a, x: plotting.SingularValueDisplay.from_analysis(a),
@@ -55,7 +71,13 @@ def display(request, fitted):
 
 def axes_for(display, figure):
     """Return axes of a figure as `plot` takes them: one, or several for the Displays of several parts."""
-    parts = {plotting.ReconstructionDisplay: 2, plotting.BasisComparisonDisplay: 3}
+    parts = {
+        plotting.ReconstructionDisplay: 2,
+        plotting.BasisComparisonDisplay: 3,
+        plotting.LayerFlowDisplay: 2,
+        plotting.LevelErrorDisplay: 2,
+        plotting.ReorderedMatrixDisplay: 2,
+    }
     if type(display) in parts:
         return tuple(figure.subplots(parts[type(display)], 1))
     return figure.add_subplot()

@@ -64,7 +64,8 @@ class ClassHierarchy(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     covariance_ : ClassCovariance
         Of the classes, in this order.
     mmf_ : MMF
-        The factorization of it. Not there while `partial_fit` has seen fewer classes than `order`.
+        The factorization of it. This and `covariance_` are not there while `partial_fit` has seen too few classes
+        for `order`, `n_levels` or `core_size`.
     n_features_in_ : int
         Numbers that describe an image.
 
@@ -89,8 +90,8 @@ class ClassHierarchy(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     >>> known = labels < 9
     >>> hierarchy = ClassHierarchy(order=3).fit(pixels[known], labels[known])
-    >>> hierarchy.novelty(pixels[~known], name=9).is_novel
-    False
+    >>> print(hierarchy.novelty(pixels[~known], name=9).words()[1])
+    It is best composed of +0.64 3, +0.33 0, which leaves 9.4 %.
     >>> hierarchy.partial_fit(pixels[~known], labels[~known]).mmf_.n_levels
     8
     """
@@ -147,7 +148,7 @@ class ClassHierarchy(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 "`ClassHierarchy` requires y to be passed, but the target y is None (or X must be an iterable of "
                 "pairs of features and labels)"
             )
-        means = means_of(X, y).sorted()
+        means = means_of(X, y, ("X", "y")).sorted()
         if means.n_features is None:
             raise ValueError("`X` must not be empty, got no image: 0 sample(s)")
         if len(means.classes) < 2:
@@ -161,7 +162,7 @@ class ClassHierarchy(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Take in more images: of classes that are there, of new ones, or of both.
 
         The factorization is replayed on the changed means with the same compositions; new classes are then
-        inserted. With fewer classes than `order` nothing is factorized yet.
+        inserted. While there are too few classes for `order`, `n_levels` or `core_size`, nothing is factorized.
 
         Parameters
         ----------
@@ -187,14 +188,16 @@ class ClassHierarchy(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         if y is None:
             raise ValueError("`ClassHierarchy` requires y to be passed, but the target y is None")
-        means = self._means.copy() if hasattr(self, "_means") else ClassMeans()
-        means.partial_fit(X, y)
+        means = ClassMeans()
+        if hasattr(self, "_means"):
+            self._checked(X)
+            means = self._means.copy()
+        means.take(X, y, ("X", "y"))
         if means.n_features is None:
             raise ValueError("`X` must not be empty, got no image: 0 sample(s)")
         if not hasattr(self, "mmf_"):
-            order = check_integer(self.order, "order", low=2)
-            if len(means.classes) < order:
-                return self._set(means, covariance_of(means, center=self.center, correlation=False), None)
+            if len(means.classes) < self._classes_needed():
+                return self._set(means, None, None)
             return self._set(means, *self._factorized(means))
         covariance = self._covariance(means)
         known = self.mmf_.shape[0]
@@ -259,12 +262,7 @@ class ClassHierarchy(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return np.array(names, dtype=object)
 
     def graph(self) -> MMFGraph:
-        """Return the MMF graph, its nodes named by the classes.
-
-        Returns
-        -------
-        MMFGraph
-        """
+        """Return the MMF graph, its nodes named by the classes."""
         return self._fitted().graph(self.classes_.tolist())
 
     def novelty(self, X: npt.ArrayLike, *, name: object = "the new class") -> Novelty:
@@ -299,12 +297,7 @@ class ClassHierarchy(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return novelty(factors, row, [*self.classes_.tolist(), name], shares)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted hierarchy to an npz file; the file appears whole or not at all.
-
-        Parameters
-        ----------
-        path : str or path
-        """
+        """Write the fitted hierarchy to an npz file; the file appears whole or not at all."""
         from wavelens.hierarchy._class_persistence import save_hierarchy
 
         check_is_fitted(self, "classes_")
@@ -312,16 +305,7 @@ class ClassHierarchy(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote; no code of the file is run.
-
-        Parameters
-        ----------
-        path : str or path
-
-        Returns
-        -------
-        ClassHierarchy
-            Which `partial_fit` goes on with.
+        """Read what `save` wrote, for `partial_fit` to go on with; no code of the file is run.
 
         Raises
         ------
@@ -348,6 +332,12 @@ class ClassHierarchy(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def _covariance(self, means: ClassMeans) -> ClassCovariance:
         return covariance_of(means, center=bool(self.center), correlation=bool(self.correlation))
 
+    def _classes_needed(self) -> int:
+        order = check_integer(self.order, "order", low=2)
+        levels = 1 if self.n_levels is None else check_integer(self.n_levels, "n_levels", low=0)
+        core = 0 if self.core_size is None else check_integer(self.core_size, "core_size", low=order - 1)
+        return max(order, levels + order - 1, core)
+
     def _factorized(self, means: ClassMeans) -> tuple[ClassCovariance, MMF]:
         m = len(means.classes)
         order = check_integer(self.order, "order", low=2, high=m, why=f"there are {m} classes")
@@ -364,14 +354,14 @@ class ClassHierarchy(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             random_state=self.random_state,
         )
 
-    def _set(self, means: ClassMeans, covariance: ClassCovariance, factors: MMF | None) -> Self:
+    def _set(self, means: ClassMeans, covariance: ClassCovariance | None, factors: MMF | None) -> Self:
         # Nothing is set before all is known: what fails leaves what was there.
         self._means = means
         self.classes_: npt.NDArray[Any] = means.classes
         self.counts_: IntArray = means.counts
-        self.means_: Float64Array = covariance.means
+        self.means_: Float64Array = means.means if covariance is None else covariance.means
         self.n_features_in_ = cast(int, means.n_features)
-        if factors is None:
+        if covariance is None or factors is None:
             for name in ("covariance_", "mmf_"):
                 self.__dict__.pop(name, None)
         else:
@@ -383,8 +373,8 @@ class ClassHierarchy(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         if not hasattr(self, "mmf_"):
             raise WavelensError(
-                f"there are {len(self.classes_)} classes so far, too few for compositions of order {self.order}; "
-                "partial_fit takes more"
+                f"there are {len(self.classes_)} classes so far, too few for compositions of order {self.order}: "
+                f"partial_fit waits for {self._classes_needed()}"
             )
         return self.mmf_
 

@@ -95,24 +95,7 @@ class ClassMeans:
         TypeError
             If features are not real numbers, or labels of another kind than before.
         """
-        features = as_features(features, "features")
-        codes_of = as_labels(labels, features.shape[0], "labels")
-        width = int(np.prod(features.shape[1:]))
-        self._check(width, codes_of, "features")
-        if not len(codes_of):
-            return self
-        classes, codes = np.unique(codes_of, return_inverse=True)
-        sums = np.zeros((len(classes), width))
-        for first, chunk in row_chunks(features, "features"):
-            here = codes[first : first + len(chunk)]
-            pick = csr_array(
-                (np.ones(len(here)), here, np.arange(len(here) + 1)), shape=(len(here), len(classes))
-            )
-            sums += pick.T @ chunk
-        if not np.isfinite(sums).all():
-            raise ValueError("`features` must be small enough to be summed in float64; scale them down")
-        counts = np.bincount(codes, minlength=len(classes)).astype(np.intp)
-        return self._add(classes, counts, sums)
+        return self.take(features, labels, ("features", "labels"))
 
     def merge(self, other: ClassMeans) -> Self:
         """Add the images that another one has seen, such as one on another machine.
@@ -144,6 +127,27 @@ class ClassMeans:
         same.classes, same.counts, same.sums = self.classes[order], self.counts[order], self.sums[order]
         return same
 
+    def take(self, features: Any, labels: npt.ArrayLike, names: tuple[str, str]) -> Self:
+        """Add images; errors call features and labels by `names`."""
+        given = as_features(features, names[0])
+        codes_of = as_labels(labels, given.shape[0], names[1])
+        width = int(np.prod(given.shape[1:]))
+        self._check(width, codes_of, names[0])
+        if not len(codes_of):
+            return self
+        classes, codes = np.unique(codes_of, return_inverse=True)
+        sums = np.zeros((len(classes), width))
+        for first, chunk in row_chunks(given, names[0]):
+            here = codes[first : first + len(chunk)]
+            pick = csr_array(
+                (np.ones(len(here)), here, np.arange(len(here) + 1)), shape=(len(here), len(classes))
+            )
+            sums += pick.T @ chunk
+        if not np.isfinite(sums).all():
+            raise ValueError(f"`{names[0]}` must be small enough to be summed in float64; scale them down")
+        counts = np.bincount(codes, minlength=len(classes)).astype(np.intp)
+        return self._add(classes, counts, sums)
+
     def _check(self, width: int, labels: npt.NDArray[Any], name: str) -> None:
         if self.n_features is None:
             return
@@ -170,26 +174,26 @@ class ClassMeans:
         return self
 
 
-def means_of(features: Any, labels: Any) -> ClassMeans:
+def means_of(features: Any, labels: Any, names: tuple[str, str] = ("features", "labels")) -> ClassMeans:
     """Return the means of an array with its labels, or, with `labels` None, of an iterable of such pairs."""
     if labels is not None:
-        return ClassMeans().partial_fit(features, labels)
+        return ClassMeans().take(features, labels, names)
     if hasattr(features, "shape") or not isinstance(features, Iterable):
         raise ValueError(
-            "`labels` must hold one label for each image; without it `features` must be an iterable of pairs "
+            f"`{names[1]}` must hold one label for each image; without it `{names[0]}` must be an iterable of pairs "
             f"(features, labels), got {type(features).__name__}"
         )
     result = ClassMeans()
     for i, pair in enumerate(features):
         try:
-            chunk, names = pair
+            chunk, of_chunk = pair
         except (TypeError, ValueError):
             raise ValueError(
-                f"`features` must be an iterable of pairs (features, labels) where `labels` is None, got a "
+                f"`{names[0]}` must be an iterable of pairs (features, labels) where `{names[1]}` is None, got a "
                 f"{type(pair).__name__} as chunk {i}"
             ) from None
         try:
-            result.partial_fit(chunk, names)
+            result.partial_fit(chunk, of_chunk)
         except (TypeError, ValueError) as error:
             raise type(error)(f"chunk {i}: {error}") from error
     return result

@@ -55,7 +55,7 @@ def load_hierarchy(path: str | os.PathLike[str], make: type[_Hierarchy]) -> _Hie
         if means.sums.ndim != 2 or means.counts.min() < 1:
             raise ValueError("counts or sums are out of range")
         if "mmf" not in header:
-            return hierarchy._set(means, covariance_of(means, center=False, correlation=False), None)
+            return hierarchy._set(means, None, None)
         covariance = covariance_of(means, center=header["center"], correlation=header["correlation"])
         parts = {name.removeprefix(_of_mmf): arrays[name] for name in arrays if name.startswith(_of_mmf)}
         factors = restore_mmf(header["mmf"], parts)

@@ -143,6 +143,10 @@ class LayerFlow:
             f"anew: up to {_times(noise)}; classes shuffled: {_times(chance)})"
         )
         verdict = self.serves(i, i + 1)
+        if verdict == "changes" and self.transfer[i, i + 1] >= np.quantile(
+            self.transfer_chance[i + 1], _chance_quantile
+        ):
+            return f"{there} composes classes anew, with nothing left of {here}: {figures}."
         if verdict == "changes":
             return f"{there} changes how classes compose: {figures}."
         if verdict == "adds nothing":

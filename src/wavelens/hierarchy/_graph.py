@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from wavelens._arguments import check_integer
 from wavelens.exceptions import WavelensError
+from wavelens.hierarchy._graph_order import early_blocks, grouped, leaf_order, links
 
 if TYPE_CHECKING:
     from wavelens.hierarchy._mmf import MMF
@@ -134,7 +135,7 @@ class MMFGraph:
         rows = np.argmax(mmf.tuples == mmf.wavelets[:, None], axis=1)
         weights = np.abs(mmf.rotations[np.arange(mmf.n_levels), rows]).reshape(mmf.tuples.shape)
         levels = np.arange(1, mmf.n_levels + 1)
-        hangs_on, entries = _links(mmf.tuples, levels, m)
+        hangs_on, entries = links(mmf.tuples, levels, m)
         errors = np.asarray(mmf.level_errors, dtype=np.float64)
         squares = np.square(mmf.core).sum() + np.square(mmf.frequencies).sum() + errors.sum()
         return cls(
@@ -236,26 +237,23 @@ class MMFGraph:
                     found[key] = found.get(key, 0.0) + float(w) ** 2
         return [(*key, math.sqrt(square)) for key, square in found.items()]
 
-    def leaf_order(self, *, min_weight: float = 0.1) -> IntArray:
+    def leaf_order(self, *, min_weight: float = 0.1, similarity: npt.ArrayLike | None = None) -> IntArray:
         """Return the nodes in an order in which those that compose early lie together.
 
         Parameters
         ----------
         min_weight : float, default 0.1
             Members of a tuple with a lower |x| hardly take part and do not draw it together.
+        similarity : (n_nodes, n_nodes) array_like or None, default None
+            C, say. Then only what composes early is kept together, in groups of up to an eighth of the nodes,
+            and the groups are ordered by their likeness.
 
         Returns
         -------
         (n_nodes,) array of intp
-            Groups in the order in which they began; nodes that never compose come last.
+            Without `similarity`, groups in the order in which they began; nodes that never compose come last.
         """
-        blocks = _Blocks(self.n_nodes)
-        for members in self._drawn_together(min_weight):
-            blocks.join(members)
-        found = blocks.blocks()
-        began = {node: i for i, node in enumerate(self._by_entry())}
-        found.sort(key=lambda block: (len(block) == 1, min(began[node] for node in block)))
-        return np.array([node for block in found for node in block], dtype=np.intp)
+        return leaf_order(self, min_weight, similarity)
 
     def at_levels(self, first: int = 1, last: int | None = None) -> MMFGraph:
         """Return the graph of some levels only.
@@ -275,7 +273,7 @@ class MMFGraph:
         if last is not None:
             check_integer(last, "last", low=first, why="from `first` on")
         keep = (self.levels >= first) & (self.levels <= (most if last is None else last))
-        return self._with_levels(keep)
+        return self._kept(keep)
 
     def collapse(self, max_size: int, *, min_weight: float = 0.1) -> MMFGraph:
         """Return the graph with what composes early merged into nodes of up to `max_size` classes.
@@ -297,45 +295,7 @@ class MMFGraph:
             members that are one node now are added as squares.
         """
         check_integer(max_size, "max_size", low=1)
-        sizes = [len(node) for node in self.nodes]
-        blocks = _Blocks(self.n_nodes)
-        closed: set[int] = set()
-        for members in self._drawn_together(min_weight):
-            roots = {blocks.root(member) for member in members}
-            if len(roots) > 1:
-                together = [node for root in roots for node in blocks.members[root]]
-                if roots & closed or sum(sizes[node] for node in together) > max_size:
-                    # A block that met others takes no more in: it would no longer be what composed first.
-                    closed |= roots
-                else:
-                    blocks.join(members)
-        place = {node: i for i, node in enumerate(self._by_entry())}
-        groups = [sorted(block, key=place.__getitem__) for block in blocks.blocks()]
-        groups.sort(key=min)
-        return self._grouped(groups)
-
-    def _grouped(self, groups: list[list[int]]) -> MMFGraph:
-        home = np.empty(self.n_nodes, dtype=np.intp)
-        for i, group in enumerate(groups):
-            home[group] = i
-        tuples, weights = np.full_like(self.tuples, -1), np.zeros_like(self.weights)
-        for level, (members, shares) in enumerate(zip(self.tuples, self.weights, strict=True)):
-            used = members >= 0
-            nodes, inverse = np.unique(home[members[used]], return_inverse=True)
-            tuples[level, : len(nodes)] = nodes
-            weights[level, : len(nodes)] = np.sqrt(np.bincount(inverse, shares[used] ** 2))
-        several = (tuples >= 0).sum(axis=1) > 1
-        hangs_on, entries = _links(tuples[several], self.levels[several], len(groups))
-        grouped = self._with_levels(several)
-        return replace(
-            grouped,
-            nodes=tuple(tuple(c for node in group for c in self.nodes[node]) for group in groups),
-            tuples=tuples[several],
-            weights=weights[several],
-            wavelets=home[grouped.wavelets],
-            hangs_on=hangs_on,
-            entry_levels=entries,
-        )
+        return grouped(self, early_blocks(self, max_size, min_weight))
 
     def to_networkx(self) -> Any:
         """Return the graph as a `networkx.MultiDiGraph`.
@@ -415,57 +375,9 @@ class MMFGraph:
             waiting.extend(map(int, self.hangs_on[place]))
         return tuple(sorted(found))
 
-    def _drawn_together(self, min_weight: float) -> list[list[int]]:
-        """Return the nodes of each level that take part; at least the two strongest."""
-        found = []
-        for members, weights in zip(self.tuples, self.weights, strict=True):
-            used = np.flatnonzero(members >= 0)
-            by_weight = used[np.argsort(-weights[used], kind="stable")]
-            n = max(2, int((weights[used] >= min_weight).sum()))
-            found.append([int(members[i]) for i in by_weight[:n]])
-        return found
-
-    def _by_entry(self) -> list[int]:
-        """Return all nodes by entry level; the never used last."""
-        entry = np.where(self.entry_levels > 0, self.entry_levels, np.iinfo(np.intp).max)
-        return [int(node) for node in np.argsort(entry, kind="stable")]
-
-    def _with_levels(self, keep: npt.NDArray[np.bool_]) -> MMFGraph:
+    def _kept(self, keep: npt.NDArray[np.bool_]) -> MMFGraph:
         parts = ("levels", "tuples", "wavelets", "weights", "hangs_on", "level_errors", "frequencies")
         return replace(self, **{name: getattr(self, name)[keep] for name in parts})
-
-
-class _Blocks:
-    """Disjoint blocks of nodes that are joined; each keeps its nodes in order, like with like."""
-
-    def __init__(self, n: int) -> None:
-        self.home = list(range(n))
-        self.members = {i: [i] for i in range(n)}
-
-    def root(self, node: int) -> int:
-        return self.home[node]
-
-    def join(self, nodes: Sequence[int]) -> None:
-        roots = sorted({self.home[node] for node in nodes}, key=lambda root: -len(self.members[root]))
-        for root in roots[1:]:
-            for node in self.members[root]:
-                self.home[node] = roots[0]
-            self.members[roots[0]] += self.members.pop(root)
-
-    def blocks(self) -> list[list[int]]:
-        return list(self.members.values())
-
-
-def _links(tuples: IntArray, levels: IntArray, n: int) -> tuple[IntArray, IntArray]:
-    """Return which level each member hangs on (0: it enters, −1: no member), and the nodes' entry levels."""
-    hangs_on, entries, last = np.full_like(tuples, -1), np.zeros(n, np.intp), np.zeros(n, np.intp)
-    for place, (members, level) in enumerate(zip(tuples, levels, strict=True)):
-        used = members >= 0
-        nodes = members[used]
-        hangs_on[place, used] = last[nodes]
-        entries[nodes[last[nodes] == 0]] = level
-        last[nodes] = level
-    return hangs_on, entries
 
 
 def _span(levels: IntArray) -> str:

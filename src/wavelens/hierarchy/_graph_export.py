@@ -115,7 +115,7 @@ def from_dict(data: Mapping[str, Any]) -> MMFGraph:
 
 def _restored(data: Mapping[str, Any]) -> MMFGraph:
     order = int(data["order"])
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for name, dtype in _arrays.items():
         array = np.array(data[name])
         if array.size and array.dtype.kind not in ("i" if dtype is np.intp else "fi"):

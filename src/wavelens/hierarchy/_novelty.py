@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Novelty", "left_out_shares", "novelty", "own_shares"]
 
-_rounding = 1e-9
+_rounding = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +112,12 @@ class Novelty:
         if np.isnan(self.share):
             return f"The matrix with {name} has negative eigenvalues, so that no share of energy can be told."
         if self.share <= _rounding:
-            return f"{name} is a combination of the {m} present classes and adds nothing of its own."
+            also = ""
+            if self.shares.max() <= _rounding:
+                also = (
+                    " (so is each of these of the others: there are as many classes as dimensions, or more)"
+                )
+            return f"{name} is a combination of the {m} present classes and adds nothing of its own{also}."
         if np.isnan(self.quantile):
             return (
                 f"{_percent(self.share)} of {name} cannot be composed of the {m} present classes; each of these is a "
@@ -207,20 +212,29 @@ def own_shares(c: Float64Array) -> Float64Array:
     row. O(m³).
     """
     diagonal = np.diagonal(c)
-    m = len(c)
-    negative = diagonal.min() < 0 or np.any(c[diagonal == 0])
-    if negative:
-        return np.full(m, np.nan)
-    present = diagonal > 0
-    scale = np.sqrt(np.where(present, diagonal, 1))
+    if diagonal.min() < 0 or np.any(c[diagonal == 0]):
+        return np.full(len(c), np.nan)
+    shares = np.zeros(len(c))
+    present = np.flatnonzero(diagonal > 0)
+    if not len(present):
+        return shares
+    scaled = _with_unit_diagonal(c[np.ix_(present, present)])
     with blas_threads(1):
-        values, vectors = np.linalg.eigh(c / scale[:, None] / scale)
-    floor = m * np.finfo(np.float64).eps * max(float(values[-1]), 1e-300)
+        values, vectors = np.linalg.eigh(scaled)
+    floor = len(present) * np.finfo(np.float64).eps * values[-1]
     # Covariances come from sums whose rounding is larger than that of one product.
     if values[0] < -100 * floor:
-        return np.full(m, np.nan)
+        return np.full(len(c), np.nan)
     inverse = np.sum(np.square(vectors) / np.maximum(values, floor), axis=1)
-    return np.where(present, np.clip(1 / inverse, 0, 1), 0.0)
+    shares[present] = np.clip(1 / inverse, 0, 1)
+    return shares
+
+
+def _with_unit_diagonal(c: Float64Array) -> Float64Array:
+    """Return cosines; a zero row stays one."""
+    diagonal = np.diagonal(c)
+    scale = np.sqrt(np.where(diagonal > 0, diagonal, 1))
+    return np.asarray(c / scale[:, None] / scale)
 
 
 def left_out_shares(c: Float64Array, weights: npt.NDArray[np.floating]) -> Float64Array:
@@ -241,7 +255,8 @@ def left_out_shares(c: Float64Array, weights: npt.NDArray[np.floating]) -> Float
     inverse = np.sum(np.square(vectors) / np.maximum(values, floor), axis=1) - 1 / (m * size)
     energy = np.diagonal(c) / np.square(1 - weights / weights.sum())
     heights = np.divide(1, inverse, out=np.zeros(m), where=inverse > 0)
-    return np.clip(np.divide(heights, energy, out=np.zeros(m), where=energy > floor), 0, 1)
+    shares = np.divide(heights, energy, out=np.zeros(m), where=energy > floor)
+    return np.asarray(np.clip(shares, 0, 1), dtype=np.float64)
 
 
 def _quantile(share: float, shares: Float64Array) -> float:
@@ -256,24 +271,24 @@ def _compose(c: Float64Array, n: int) -> tuple[IntArray, Float64Array, float]:
     Returns the rows, their least-squares weights and the share that is left.
     """
     m = len(c) - 1
-    left = c.astype(np.float64)
+    scaled = _with_unit_diagonal(c)
+    left = scaled.copy()
     chosen: list[int] = []
-    floor = m * np.finfo(np.float64).eps * np.maximum(np.diagonal(c)[:m], 0)
     for _ in range(n):
         pivots = np.diagonal(left)[:m]
-        usable = pivots > floor
+        usable = pivots > m * np.finfo(np.float64).eps
         gains = np.divide(np.square(left[:m, m]), pivots, out=np.zeros(m), where=usable)
         gains[chosen] = 0
         best = int(gains.argmax())
-        if gains[best] <= _rounding**2 * abs(c[m, m]):
+        if gains[best] <= _rounding**2:
             break
         chosen.append(best)
         column = left[:, best].copy()
         left -= np.outer(column, column) / column[best]
     rows = np.array(chosen, dtype=np.intp)
-    weights = np.linalg.lstsq(c[np.ix_(rows, rows)], c[rows, m], rcond=None)[0]
-    v = float(c[m, m])
-    return rows, np.asarray(weights), float(np.clip(left[m, m] / v, 0, 1)) if v > 0 else 0.0
+    weights = np.linalg.lstsq(scaled[np.ix_(rows, rows)], scaled[rows, m], rcond=None)[0]
+    weights *= np.sqrt(max(c[m, m], 0)) / np.sqrt(np.diagonal(c)[rows])
+    return rows, np.asarray(weights), float(np.clip(left[m, m], 0, 1))
 
 
 def _chain(before: MMF, after: MMF) -> tuple[tuple[int, int], ...]:

@@ -109,6 +109,8 @@ def arrange(ellipses: list[Ellipse], width: float) -> tuple[list[Line], float, f
     width, height : float
         Of all, from (0, 0).
     """
+    if not ellipses:
+        return [], 0.0, 0.0
     rows = _rows(ellipses, width)
     _order(rows)
     total = max([width] + [_needed(row) for row in rows])
@@ -152,7 +154,7 @@ def _half_axes(lines: list[list[Label]]) -> tuple[float, float]:
 
 
 def _line_edges(n: int) -> Float64Array:
-    return LINE_HEIGHT * (np.arange(n + 1) - n / 2)
+    return np.asarray(LINE_HEIGHT * (np.arange(n + 1) - n / 2), dtype=np.float64)
 
 
 def _line_width(line: list[Label]) -> float:

@@ -45,7 +45,9 @@ class LevelErrorDisplay(Display):
         What a level adds to ‖C − M‖², as a share of ‖C‖².
     new_classes : array of int, shape (n_levels,)
         How many classes enter at the level.
-    ax_, figure_
+    axes_ : tuple of Axes
+        Each level, and all so far, after `plot`; `ax_` is the first.
+    figure_
         After `plot`.
 
     Examples
@@ -63,6 +65,7 @@ class LevelErrorDisplay(Display):
     levels: npt.NDArray[np.intp]
     shares: Float64Array
     new_classes: npt.NDArray[np.intp]
+    axes_: tuple[Axes, ...] = ()
 
     @classmethod
     def from_graph(cls, graph: MMFGraph) -> Self:
@@ -74,45 +77,40 @@ class LevelErrorDisplay(Display):
         """Collect the errors of a factorization."""
         return cls.from_graph(mmf.graph())
 
-    def plot(self, ax: Axes | None = None) -> Self:
-        """Draw; `ax=None` makes a figure of its own."""
-        ax = self._begin(ax, (7.4, 3.2))
-        first = int(self.levels[0]) if len(self.levels) else 1
-        edges = (
-            np.append(self.levels, self.levels[-1:] + 1) - 0.5 if len(self.levels) else np.array([0.5, 1.5])
-        )
-        shares = self.shares if len(self.levels) else np.zeros(1)
-        enters = np.where(self.new_classes > 0, shares, 0) if len(self.levels) else shares
+    def plot(self, ax: tuple[Axes, Axes] | None = None) -> Self:
+        """Draw; `ax=None` makes a figure of its own, else two axes are needed."""
+        if ax is None:
+            ax = tuple(new_figure((9.6, 3.1)).subplots(1, 2, sharex=True))
+        self.axes_ = tuple(ax)
+        self._begin(self.axes_[0])
+        some = len(self.levels) > 0
+        edges = np.append(self.levels, self.levels[-1:] + 1) - 0.5 if some else np.array([0.5, 1.5])
+        shares = self.shares if some else np.zeros(1)
+        enters = np.where(self.new_classes > 0, shares, 0) if some else shares
+        first, second = self.axes_
+        names = ["classes enter", "no class enters"]
+        first.stairs(enters, edges, fill=True, color=category_color(0), label="a", zorder=2)
+        first.stairs(shares, edges, fill=True, color=category_color(3), label="b", zorder=1)
         total = np.cumsum(shares)
-        ax.step(
-            edges,
-            np.append(total, total[-1]),
-            where="post",
-            color=category_color(1),
-            linewidth=1.8,
-            label="a",
-        )
-        names = ["all levels so far", "one level at which classes enter"]
-        ax.stairs(enters, edges, fill=True, color=category_color(0), label="b", zorder=2)
+        second.step(edges, np.append(0.0, total), where="pre", color=category_color(1), linewidth=1.8)
+        for axes, top, title in (
+            (first, float(shares.max()), "What each level loses"),
+            (second, float(total[-1]), "What all levels so far lose"),
+        ):
+            finish_axes(axes, title=title, x="level", y="share of the squared norm", grid="y")
+            axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=_decimals(top)))
+            axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
+            axes.set_ylim(0, top * 1.06 if top > 0 else 1)
+            axes.set_xlim(edges[0] - 0.1, edges[-1] + 0.1)
         if (self.new_classes == 0).any():
-            names.append("one level at which none enters")
-            ax.stairs(shares, edges, fill=True, color=category_color(6), label="c", zorder=1)
-        finish_axes(
-            ax, title="What the factorization loses", x="level", y="lost share of the matrix", grid="y"
-        )
-        legend(ax, names, loc="best")
-        top = float(total[-1])
-        ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=_decimals(top)))
-        ax.yaxis.set_major_locator(MaxNLocator(5))
-        ax.xaxis.set_major_locator(MaxNLocator(9, integer=True, min_n_ticks=1))
-        ax.set_ylim(0, top * 1.06 if top > 0 else 1)
-        ax.set_xlim(first - 0.6, edges[-1] + 0.1)
+            legend(first, names, loc="best", handlelength=1.2)
         return self
 
 
 @dataclass
 class ReorderedMatrixDisplay(Display):
-    """A matrix as it is and in the order of its hierarchy, in which what composes early lies together.
+    """A matrix as it is and in the order of its hierarchy: what composes early lies together, groups by likeness.
 
     Attributes
     ----------
@@ -170,7 +168,8 @@ class ReorderedMatrixDisplay(Display):
         m = graph.n_classes
         if values.shape != (m, m):
             raise ValueError(f"`matrix` must have shape ({m}, {m}), got {values.shape}")
-        rows = [row for node in graph.leaf_order() for row in graph.nodes[node]]
+        similarity = values if graph.n_nodes == m else None
+        rows = [row for node in graph.leaf_order(similarity=similarity) for row in graph.nodes[node]]
         return cls(values, np.array(rows, dtype=np.intp), tuple(map(str, graph.names)))
 
     def plot(self, ax: tuple[Axes, Axes] | None = None) -> Self:
@@ -183,7 +182,7 @@ class ReorderedMatrixDisplay(Display):
         self.axes_ = tuple(ax)
         self._begin(self.axes_[0])
         limits, colors = _matrix_colors(self.matrix)
-        titles = ("As it is", "In the order of the hierarchy")
+        titles = ("As it is", "What composes early, together")
         for axes, rows, title in zip(self.axes_, (np.arange(m), self.order), titles, strict=True):
             drawn = axes.imshow(
                 self.matrix[np.ix_(rows, rows)],
@@ -203,7 +202,7 @@ class ReorderedMatrixDisplay(Display):
                 axes.set_xlabel(f"{m:,} classes", fontsize=9, color=INK)
                 axes.set_xticks([])
                 axes.set_yticks([])
-        bar = self.axes_[1].figure.colorbar(drawn, ax=self.axes_[1], fraction=0.046, pad=0.03, extend="max")
+        bar = self.axes_[1].figure.colorbar(drawn, ax=self.axes_[1], fraction=0.046, pad=0.03, extend="both")
         bar.set_label("entry of the matrix", fontsize=9, color=INK)
         bar.ax.tick_params(labelsize=8.5, labelcolor=INK, color=MUTED)
         bar.outline.set_visible(False)
@@ -303,13 +302,16 @@ class DendrogramDisplay(Display):
     def plot(self, ax: Axes | None = None) -> Self:
         """Draw; `ax=None` makes a figure of its own."""
         n = len(self.names)
-        ax = self._begin(ax, (7.4, 1.3 + min(0.22 * n, 13)))
+        ax = self._begin(ax, (7.4, 1.3 + 0.22 * min(n, 40) + 0.15 * min(max(n - 40, 0), 60)))
         drawn: dict[str, Any] = dendrogram(self.linkage, no_plot=True)
+        lowest, highest = float(self.linkage[:, 2].min()), float(self.linkage[:, 2].max())
+        # Leaves begin shortly before the first join, not at 0, which would leave the joins little room.
+        start = max(0.0, lowest - 0.12 * (highest - lowest or lowest or 1.0))
         for heights, places in zip(drawn["dcoord"], drawn["icoord"], strict=True):
-            ax.plot(heights, [(place - 5) / 10 for place in places], color=category_color(0), linewidth=1.5)
+            shown = [max(height, start) for height in heights]
+            ax.plot(shown, [(place - 5) / 10 for place in places], color=category_color(0), linewidth=1.4)
         ax.set_ylim(n - 0.4, -0.6)
-        highest = float(self.linkage[:, 2].max()) or 1.0
-        ax.set_xlim(highest * 1.03, 0)
+        ax.set_xlim(highest + 0.03 * (highest - start or 1.0), start)
         finish_axes(
             ax,
             title="Agglomerative clustering of the same classes",
@@ -317,12 +319,16 @@ class DendrogramDisplay(Display):
             grid="x",
         )
         leaves = drawn["leaves"]
-        step = max(1, int(np.ceil(9.5 / _row_size(ax, n))))
-        ax.set_yticks(range(0, n, step), [self._leaf(i) for i in leaves[::step]])
+        step = max(1, int(np.ceil(8.5 / _row_size(ax, n))))
         ax.yaxis.tick_right()
-        ax.tick_params(axis="y", length=0, labelsize=8.5)
+        if step <= 2:
+            ax.set_yticks(range(0, n, step), [self._leaf(i) for i in leaves[::step]])
+        else:
+            ax.set_yticks([])
+            ax.set_ylabel(f"{n:,} classes", fontsize=9, color=INK)
+        ax.tick_params(axis="y", length=0, labelsize=8.5 if _row_size(ax, n) > 12 else 7.0)
         ax.spines["left"].set_visible(False)
-        if self.entry_levels is not None:
+        if self.entry_levels is not None and step <= 2:
             ax.set_xlabel(
                 "distance at which they join        (ℓ: level at which MMF takes the class)", fontsize=9
             )

@@ -134,7 +134,7 @@ class LayerFlowDisplay(Display):
     def _height(self) -> float:
         """Return the rows that the flow needs: one a class and some between levels."""
         groups = max(len(np.unique(levels)) for levels in self.entry_levels)
-        return self.entry_levels.shape[1] + _between * (groups - 1)
+        return float(self.entry_levels.shape[1]) + _between * (groups - 1)
 
     def _draw_flow(self, ax: Axes) -> None:
         places, boxes = _places(self.entry_levels)
@@ -200,7 +200,9 @@ class LayerFlowDisplay(Display):
             ax.set_yticks([])
             ax.set_ylabel(f"{n:,} classes", fontsize=9, color=INK)
         ax.set_xlabel(
-            "boxes: levels, the first on top; colours: the level in the last layer", fontsize=8.5, color=MUTED
+            "boxes: levels, the first on top; colours: the level in the last layer; pale: always in the same level",
+            fontsize=8.5,
+            color=MUTED,
         )
 
     def _draw_agreement(self, ax: Axes) -> None:
