@@ -77,16 +77,15 @@ class OwnShareDisplay(Display):
             names.append("left by all other classes together")
         if cut:
             gap = f"… {n - len(drawn):,} classes between …"
-            ax.text(0, half + 0.1, gap, fontsize=8.5, color=INK, va="center_baseline")
+            ax.text(0.003, half + 0.1, gap, fontsize=8.5, color=INK, va="center_baseline")
         ax.set_yticks(places, [plain(shorten(self.names[i], 26)) for i in drawn])
         ax.tick_params(axis="y", length=0)
         ax.set_ylim(places[-1] + 0.7, -0.7)
         top = float(self.few.max())
         ax.set_xlim(0, min(1.0, 1.06 * top) if top > 0 else 1.0)
-        ax.xaxis.set_major_formatter(PercentFormatter(1.0))
+        ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0 if top > 0.1 else None))
         finish_axes(ax, title="What other classes leave of a class", x="share of its energy", grid="x")
         ax.spines["left"].set_visible(False)
-        legend(ax, names, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
-        ax.title.set_visible(False)
+        legend(ax, names, loc="lower right")
         self.drawn_: npt.NDArray[np.intp] = drawn
         return self

@@ -129,7 +129,7 @@ def _page(
         (name, f"{size:,}", round(100 * size / largest, 1), "var(--accent)", "")
         for name, size in zip(story.names, story.counts.tolist(), strict=True)
     )
-    where = f" in {story.layer}" if story.layer else ""
+    where = f" in the layer “{story.layer}”" if story.layer else ""
     return Page(
         title=f"How {story.m:,} classes hang together{where}",
         subtitle=f"{clean(source)}: {subtitle}" if source else subtitle,

@@ -9,7 +9,10 @@ import numpy as np
 from wavelens.report._hierarchy_story import PART, HierarchyStory
 from wavelens.report._words import count, joined, number, percent
 
-__all__ = ["findings", "remarks", "stability_in_words"]
+__all__ = ["ENDS", "findings", "remarks", "stability_in_words"]
+
+ENDS = ("The compositions are settled", "No saturation")
+"""How the sentence of a flow over layers begins that sums it up."""
 
 _levels_told = 3
 _few_images = 20
@@ -131,10 +134,7 @@ def stability_in_words(story: HierarchyStory) -> str:
 def _layers(story: HierarchyStory) -> str:
     if story.flow is None:
         return ""
-    return next(
-        (each for each in story.flow.words() if each.startswith(("The compositions are settled", "No saturation"))),
-        "",
-    )
+    return next((each for each in story.flow.words() if each.startswith(ENDS)), "")
 
 
 def remarks(story: HierarchyStory) -> Iterator[str]:

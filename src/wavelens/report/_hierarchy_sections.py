@@ -70,7 +70,7 @@ def levels(story: HierarchyStory) -> Section | None:
     for level in range(1, n + 1):
         members, weights = story.members(level)
         new = set(whole.entering(level))
-        parts = [f"{story.said(int(i))} {number(float(w))}" for i, w in zip(members, weights, strict=True)]
+        parts = [f"{story.said(int(i))}\u00a0{number(float(w))}" for i, w in zip(members, weights, strict=True)]
         entering = [story.said(int(i)) for i in members if int(i) in new]
         rows.append(
             (
@@ -78,24 +78,26 @@ def levels(story: HierarchyStory) -> Section | None:
                 joined(entering) or "none",
                 story.said(int(whole.wavelets[level - 1])),
                 ", ".join(parts),
-                percent(float(whole.error_shares[level - 1])),
+                percent(float(np.sqrt(whole.error_shares[level - 1]))),
                 percent(float(np.sqrt(whole.error_shares[:level].sum()))),
             )
         )
     caption = (
-        "Weights: how much of each class is in the wavelet; their squares add up to 1. Lost: share of the squared "
-        "covariance that this level leaves out. Error so far: of the covariance, not squared."
+        "Weights: how much of each class is in the wavelet; their squares add up to 1. A class that entered before "
+        "stands for the mixture that it has become. Error: what this level leaves out, as a share of the covariance "
+        "(Frobenius norms, which add up in squares)."
     )
     if n < whole.n_levels:
         caption += f" The first {n} of {whole.n_levels:,} levels; levels.csv has all."
-    header = ("Level", "Classes that enter", "Wavelet", "Weights", "Lost", "Error so far")
+    header = ("Level", "Classes that enter", "Wavelet", "Weights", "Error", "Error so far")
     error = story.figures.chart(
         LevelErrorDisplay.from_graph(whole).plot(),
         "levels",
         f"Share of the squared covariance lost, level by level; together "
         f"{percent(float(whole.error_shares.sum()))}.",
-        "Where the orange line climbs, classes are mixed that have little in common: the early, flat part is what "
-        "the hierarchy is sure of.",
+        "Blue: what each level loses of the squared covariance. Orange: what all levels up to there have lost. Where "
+        "it is flat, classes were set aside that have nothing left to do with the others; where it climbs, the "
+        "composition is not the whole truth about its classes.",
     )
     lead = f"{count(whole.n_levels, 'level')}, and what each of them takes and loses."
     return Section("levels", "Level by level", (Text((lead,)), error, Table(header, tuple(rows), caption, words=(1, 2, 3))))
@@ -146,10 +148,11 @@ def classes(story: HierarchyStory) -> Section:
 
 def _composed(story: HierarchyStory, i: int) -> str:
     found = story.companions
+    order = np.argsort(-np.abs(found.weights[i]), kind="stable")
     parts = [
-        f"{number(float(w))} {story.said(int(j))}"
-        for j, w in zip(found.indices[i], found.weights[i], strict=True)
-        if j >= 0
+        f"{number(float(found.weights[i, at]))}\u00a0{story.said(int(found.indices[i, at]))}"
+        for at in order
+        if found.indices[i, at] >= 0
     ]
     return ", ".join(parts) or "nothing helps"
 

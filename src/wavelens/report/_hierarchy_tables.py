@@ -165,15 +165,17 @@ def write_levels_csv(path: Path, hierarchy: ClassHierarchy) -> None:
             ["level", "class", "weight", "enters", "hangs_on", "wavelet", "level_error_share", "frequency"]
         )
         for at, level in enumerate(graph.levels.tolist()):
-            for each in graph.compositions(level):
+            for node, weight, earlier in zip(
+                graph.tuples[at].tolist(), graph.weights[at], graph.hangs_on[at].tolist(), strict=True
+            ):
                 writer.writerow(
                     [
                         level,
-                        names[each.node],
-                        f"{each.weight:.6g}",
-                        "" if each.hangs_on else "yes",
-                        each.hangs_on or "",
-                        "yes" if each.node == graph.wavelets[at] else "",
+                        names[node],
+                        f"{weight:.6g}",
+                        "" if earlier else "yes",
+                        earlier or "",
+                        "yes" if node == graph.wavelets[at] else "",
                         f"{graph.error_shares[at]:.6g}",
                         f"{graph.frequencies[at]:.6g}",
                     ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from wavelens.plotting import LayerFlowDisplay
-from wavelens.report._hierarchy_findings import stability_in_words
+from wavelens.report._hierarchy_findings import ENDS, stability_in_words
 from wavelens.report._hierarchy_story import PART, HierarchyStory
-from wavelens.report._page import Block, Heading, Section, Table, Text
+from wavelens.report._page import Block, Fold, Heading, Section, Table, Text
 from wavelens.report._words import joined, number, percent
 
 __all__ = ["layers", "reading", "storage", "trust"]
@@ -55,11 +55,13 @@ def layers(story: HierarchyStory) -> Section | None:
         "below): a layer that stays below it adds nothing that other images would not. Order of meeting: rank "
         "correlation of the levels at which pairs of classes meet."
     )
+    words = flow.words()
     blocks: list[Block] = [
         Text((lead,), "lead"),
+        Text(tuple(each for each in words if each.startswith(ENDS))),
         chart,
         Table(header, tuple(rows), caption, words=(1,)),
-        Text(flow.words()),
+        Fold("The same in words", (Text(words),)),
     ]
     return Section("layers", "From layer to layer", tuple(blocks))
 
