@@ -36,7 +36,7 @@ class MMFGraphDisplay(Display):
     whole : MMFGraph
         What it was made from.
     min_weight : float
-        Lines of a lower weight are left out.
+        Lines of a lower weight are left out, but for the strongest of each level.
     levels_ : tuple of int
         Numbers of the levels that have an ellipse, after `plot`.
     ax_, figure_
@@ -92,7 +92,8 @@ class MMFGraphDisplay(Display):
         collapse : int, default 1
             Groups of up to so many classes that compose early are drawn as one.
         min_weight : float, default 0.1
-            Lines of a lower weight |x| are left out, and classes of a lower weight are drawn grey.
+            Lines of a lower weight |x| are left out, but for the strongest of each level; classes of a lower
+            weight are drawn grey.
         """
         shown = graph if collapse == 1 else graph.collapse(collapse, min_weight=min_weight)
         if max_levels is not None:
