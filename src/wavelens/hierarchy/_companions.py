@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens._arguments import check_integer
+from wavelens._threads import blas_threads
 from wavelens.hierarchy._features import Float64Array, IntArray
 from wavelens.hierarchy._symmetric import as_symmetric
 
@@ -72,12 +73,13 @@ def companions(c: npt.ArrayLike, n: int = 4) -> Companions:
     check_integer(n, "n", low=1, high=m - 1, why=f"`c` has {m} rows")
     indices = np.full((m, n), -1, dtype=np.intp)
     weights, left = np.zeros((m, n)), np.ones(m)
-    for i in range(m):
-        chosen, left[i] = _choose(matrix, i, n)
-        if chosen:
-            indices[i, : len(chosen)] = chosen
-            block = matrix[np.ix_(chosen, chosen)]
-            weights[i, : len(chosen)] = np.linalg.lstsq(block, matrix[chosen, i], rcond=None)[0]
+    with blas_threads(1):
+        for i in range(m):
+            chosen, left[i] = _choose(matrix, i, n)
+            if chosen:
+                indices[i, : len(chosen)] = chosen
+                block = matrix[np.ix_(chosen, chosen)]
+                weights[i, : len(chosen)] = np.linalg.lstsq(block, matrix[chosen, i], rcond=None)[0]
     return Companions(indices, weights, left)
 
 

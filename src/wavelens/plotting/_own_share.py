@@ -74,7 +74,7 @@ class OwnShareDisplay(Display):
         names = [f"left by the best {self.n_few}" if self.n_few > 1 else "left by the best one"]
         if self.every is not None:
             ax.barh(places, self.every[drawn], height=0.68, color=category_color(0), label="b", zorder=3)
-            names.append("left by all other classes together")
+            names.append("left by all others")
         if cut:
             gap = f"… {n - len(drawn):,} classes between …"
             ax.text(0.003, half + 0.1, gap, fontsize=8.5, color=INK, va="center_baseline")

@@ -9,7 +9,7 @@ import numpy as np
 from wavelens.report._hierarchy_story import PART, HierarchyStory
 from wavelens.report._words import count, joined, number, percent
 
-__all__ = ["ENDS", "findings", "remarks", "stability_in_words"]
+__all__ = ["ENDS", "findings", "orders_in_words", "remarks", "stability_in_words"]
 
 ENDS = ("The compositions are settled", "No saturation")
 """How the sentence of a flow over layers begins that sums it up."""
@@ -50,7 +50,7 @@ def _next(story: HierarchyStory) -> str:
     """Tell the next compositions in which classes take part for the first time."""
     told = []
     for level in range(2, story.graph.n_levels + 1):
-        new = [i for i in story.strong(level) if story.joins_at[i] == level]
+        new = [i for i in story.strong(level) if story.graph.entry_levels[i] == level and story.is_main(i)]
         if not new:
             continue
         with_them = [i for i in story.strong(level) if i not in new]
@@ -66,20 +66,21 @@ def _next(story: HierarchyStory) -> str:
 
 
 def _late(story: HierarchyStory) -> str:
-    levels = story.joins_at
-    never = np.flatnonzero(levels == 0)
-    last = int(levels.max()) if len(levels) else 0
+    """Tell who comes last, and who is nowhere a main part."""
+    entry, n = story.graph.entry_levels, story.graph.n_levels
     parts = []
-    if last > _levels_told and story.m <= 200:
-        late = [story.said(int(i)) for i in np.flatnonzero(levels == last)]
-        parts.append(f"Last to take part {'is' if len(late) == 1 else 'are'} {joined(late, 6)}, at level {last}.")
-    if len(never):
-        names = joined([story.said(int(i)) for i in never], 6)
-        verb = "is" if len(never) == 1 else "are"
+    last = int(entry.max())
+    if last > 1:
+        late = [story.said(int(i)) for i in np.flatnonzero(entry == last)]
+        parts.append(f"{_capital(joined(late, 6))} {'comes' if len(late) == 1 else 'come'} last, at level {last:,} of {n:,}.")
+    aside = [i for i in np.argsort(-story.companions.left, kind="stable") if not story.is_main(int(i))]
+    if aside and n:
+        names = joined([story.said(int(i)) for i in aside], 6)
+        one = len(aside) == 1
         parts.append(
-            f"{_capital(names)} {verb} never a main part of a composition (a weight of {PART} or more beside another "
-            "class that has it): no small group of classes accounts for "
-            f"{'it' if len(never) == 1 else 'them'}."
+            f"{_capital(names)} {'has' if one else 'have'} only a small part in the composition at which "
+            f"{'it enters' if one else 'they enter'} (a weight below {PART}): {'it does' if one else 'they do'} not belong "
+            "to any of them in particular."
         )
     return " ".join(parts)
 
@@ -118,8 +119,10 @@ def _exactness(story: HierarchyStory) -> str:
 def stability_in_words(story: HierarchyStory) -> str:
     """Say how far the compositions depend on the images that happened to be there."""
     found = story.stability
-    if found is None or not found.n_resamples:
+    if found is None:
         return ""
+    if not found.n_resamples:
+        return orders_in_words(story)
     overlap = float(found.first_overlap.mean())
     start = (
         f"With images drawn anew {found.n_resamples} times, {percent(overlap)} of the first composition come "
@@ -129,6 +132,22 @@ def stability_in_words(story: HierarchyStory) -> str:
     if found.is_steady:
         return f"{start}: what composes first is steady."
     return f"{start}: another set of images would have given another hierarchy, so take single compositions lightly."
+
+
+def orders_in_words(story: HierarchyStory) -> str:
+    """Say how far the first composition depends on the order chosen."""
+    found = story.stability
+    if found is None or len(found.orders) < 2:
+        return ""
+    others = [i for i, k in enumerate(found.orders) if k != story.factors.order]
+    shares = [float(found.order_first[i]) for i in others]
+    chance = float(np.mean(found.order_chance[others]))
+    again = "comes again" if min(shares) > 0.75 else "comes in part again" if np.mean(shares) > chance else "is another"
+    return (
+        f"How many classes a composition takes is a choice. With {joined([str(found.orders[i]) for i in others])} in "
+        f"place of {story.factors.order}, the first composition {again}: on average {percent(float(np.mean(shares)))} of it "
+        f"{'is' if len(others) == 1 else 'are'} shared (by chance {percent(chance)})."
+    )
 
 
 def _layers(story: HierarchyStory) -> str:

@@ -12,13 +12,16 @@ from wavelens.plotting import (
     ReorderedMatrixDisplay,
 )
 from wavelens.report._hierarchy_story import PART, HierarchyStory
-from wavelens.report._page import Block, Section, Table, Text
+from wavelens.report._page import Block, Fold, Section, Table, Text
 from wavelens.report._words import count, joined, number, percent
 
 __all__ = ["apart", "classes", "graph", "levels", "matrix", "tree"]
 
 _levels_in_table = 40
 _classes_in_table = 120
+_rows_unfolded = 24
+_levels_drawn = 12
+_most_in_tree = 200
 _most_drawn = 40
 
 
@@ -39,9 +42,20 @@ def graph(story: HierarchyStory) -> Section | None:
         "lines lead to the earlier levels whose mixtures are used again, the wider the larger their part."
     )
     if collapse > 1:
-        caption += " What composes early is drawn as one box; the table of classes below names all of them."
-    blocks: list[Block] = [
-        Text((lead,), "lead"),
+        caption += " What composes early is drawn as one box."
+    blocks: list[Block] = [Text((lead,), "lead")]
+    if collapse > 1:
+        early = MMFGraphDisplay.from_graph(story.graph, max_levels=_levels_drawn).plot()
+        at = min(_levels_drawn, story.graph.n_levels)
+        blocks.append(
+            story.figures.chart(
+                early,
+                "graph-early",
+                _graph_alt(story),
+                f"The first {at} levels with every class in them. These are the closest relations of all.",
+            )
+        )
+    blocks += [
         story.figures.chart(display, "graph", _graph_alt(story), caption),
         Text(
             (
@@ -95,7 +109,7 @@ def levels(story: HierarchyStory) -> Section | None:
         "levels",
         f"Share of the squared covariance lost, level by level; together "
         f"{percent(float(whole.error_shares.sum()))}.",
-        "Blue: what each level loses of the squared covariance. Orange: what all levels up to there have lost. Where "
+        "Left: what each level loses of the squared covariance. Right: what all levels up to there have lost. Where "
         "it is flat, classes were set aside that have nothing left to do with the others; where it climbs, the "
         "composition is not the whole truth about its classes.",
     )
@@ -111,13 +125,12 @@ def classes(story: HierarchyStory) -> Section:
     entry = story.graph.entry_levels
     rows = []
     for i in map(int, shown):
-        joins = int(story.joins_at[i])
         rows.append(
             (
                 story.names[i],
-                f"{joins:,}" if joins else "never",
-                joined([story.said(j) for j in story.partners(i)], 5) or "–",
                 f"{entry[i]:,}" if entry[i] else "never",
+                number(float(story.entry_weights[i])) if entry[i] else "–",
+                joined([story.said(j) for j in story.partners(i)], 5) or "–" if story.is_main(i) else "–",
                 _composed(story, i),
                 percent(float(story.companions.left[i])),
                 *(() if story.shares is None else (percent(float(story.shares[i])),)),
@@ -126,24 +139,29 @@ def classes(story: HierarchyStory) -> Section:
         )
     header = (
         "Class",
-        "Takes part at level",
-        "With",
         "Enters at level",
+        "Weight there",
+        "Together with",
         "Best composed of",
         "They leave",
         *(() if story.shares is None else ("All others leave",)),
         *(() if story.single_images else ("Images",)),
     )
     caption = (
-        f"A class enters where a composition first uses it at all, and takes part where its weight is {PART} or "
-        f"more. Best composed of: the {story.companions.indices.shape[1]} classes that together explain it best, "
-        "with their weights."
+        f"Together with: the other main parts (weight {PART} or more) of the composition at which the class enters, if it "
+        f"is one itself. Best composed of: the {story.companions.indices.shape[1]} classes that together explain it "
+        "best, with their weights; “they leave” is what they cannot give."
     )
     if some:
         caption += f" The 40 classes that stand apart most, then the 40 that do least, of {story.m:,}; classes.csv has all."
-    return Section(
-        "classes", "Where each class belongs", (Table(header, tuple(rows), caption, words=(2, 4)),)
+    table = Table(header, tuple(rows), caption, words=(3, 4))
+    lead = (
+        "Of every class: at which level the hierarchy takes it up and with whom, and which others describe it best "
+        "when one asks for it alone."
     )
+    folded = len(rows) > _rows_unfolded
+    block: Block = Fold(f"Table of {len(rows)} classes", (table,)) if folded else table
+    return Section("classes", "Where each class belongs", (Text((lead,)), block))
 
 
 def _composed(story: HierarchyStory, i: int) -> str:
@@ -195,7 +213,6 @@ def matrix(story: HierarchyStory) -> Section:
 
 def tree(story: HierarchyStory) -> Section:
     """Show the agglomerative tree of the same classes."""
-    display = DendrogramDisplay.from_linkage(story.linkage, story.names, graph=story.graph).plot()
     lead = (
         "The customary picture beside it: classes joined pair by pair, the nearest means first. A tree puts each "
         "class into one group and asks for distances only. A composition may use a class that other compositions "
@@ -215,8 +232,11 @@ def tree(story: HierarchyStory) -> Section:
             f"Over all pairs of classes, the level at which compositions connect them and the height at which the "
             f"tree does agree with a rank correlation of {number(agreement)}: {judged}."
         )
+    if story.m > _most_in_tree:
+        much = f"A tree of {story.m:,} classes is too dense to be drawn here. {words}"
+        return Section("tree", "Beside it: an agglomerative tree", (Text((lead, much)),))
     chart = story.figures.chart(
-        display,
+        DendrogramDisplay.from_linkage(story.linkage, story.names, graph=story.graph).plot(),
         "tree",
         f"Tree of {story.m:,} classes by average linkage of the distances of their means.",
         "Average linkage of the distances of class means. The further left two classes meet, the less alike they "

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from wavelens._threads import blas_threads
 from wavelens.hierarchy import (
     ClassHierarchy,
     Companions,
@@ -74,18 +75,20 @@ class HierarchyStory:
         return name if len(bare) > 2 and bare.isalpha() else f"“{name}”"
 
     @cached_property
-    def joins_at(self) -> IntArray:
-        """First level at which each class takes part with a weight of `PART` or more; 0 for never.
+    def entry_weights(self) -> Float64Array:
+        """Weight of each class in the composition at which it enters; 0 for never."""
+        weights = np.zeros(self.m)
+        graph = self.graph
+        new = graph.hangs_on == 0
+        weights[graph.tuples[new]] = graph.weights[new]
+        return weights
 
-        Levels with one such class are passed over: they set it aside and compose nothing.
+    def is_main(self, i: int) -> bool:
+        """Tell whether a class is a main part of the composition at which it enters, beside another one.
+
+        Later on its row is a mixture of all it was rotated with, so that its weight says little of the class.
         """
-        levels = np.zeros(self.m, dtype=np.intp)
-        for level in range(self.graph.n_levels, 0, -1):
-            members, weights = self.members(level)
-            strong = members[weights >= PART]
-            if len(strong) > 1:
-                levels[strong] = level
-        return levels
+        return bool(self.entry_weights[i] >= PART and self.partners(i))
 
     def members(self, level: int) -> tuple[IntArray, Float64Array]:
         """Return the classes of a level and their weights, the heaviest first."""
@@ -99,9 +102,12 @@ class HierarchyStory:
         return [int(i) for i in members[: max(2, int((weights >= PART).sum()))]]
 
     def partners(self, i: int) -> list[int]:
-        """Return the classes with which a class first takes part."""
-        level = int(self.joins_at[i])
-        return [j for j in self.strong(level) if j != i] if level else []
+        """Return the main parts of the composition at which a class enters, other than itself."""
+        level = int(self.graph.entry_levels[i])
+        if not level:
+            return []
+        members, weights = self.members(level)
+        return [int(j) for j in members[weights >= PART] if j != i]
 
     @cached_property
     def companions(self) -> Companions:
@@ -114,7 +120,9 @@ class HierarchyStory:
         covariance = self.hierarchy.covariance_
         if covariance.center:
             off = self.hierarchy.means_ - np.average(self.hierarchy.means_, axis=0, weights=self.counts)
-            found = left_out_shares(off @ off.T, self.counts.astype(np.float64))
+            with blas_threads(1):
+                products = off @ off.T
+            found = left_out_shares(products, self.counts.astype(np.float64))
         else:
             found = own_shares(self.matrix)
         return None if np.isnan(found).any() or found.max() <= _rounding else found
@@ -128,7 +136,8 @@ class HierarchyStory:
     @cached_property
     def spectrum(self) -> Float64Array:
         """Squared eigenvalues of the matrix, descending."""
-        return np.sort(np.square(np.linalg.eigvalsh(self.matrix)))[::-1]
+        with blas_threads(1):
+            return np.sort(np.square(np.linalg.eigvalsh(self.matrix)))[::-1]
 
     @property
     def common(self) -> float:

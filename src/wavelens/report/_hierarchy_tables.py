@@ -200,7 +200,7 @@ def write_classes_csv(path: Path, hierarchy: ClassHierarchy) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(
-            ["class", "images", "takes_part_at", "enters_at", "best_composed_of", "they_leave", "all_others_leave"]
+            ["class", "images", "enters_at", "weight_there", "best_composed_of", "they_leave", "all_others_leave"]
         )
         for i, name in enumerate(hierarchy.classes_.tolist()):
             others = [
@@ -212,8 +212,8 @@ def write_classes_csv(path: Path, hierarchy: ClassHierarchy) -> None:
                 [
                     name,
                     int(story.counts[i]),
-                    int(story.joins_at[i]) or "",
                     int(story.graph.entry_levels[i]) or "",
+                    f"{story.entry_weights[i]:.6g}",
                     " + ".join(others),
                     f"{found.left[i]:.6g}",
                     "" if story.shares is None else f"{story.shares[i]:.6g}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from wavelens.plotting import LayerFlowDisplay
-from wavelens.report._hierarchy_findings import ENDS, stability_in_words
+from wavelens.report._hierarchy_findings import ENDS, orders_in_words, stability_in_words
 from wavelens.report._hierarchy_story import PART, HierarchyStory
 from wavelens.report._page import Block, Fold, Heading, Section, Table, Text
 from wavelens.report._words import joined, number, percent
@@ -103,7 +103,7 @@ def trust(story: HierarchyStory) -> Section | None:
     )
     blocks += [
         Heading("orders", "Other orders"),
-        Text((_orders_in_words(story),)),
+        Text((orders_in_words(story) or "No other order was tried.",)),
         Table(header, tuple(rows), caption),
     ]
     return Section("trust", "How far to trust it", tuple(blocks))
@@ -137,22 +137,6 @@ def _resamples(story: HierarchyStory) -> list[Block]:
     )
     header = ("Class", "Weight", "Draws with it")
     return [Text((stability_in_words(story), transfer)), Table(header, rows, caption)]
-
-
-def _orders_in_words(story: HierarchyStory) -> str:
-    found = story.stability
-    assert found is not None
-    others = [i for i, k in enumerate(found.orders) if k != story.factors.order]
-    if not others:
-        return "No other order was tried."
-    shares = [float(found.order_first[i]) for i in others]
-    chance = float(np.mean(found.order_chance[others]))
-    again = "again" if min(shares) > 0.75 else "in part again" if np.mean(shares) > chance else "not again"
-    return (
-        f"How many classes a composition takes is a choice. With {joined([str(found.orders[i]) for i in others])} in "
-        f"place of {story.factors.order}, the first composition comes {again}: on average {percent(float(np.mean(shares)))} "
-        f"of it is shared (by chance {percent(chance)})."
-    )
 
 
 def storage(story: HierarchyStory) -> Section:
@@ -219,8 +203,8 @@ def reading(story: HierarchyStory) -> Section:
                     f"{centred}{scaled}",
                     "Composing means: take a few classes whose descriptions explain one another, and rewrite them "
                     "as mixtures, one of which has nothing to do with any other class. Drop that one, and go on with "
-                    "the rest. Classes that meet early are near relatives to the network; classes that meet late, or "
-                    f"never with a weight of {PART} or more, are its odd ones out.",
+                    "the rest. Classes that meet early are near relatives to the network; classes that come late, or "
+                    f"enter with a weight below {PART}, belong to no composition in particular.",
                     "The network was not taught any of this. It was taught to tell classes apart, and what it shares "
                     "between them is its own. Relations seen here are relations in the layer, not in the world: "
                     "classes may meet because they are alike, or because their photographs share a background.",
