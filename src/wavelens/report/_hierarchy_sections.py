@@ -178,7 +178,7 @@ def classes(story: HierarchyStory) -> Section:
         "when one asks for it alone."
     )
     table = _folded(rows, header, caption, (3, 4), "classes")
-    return Section("classes", "Where each class belongs", (Text((lead,)), table))
+    return Section("places", "Where each class belongs", (Text((lead,)), table))
 
 
 def _composed(story: HierarchyStory, i: int) -> str:
