@@ -56,7 +56,18 @@ def test_a_file_of_features(network: Path, folder: Path, tmp_path: Path, capsys)
 def test_preprocessing_can_be_given(network: Path, folder: Path, tmp_path: Path, capsys) -> None:
     out = tmp_path / "f.npz"
     given = ["features", "--model", str(network), "--images", str(folder), "--out", str(out)]
-    rule = ["--range", "signed", "--mean", "0.1,0.2,0.3", "--std", "0.5", "--color", "bgr", "--filter", "bicubic"]
+    rule = [
+        "--range",
+        "signed",
+        "--mean",
+        "0.1,0.2,0.3",
+        "--std",
+        "0.5",
+        "--color",
+        "bgr",
+        "--filter",
+        "bicubic",
+    ]
     assert main([*given, *rule, "--shorter-side", "10"]) == 0
     said = load_features(out).info["preprocessing"]
     assert said["value_range"] == [-1.0, 1.0]
@@ -111,7 +122,9 @@ def test_what_cannot_be_done(network: Path, options, message, tmp_path: Path, mo
 
 
 @pytest.mark.networks
-def test_interrupting_leaves_nothing(network: Path, folder: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_interrupting_leaves_nothing(
+    network: Path, folder: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
     from wavelens.models._onnx import OnnxNetwork
 
     run, calls = OnnxNetwork.run, []

@@ -88,9 +88,18 @@ def _inline(svg: str, name: str, alt: str, white_is_paper: bool) -> Markup:
     # Only tags are touched from here on: the texts between them may hold anything.
     colors = _page_colors | ({"#ffffff": "var(--paper)"} if white_is_paper else {})
     body = re.sub(r"<[^>]*>", lambda tag: _inline_tag(tag.group(), name, colors), body)
+    # Two images with the same pixels get the same id; nothing refers to it.
+    seen: dict[str, int] = {}
+    body = re.sub(r'(<image\b[^>]*\bid=")([^"]*)"', lambda found: _numbered(found, seen), body)
     box = re.search(r'viewBox="[^"]*"', body)
     opening = f'<svg class="drawn" {box.group() if box else ""} role="img" aria-label="{escape(alt)}">'
     return Markup(re.sub(r"<svg[^>]*>", lambda _: opening, body, count=1))
+
+
+def _numbered(found: re.Match[str], seen: dict[str, int]) -> str:
+    start, name = found.groups()
+    seen[name] = seen.get(name, 0) + 1
+    return f'{start}{name}"' if seen[name] == 1 else f'{start}{name}-{seen[name]}"'
 
 
 def _inline_tag(tag: str, name: str, colors: dict[str, str]) -> str:

@@ -90,7 +90,7 @@ def _late(story: HierarchyStory) -> str:
 def _apart(story: HierarchyStory) -> str:
     order, shares = story.apart
     first, last = int(order[0]), int(order[-1])
-    if shares[first] <= 0:
+    if shares[first] <= 1e-9:
         return "Every class can be composed of the others: none has anything of its own."
     whom = f"its best {count(story.companions.indices.shape[1], 'companion')}"
     if story.shares is not None:
