@@ -132,7 +132,8 @@ def stability_in_words(story: HierarchyStory) -> str:
         f"a rank correlation of {number(float(np.median(found.joining)))} in the median (1: the same, 0: none)"
     )
     if found.is_steady:
-        return f"{start}: what composes first is steady."
+        later = "" if np.median(found.joining) >= 0.5 else ", the later levels are not"
+        return f"{start}: what composes first is steady{later}."
     return f"{start}: another set of images would have given another hierarchy, so take single compositions lightly."
 
 
