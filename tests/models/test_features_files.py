@@ -19,7 +19,10 @@ rng = np.random.default_rng(0)
 
 def some() -> LabelledFeatures:
     return LabelledFeatures(
-        layers={"conv/1:0": rng.normal(size=(5, 12)).astype(np.float32), "labels": np.ones((5, 2), np.float16)},
+        layers={
+            "conv/1:0": rng.normal(size=(5, 12)).astype(np.float32),
+            "labels": np.ones((5, 2), np.float16),
+        },
         labels=np.array([0, 1, 1, 0, 1]),
         class_names=("cat", "Hündin"),
         file_names=tuple("abcde"),

@@ -9,7 +9,13 @@ import pytest
 from networks import need_onnx, photos, reference, write_onnx
 
 from wavelens.exceptions import ModelError
-from wavelens.models import Preprocessing, extract_features, list_layers, open_network, recognise_preprocessing
+from wavelens.models import (
+    Preprocessing,
+    extract_features,
+    list_layers,
+    open_network,
+    recognise_preprocessing,
+)
 from wavelens.models._onnx_file import read_graph, with_outputs
 
 pytestmark = pytest.mark.networks
@@ -113,14 +119,18 @@ def test_metadata_of_the_standard_is_heard(tmp_path: Path) -> None:
     assert (rule.color, rule.value_range, rule.mean) == ("bgr", (-1, 1), (0,))
     images = photos()
     expected = reference(images[..., ::-1].transpose(0, 3, 1, 2) / 127.5 - 1)["logits"]
-    np.testing.assert_allclose(extract_features(path, images).layers["logits"], expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        extract_features(path, images).layers["logits"], expected, rtol=1e-4, atol=1e-5
+    )
 
 
 def test_a_network_of_any_size_takes_an_array_as_it_is_and_asks_for_files(tmp_path: Path) -> None:
     path = write_onnx(tmp_path / "small.onnx", size="side")
     images = photos(size=11)
     expected = reference(inner(images))["logits"]
-    np.testing.assert_allclose(extract_features(path, images).layers["logits"], expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        extract_features(path, images).layers["logits"], expected, rtol=1e-4, atol=1e-5
+    )
     with pytest.raises(ModelError, match="does not tell the size of its images"):
         recognise_preprocessing(open_network(path))
     assert list_layers(path, size=(6, 6))[2].shape == (4, 6, 6)

@@ -10,7 +10,13 @@ import pytest
 from networks import NEEDS_TORCH, make_module, photos, reference
 
 from wavelens.exceptions import ModelError
-from wavelens.models import Preprocessing, extract_features, list_layers, open_network, recognise_preprocessing
+from wavelens.models import (
+    Preprocessing,
+    extract_features,
+    list_layers,
+    open_network,
+    recognise_preprocessing,
+)
 
 try:
     import torch
@@ -34,7 +40,11 @@ def expected() -> dict[str, np.ndarray[Any, Any]]:
 
 def test_hooks_give_what_each_module_gives(expected: dict[str, Any]) -> None:
     found = extract_features(
-        make_module(), photos(), ["body.0", "body.1", "body", "head", "output"], preprocessing=RULE, pool="none"
+        make_module(),
+        photos(),
+        ["body.0", "body.1", "body", "head", "output"],
+        preprocessing=RULE,
+        pool="none",
     )
     # The ReLU works in place: the convolution's own values must have been taken before.
     for name, truth in [("body.0", "conv_z"), ("body.1", "conv"), ("body", "conv"), ("head", "logits")]:
@@ -82,7 +92,9 @@ def test_exported_programs_by_node_and_by_module(tmp_path: Path, expected: dict[
     program = export(make_module())
     torch.export.save(program, tmp_path / "small.pt2")
     for model in (program, tmp_path / "small.pt2"):
-        found = extract_features(model, photos(), ["body.0", "body", "head", "mean"], preprocessing=RULE, pool="none")
+        found = extract_features(
+            model, photos(), ["body.0", "body", "head", "mean"], preprocessing=RULE, pool="none"
+        )
         for name, truth in [("body.0", "conv_z"), ("body", "conv"), ("head", "logits"), ("mean", "features")]:
             np.testing.assert_allclose(
                 found.layers[name], expected[truth].reshape(7, -1), rtol=1e-4, atol=1e-5, err_msg=name
