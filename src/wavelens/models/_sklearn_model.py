@@ -160,7 +160,9 @@ def _layers(final: Any, outputs: str | None) -> tuple[list[Array], list[Array], 
         if outputs == "logits":
             activations[-1] = "identity"
         return weights, biases, activations
-    if not (hasattr(final, "coef_") and hasattr(final, "decision_function") and np.ndim(final.coef_) in (1, 2)):
+    if not (
+        hasattr(final, "coef_") and hasattr(final, "decision_function") and np.ndim(final.coef_) in (1, 2)
+    ):
         raise ModelError(
             f"{type(final).__name__}: expected a linear classifier or an MLPClassifier; {OTHERWISE}"
         )
