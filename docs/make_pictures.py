@@ -8,6 +8,10 @@ It analyses the digits that come with scikit-learn, so it needs no other data, a
 `docs/between.png`. With `--charts` it makes the charts of the reproduction page instead, `docs/association.svg` and
 `docs/residuals.svg`, from the SARS-CoV-2 set in the folder that WAVELENS_DATA names; these hold no images, as its
 licence does not allow that.
+
+With `--hierarchy [FEATURES.npz]` it makes the pictures of the hierarchy page: `docs/mmf_graph.svg` and
+`docs/storage.svg` from scikit-learn's digits and made matrices, and, where there is a file of features as
+`wavelens features` writes it, `docs/flow.svg` of its layers; it holds names and numbers, no images.
 """
 
 from __future__ import annotations
@@ -89,6 +93,68 @@ def _residuals_by_size(analysis, images: np.ndarray) -> np.ndarray:
     return np.array(out)
 
 
+def make_hierarchy() -> None:
+    """Draw the pictures of docs/hierarchy.md."""
+    from sklearn.datasets import load_digits
+
+    from wavelens.hierarchy import ClassHierarchy, layer_flow
+    from wavelens.models import load_features
+    from wavelens.plotting import LayerFlowDisplay, MMFGraphDisplay
+
+    # Text as paths: ellipses and bands are as wide as the names of this font.
+    mpl.rcParams.update({"svg.hashsalt": "wavelens", "svg.fonttype": "path"})
+    pixels, labels = load_digits(return_X_y=True)
+    hierarchy = ClassHierarchy(order=3, center=True, correlation=True).fit(pixels, labels)
+    _save(MMFGraphDisplay.from_graph(hierarchy.graph()).plot().figure_, "mmf_graph")
+    _save(_storage(), "storage")
+    for file in sys.argv[2:3]:
+        features = load_features(file)
+        names = np.array(features.class_names)[features.labels]
+        layers = {name: features.layers[name] for name in features.layers if name != "logits"}
+        flow = layer_flow(layers, names, order=3, center=True, n_resamples=50)
+        print("\n".join(flow.words()))
+        _save(LayerFlowDisplay.from_flow(flow).plot().figure_, "flow")
+
+
+def _storage() -> Figure:
+    """Draw the errors of MMF, low rank and Nyström over the bytes they take."""
+    sys.path.insert(0, str(HERE.parent / "benchmarks"))
+    from bench_mmf_quality import ORDERS, PEERS, cases, storage_rows
+
+    chosen = {
+        "Gaussian kernel, plane, width 0.3": "smooth kernel: points in a\nsquare, width 0.3",
+        "Gaussian kernel, digits, γ as scikit-learn's SVC": "smooth kernel: digits",
+        "blocks of blocks": "blocks of blocks, with noise",
+        "Gaussian kernel, plane, width 0.05": "rough kernel: points in a\nsquare, width 0.05",
+        "tree, shared way from the root": "tree: way shared from the root",
+        "Laplacian, grid": "Laplacian of a grid",
+    }
+    budgets = (0.03, 0.05, 0.08, 0.12, 0.18, 0.26)
+    colors = dict(zip(PEERS, ("#d55e00", "#cc79a7", "#e69f00"), strict=True))
+    figure = Figure(figsize=(7.4, 4.6), layout="constrained", facecolor="white")
+    panels = dict(zip(chosen, figure.subplots(2, 3, sharex=True).flat, strict=True))
+    for case in cases(512):
+        if case.name not in panels:
+            continue
+        ax = panels[case.name]
+        rows = storage_rows(case, budgets)
+        ours = [min(e for e in row[3 : 3 + len(ORDERS)] if isinstance(e, float)) for row in rows]
+        ax.semilogy(budgets, ours, color="#0072b2", lw=2, marker="o", ms=3.5, label="MMF, best order")
+        for i, peer in enumerate(PEERS):
+            errors = [row[3 + len(ORDERS) + i] for row in rows]
+            ax.semilogy(budgets, errors, color=colors[peer], marker=".", label=peer)
+        ax.set_title(chosen[case.name], loc="left", fontsize=9)
+        ax.xaxis.set_major_formatter(lambda x, _: f"{100 * x:.0f} %")
+        ax.set_ylim(bottom=max(ax.get_ylim()[0], 1e-7))
+        ax.grid(color="#d5dae1", lw=0.6)
+        ax.spines[["top", "right"]].set_visible(False)
+    figure.supxlabel("bytes, of those of the matrix", fontsize=9.5)
+    figure.supylabel("relative error", fontsize=9.5)
+    handles, names = ax.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    return figure
+
+
 def _save(figure: Figure, name: str) -> None:
     target = HERE / f"{name}.svg"
     figure.savefig(target, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
@@ -101,6 +167,9 @@ def main() -> None:
     """Analyse, photograph, and write the pictures with few colours."""
     if sys.argv[1:] == ["--charts"]:
         make_charts()
+        return
+    if sys.argv[1:2] == ["--hierarchy"]:
+        make_hierarchy()
         return
     if find_chromium() is None:
         sys.exit("Chromium is needed (Debian: apt-get install chromium)")
