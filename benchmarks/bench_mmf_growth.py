@@ -63,7 +63,7 @@ def draw(
         ax.grid(color="#d5dae1", lw=0.6)
         ax.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("seconds")
-    panels[0].legend(frameon=False, fontsize=8.5)
+    panels[0].legend(frameon=False, fontsize=8.5, loc="upper left")
     figure.savefig(file)
 
 

@@ -25,6 +25,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from PIL import Image
 
 HERE = Path(__file__).resolve().parent
@@ -146,12 +147,17 @@ def _storage() -> Figure:
         ax.set_title(chosen[case.name], loc="left", fontsize=9)
         ax.xaxis.set_major_formatter(lambda x, _: f"{100 * x:.0f} %")
         ax.set_ylim(bottom=max(ax.get_ylim()[0], 1e-7))
+        ax.yaxis.set_minor_formatter(NullFormatter())
+        ax.tick_params(labelsize=8.5)
         ax.grid(color="#d5dae1", lw=0.6)
         ax.spines[["top", "right"]].set_visible(False)
-    figure.supxlabel("bytes, of those of the matrix", fontsize=9.5)
-    figure.supylabel("relative error", fontsize=9.5)
-    handles, names = ax.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    bottom = list(panels.values())[3:]
+    bottom[1].set_xlabel("bytes, as a share of those of the matrix", fontsize=9)
+    for ax in (bottom[0], panels[next(iter(chosen))]):
+        ax.set_ylabel("relative error", fontsize=9)
+    bottom[2].set_ylim(0.1, 1.1)  # a power of ten to read the others by
+    handles, names = bottom[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper left", ncols=4, frameon=False, fontsize=9)
     return figure
 
 

@@ -1,7 +1,8 @@
 // Orders 2 and 3: Jacobi's method, which the compiler unrolls. Above: Householder's reduction to a
 // tridiagonal matrix and QL steps with implicit shifts. (Golub and Van Loan, Matrix Computations, sections
 // 8.3 and 8.5.) Eigenvectors are kept as rows, so that every rotation combines two rows that lie whole in
-// memory. The caller's matrices are scaled to about 1: squares may underflow without harm.
+// memory. The caller's matrices are scaled to about 1: what is below 1e-100 counts as zero, so that no square
+// that is divided by underflows.
 
 #include "mmf_eigen.hpp"
 
@@ -16,6 +17,7 @@ namespace {
 
 using Index = std::ptrdiff_t;
 constexpr double eps = std::numeric_limits<double>::epsilon();
+constexpr double small_square = 1e-200;
 
 // x, y ← c·x − s·y, s·x + c·y
 inline void combine(Index k, double* x, double* y, double c, double s) {
@@ -73,7 +75,7 @@ void tridiagonalize(Index k, double* a, double* d, double* e, double* v) {
   for (Index j = 0; j + 2 < k; ++j) {
     double* x = a + j * k;  // row j right of the diagonal; becomes the reflector's vector
     const double tail = dot(k - j - 2, x + j + 2, x + j + 2);
-    if (tail == 0) {
+    if (tail < small_square) {
       e[j] = x[j + 1];
       x[j + 1] = 0;
       d[j] = 0;
@@ -109,7 +111,8 @@ void tridiagonalize(Index k, double* a, double* d, double* e, double* v) {
 // One QL step on the unreduced part from `first` to `last`.
 void ql_step(Index k, Index first, Index last, double* d, double* e, double* v) {
   const double gap = (d[first + 1] - d[first]) / 2;
-  const double root = std::sqrt(gap * gap + e[first] * e[first]);
+  double root = std::sqrt(gap * gap + e[first] * e[first]);
+  if (root == 0) root = std::abs(e[first]);  // both squares underflowed
   const double shift = d[first] - e[first] * (e[first] / (gap < 0 ? gap - root : gap + root));
   double bulge = d[last] - shift, c = 1, s = 1, moved = 0;
   for (Index i = last - 1; i >= first; --i) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <stdexcept>
 
 #include "mmf_eigen.hpp"
 
@@ -75,6 +76,7 @@ void best_assignment(Index n, const double* score, std::vector<Index>& match) {
           next = j;
         }
       }
+      if (next == 0) throw std::invalid_argument("the entries of the matrix differ too much in size");
       for (Index j = 0; j <= n; ++j) {
         if (seen[j]) {
           row_price[row_of[j]] += least;

@@ -390,3 +390,18 @@ def test_bad_input_is_refused():
         _core.mmf_apply(np.array([[0, 1, 9]]), np.eye(3)[None], np.zeros((6, 2)), False)
     with pytest.raises(TypeError):
         _core.mmf_apply(parts[0], parts[2], np.zeros((6, 2), order="F"), False)
+
+
+@pytest.mark.parametrize("order", [2, 3, 4, 5, 8])
+@pytest.mark.parametrize("small", [1e-80, 1e-120, 1e-155, 1e-160, 1e-170, 5e-324])
+def test_entries_whose_squares_underflow(order, small):
+    c = symmetric(16) * small
+    np.fill_diagonal(c, 1)
+    for matrix in (c, c + np.kron(np.eye(4), np.full((4, 4), 0.5)), c * 1e-150):
+        parts = factor(matrix, order)
+        assert np.isfinite(parts[2]).all()
+        identity = parts[2] @ parts[2].transpose(0, 2, 1)
+        assert np.abs(identity - np.eye(order)).max() < 1e-12
+        assert relative_error(parts, matrix) < 1e-7
+        grown = insert(matrix, 4, factor(np.ascontiguousarray(matrix[:12, :12]), order))
+        assert np.isfinite(grown[2]).all()
