@@ -253,7 +253,7 @@ def main() -> None:
     print("\nRelative error at equal storage\n")
     print_table(columns, [row for case in found for row in storage_rows(case, budgets)])
     print("\nError after growing from half the rows by insertion, over that of a batch\n")
-    grown = [row for case in cases(64 if options.quick else 256) for row in growth_rows(case)]
+    grown = [row for case in cases(96 if options.quick else 192) for row in growth_rows(case)]
     print_table(["matrix", "k", "batch's relative error", "one by one", "as a block"], grown)
     print(
         "\nSteps of conjugate gradients on C + ridge · mean diagonal · I; preconditioners of 16 % of its bytes\n"
