@@ -17,6 +17,7 @@ __all__ = [
     "as_images",
     "check_choice",
     "check_finite",
+    "check_finite_number",
     "check_integer",
     "check_progress",
     "refuse_nonfinite_image",
@@ -161,6 +162,15 @@ def check_integer(
         bounds = f"between {low} and {high}" if high is not None else f"at least {low}"
         raise ValueError(f"`{name}` must be {bounds}{f' ({why})' if why else ''}, got {value}")
     return int(value)
+
+
+def check_finite_number(value: object, name: str) -> float:
+    """Return `value` as a float that is neither NaN nor infinite."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"`{name}` must be a real number, got {value!r}")
+    if not np.isfinite(value):
+        raise ValueError(f"`{name}` must be finite, got {value}")
+    return float(value)
 
 
 def check_choice(value: object, name: str, choices: tuple[str, ...]) -> str:

@@ -211,7 +211,8 @@ def with_nan():
         ({}, ["--layers", "features"], 1, "two or more layers"),
         ({}, ["--classes", "0"], 1, "at least two classes are needed, got one class, '0'"),
         ({}, ["--class-names", "nowhere.json"], 1, "nowhere.json"),
-        ({"labels": np.arange(5)}, [], 1, "labels"),
+        ({"labels": np.arange(5)}, [], 1, "the array 'labels' has shape (5,), and there are 96 rows"),
+        ({}, ["--seed", "-1"], 2, "a whole number from 0 on"),
     ],
 )
 def test_bad_input(tmp_path, monkeypatch, capsys, arrays, arguments, code, message):

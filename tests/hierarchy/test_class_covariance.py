@@ -196,6 +196,13 @@ def test_empty_chunks_and_new_wider_strings():
         ),
         (lambda x, y: ([], None), "`features` must not be empty, got no image"),
         (lambda x, y: (x * 1e200, y), "small enough to be multiplied"),
+        (lambda x, y: (x * 1e100, y), "small enough to be multiplied"),
+        (lambda x, y: (x * 1e-100, y), "large enough to be multiplied"),
+        (lambda x, y: (x * 1e-200, y), "large enough to be multiplied"),
+        (
+            lambda x, y: (x, np.where(y == 1, np.inf, y)),
+            "`labels` must not hold infinities, got one at image 1",
+        ),
         (lambda x, y: (np.full_like(x, 1e308), y), "small enough to be summed"),
     ],
 )

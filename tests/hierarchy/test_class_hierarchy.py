@@ -362,3 +362,10 @@ def test_parameters_and_tags(fitted):
     assert not hasattr(other, "mmf_")
     assert get_tags(fitted).target_tags.required
     assert repr(fitted) == "ClassHierarchy(order=3)"
+
+
+def test_novelty_names_its_argument():
+    rng = np.random.default_rng(0)
+    hierarchy = ClassHierarchy(3).fit(rng.normal(size=(30, 6)), np.repeat(np.arange(5), 6))
+    with pytest.raises(ValueError, match="`X` must be finite, got NaN at row 1, feature 0"):
+        hierarchy.novelty(np.where(np.arange(4)[:, None] == 1, np.nan, np.ones((4, 6))))

@@ -286,3 +286,21 @@ def test_correlation_of_flat_hierarchies():
     flat, steps = joining_levels(np.array([[0, 1, 2]]), 3), joining_levels(np.array([[0, 1]]), 3)
     assert joining_correlation(flat, flat) == 1
     assert joining_correlation(flat, steps) == 0
+
+
+def test_orders_and_names_that_cannot_be():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(30, 6)), np.repeat(np.arange(5), 6)
+    with pytest.raises(TypeError, match="`orders` must be a sequence of integers, got 3"):
+        layer_flow({"a": x, "b": x}, y, order=3, orders=3)
+    with pytest.raises(ValueError, match="`layers` must have names that differ as text, got 1, '1'"):
+        layer_flow({1: x, "1": x}, y, order=3)
+
+
+def test_an_error_of_next_to_nothing_is_not_divided_by():
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(5), 6)
+    flow = layer_flow(
+        {"a": rng.normal(size=(30, 9)), "b": rng.normal(size=(30, 9))}, y, order=5, n_resamples=2
+    )
+    assert "over 1,000 times" in flow.words()[1]

@@ -473,3 +473,48 @@ def test_files_that_are_not_what_they_should_be(pair, tmp_path):
         MMF.load(path)
     with pytest.raises(FileNotFoundError):
         MMF.load(tmp_path / "none.npz")
+
+
+@pytest.mark.parametrize("scale", [1e-310, 1e-200, 1e160, 1e300])
+def test_sizes_whose_squares_are_no_numbers_are_refused(scale):
+    c = covariance(8)
+    factors = mmf(c, 3)
+    way = "down" if scale > 1 else "up"
+    with pytest.raises(ValueError, match=f"`c` must be of a size .* scale it {way}"):
+        mmf(scale * c, 3)
+    with pytest.raises(ValueError, match="`c` must be of a size"):
+        factors.refit(scale * c)
+    if scale > 1:
+        with pytest.raises(ValueError, match="`row` must be of a size"):
+            factors.insert(np.full(9, scale))
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e-100, 1e100, 1e150])
+def test_errors_scale_with_the_matrix(scale):
+    c = covariance(8)
+    assert mmf(scale * c, 3).relative_error == pytest.approx(mmf(c, 3).relative_error, rel=1e-6)
+
+
+def test_what_is_no_array_is_told_by_its_name(tmp_path):
+    factors = mmf(covariance(8), 3)
+    with pytest.raises(ValueError, match="`rows` must be a regular array"):
+        factors.insert_many([[1.0, 2.0], [3.0]])
+    with pytest.raises(ValueError, match="`row` must be a regular array"):
+        factors.insert([[1.0, 2.0], [3.0]])
+    with pytest.raises(TypeError, match="`x` must not be a masked array"):
+        factors @ np.ma.masked_array(np.ones(8), mask=np.arange(8) == 1)
+    (tmp_path / "text.npz").write_text("hello")
+    with pytest.raises(DataError, match="it is no npz file") as caught:
+        MMF.load(tmp_path / "text.npz")
+    assert "pickle" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("shift", "error"), [(np.nan, ValueError), (np.inf, ValueError), ("1", TypeError), (True, TypeError)]
+)
+def test_a_shift_is_a_finite_number(shift, error):
+    factors = mmf(covariance(8), 3)
+    with pytest.raises(error, match="`shift` must be"):
+        factors.solve(np.ones(8), shift=shift)
+    with pytest.raises(error, match="`shift` must be"):
+        factors.as_linear_operator(shift=shift)

@@ -172,7 +172,7 @@ def test_zero_rows_and_zero_matrices():
     assert mmf(np.zeros((4, 4)), 2).novelty(np.zeros(5)).words()
 
 
-@pytest.mark.parametrize("scale", [1e-200, 1e-3, 1e100])
+@pytest.mark.parametrize("scale", [1e-140, 1e-3, 1e100])
 def test_scale_does_not_matter(scale):
     vectors = planted()
     row = row_of(vectors, planted(3)[0])

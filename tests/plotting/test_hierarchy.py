@@ -16,6 +16,7 @@ from wavelens.plotting import (
     MMFGraphDisplay,
     ReorderedMatrixDisplay,
 )
+from wavelens.plotting._graph_layout import text_width
 
 
 def covariance(m, seed=0):
@@ -245,3 +246,7 @@ def test_the_flow_checks_shapes():
         LayerFlowDisplay(("a", "b"), ("x",), [[1], [1]], [[0.1]], [0.1, 0.2])
     with pytest.raises(ValueError, match="`verdicts` must hold 1 verdicts or none, got 2"):
         LayerFlowDisplay(("a", "b"), ("x",), [[1], [1]], [[0.1]], verdicts=("changes", "changes"))
+
+
+def test_letters_that_the_font_lacks_are_measured_quietly():
+    assert text_width("\U0001d11e", 9.0) > 0  # a musical clef; warnings are errors here

@@ -101,7 +101,9 @@ def _add_method_options(group: Any) -> None:
         default=20,
         help="how often images are drawn anew to see what is stable; 0 or at least 2 (default: %(default)s)",
     )
-    add("--seed", metavar="N", type=int, default=0, help="seed of all random choices (default: %(default)s)")
+    add(
+        "--seed", metavar="N", type=_seed, default=0, help="seed of all random choices (default: %(default)s)"
+    )
 
 
 def _add_output_options(group: Any) -> None:
@@ -280,6 +282,12 @@ def _share(what: str, options: argparse.Namespace) -> Iterator[Callable[[float],
 
 def _name(source: str) -> str:
     return re.sub(r"[^\w.-]+", "-", Path(source).resolve().stem).strip("-.") or "features"
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 on, got {text!r}")
+    return int(text)
 
 
 def _resamples(text: str) -> int:

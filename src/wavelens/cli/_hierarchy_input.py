@@ -95,15 +95,27 @@ def _rows_as_classes(options: argparse.Namespace, found: LabelledFeatures) -> La
 
         fits = named is not None and len(read_class_names(named)) == found.n_images
         if not fits:
+            misfit = _misfit(options.source, found.n_images)
             raise DataError(
-                f"{options.source}: nothing says which class a row belongs to; name the array with --labels-key, or "
-                "say --rows-are-classes if every row is a class"
+                f"{options.source}: nothing says which class a row belongs to{misfit}; "
+                "name the array with --labels-key, or say --rows-are-classes if every row is a class"
             )
     if found.n_images > _rows_at_most:
         raise DataError(
             f"{options.source}: {found.n_images:,} rows as classes are too many ({_rows_at_most:,} are allowed)"
         )
     return found.rows_as_classes(named)
+
+
+def _misfit(source: str, n_rows: int) -> str:
+    """Say which array of labels has not one for each row, if there is one."""
+    from wavelens.data._archives import Archive
+
+    archive = Archive(Path(source).expanduser())
+    for key in archive.keys:
+        if key.lower() in ("labels", "label", "y") and archive.shape(key) != (n_rows,):
+            return f" (the array {key!r} has shape {archive.shape(key)}, and there are {n_rows:,} rows)"
+    return ""
 
 
 def _with_layers(features: LabelledFeatures, layers: dict[str, Any]) -> LabelledFeatures:

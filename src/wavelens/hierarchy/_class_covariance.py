@@ -12,6 +12,7 @@ import numpy.typing as npt
 from wavelens._threads import blas_threads
 from wavelens.hierarchy._class_means import ClassMeans, means_of
 from wavelens.hierarchy._features import Float64Array, IntArray
+from wavelens.hierarchy._symmetric import largest_entry, smallest_entry
 
 __all__ = ["ClassCovariance", "class_covariance", "covariance_of", "representations"]
 
@@ -97,7 +98,8 @@ def class_covariance(
     Raises
     ------
     ValueError
-        If lengths do not agree, an entry is NaN or infinite (its row is named), a label is NaN, there are
+        If lengths do not agree, an entry is NaN or infinite (its row is named), features are so large or so small
+        that float64 cannot hold products of their products, a label is NaN, there are
         fewer than two classes, a class of `classes` has no image, or with `correlation` the mean of a class is
         zero (it is named).
     TypeError
@@ -145,8 +147,12 @@ def covariance_of(means: ClassMeans, *, center: bool, correlation: bool) -> Clas
     vectors = representations(matrix_of_means, total, correlation, means.classes)
     with blas_threads(1), np.errstate(over="ignore", invalid="ignore"):
         matrix = vectors @ vectors.T
-    if not np.isfinite(matrix).all():
+    # Of the square of the covariance errors are told, so that has to be a number as well.
+    size = float(np.abs(vectors).max())
+    if not np.isfinite(matrix).all() or matrix.max() > largest_entry / len(matrix):
         raise ValueError("`features` must be small enough to be multiplied in float64; scale them down")
+    if 0 < size < np.sqrt(smallest_entry):
+        raise ValueError("`features` must be large enough to be multiplied in float64; scale them up")
     matrix = np.triu(matrix) + np.triu(matrix, 1).T
     if correlation:
         np.clip(matrix, -1, 1, out=matrix)

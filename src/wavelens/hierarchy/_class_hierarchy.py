@@ -285,7 +285,8 @@ class ClassHierarchy(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         features = self._checked(X)
         if not features.shape[0]:
             raise ValueError("`X` must hold at least one image of the new class")
-        new = ClassMeans().partial_fit(features, np.zeros(features.shape[0], dtype=np.intp)).means
+        labels = np.zeros(features.shape[0], dtype=np.intp)
+        new = ClassMeans().take(features, labels, ("X", "y")).means
         vectors, total = self._vectors()
         vector = representations(new, total, self.correlation, np.array([str(name)]))[0]
         with blas_threads(1):

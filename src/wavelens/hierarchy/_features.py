@@ -89,7 +89,7 @@ def as_labels(labels: Any, n_images: int, name: str) -> npt.NDArray[Any]:
     TypeError
         If they are neither, or both.
     ValueError
-        If there is not one for each image, or one is NaN.
+        If there is not one for each image, or one is NaN or infinite.
     """
     array = np.asarray(labels)
     if array.ndim == 2 and array.shape[1] == 1:
@@ -108,7 +108,8 @@ def as_labels(labels: Any, n_images: int, name: str) -> npt.NDArray[Any]:
         raise TypeError(f"`{name}` must hold numbers or strings, got dtype {array.dtype}")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         place = int(np.flatnonzero(~np.isfinite(array))[0])
-        raise ValueError(f"`{name}` must not hold NaN, got one at image {place}")
+        what = "NaN" if np.isnan(array[place]) else "infinities"
+        raise ValueError(f"`{name}` must not hold {what}, got one at image {place}")
     return array
 
 

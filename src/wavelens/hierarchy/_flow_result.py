@@ -177,6 +177,8 @@ class LayerFlow:
 
 
 def _times(ratio: float) -> str:
+    if ratio > 1000:  # its own error is next to nothing, and how many times that it is tells no more
+        return "over 1,000 times"
     return f"{ratio:.1f} times" if ratio < 10 else f"{ratio:.0f} times"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -128,8 +128,7 @@ def layer_flow(
     codes, classes = _check_flow_labels(labels, arrays, names)
     m = len(classes)
     order = check_integer(order, "order", low=2, high=m, why=f"there are {m} classes")
-    tried = [check_integer(k, "orders", low=2) for k in orders]
-    tried = sorted({k for k in tried if k <= m})
+    tried = [k for k in check_orders(orders) if k <= m]
     check_integer(n_resamples, "n_resamples", low=2)
     check_integer(random_state, "random_state", low=0)
     check_progress(progress)
@@ -172,7 +171,17 @@ def _check_layers(layers: Mapping[str, npt.ArrayLike]) -> tuple[tuple[str, ...],
             arrays.append(as_features(features, "features"))
         except (ValueError, TypeError) as error:
             raise type(error)(f"layer {name!r}: {error}") from error
-    return tuple(str(name) for name in layers), arrays
+    names = tuple(str(name) for name in layers)
+    if len(set(names)) < len(names):
+        raise ValueError(f"`layers` must have names that differ as text, got {', '.join(map(repr, layers))}")
+    return names, arrays
+
+
+def check_orders(orders: Sequence[int]) -> list[int]:
+    """Return the orders ascending, each once."""
+    if isinstance(orders, str) or not isinstance(orders, Iterable):
+        raise TypeError(f"`orders` must be a sequence of integers, got {orders!r}")
+    return sorted({check_integer(k, "orders", low=2) for k in orders})
 
 
 def _check_flow_labels(

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens import _core
-from wavelens._arguments import check_choice, check_integer, check_progress
+from wavelens._arguments import as_array, check_choice, check_finite_number, check_integer, check_progress
 from wavelens._threads import blas_threads
 from wavelens.exceptions import WavelensError
-from wavelens.hierarchy._symmetric import as_new_rows, as_symmetric
+from wavelens.hierarchy._symmetric import as_new_rows, as_symmetric, check_scale
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
@@ -188,7 +188,7 @@ class MMF:
         WavelensError
             If the matrix is singular to rounding.
         """
-        core, frequencies = self._shifted_inverse(shift)
+        core, frequencies = self._shifted_inverse(check_finite_number(shift, "shift"))
         return self._function(b, "b", core, frequencies)
 
     def sqrt(self) -> LinearOperator:
@@ -274,6 +274,7 @@ class MMF:
         >>> bool(np.allclose(c @ solved, 1)), len(steps) < 20
         (True, True)
         """
+        shift = check_finite_number(shift, "shift")
         if inverse:
             return self._operator(*self._shifted_inverse(shift))
         return self._operator(self.core + shift * np.eye(self.core_size), self.frequencies + shift)
@@ -304,7 +305,7 @@ class MMF:
         -----
         O(order² m²). For all rows at once, `mmf` on the whole matrix is faster.
         """
-        vector = np.asarray(row)
+        vector = as_array(row, "row")
         if vector.ndim != 1:
             raise ValueError(
                 f"`row` must have 1 dimension, got {vector.ndim} (shape {vector.shape}); "
@@ -333,6 +334,13 @@ class MMF:
             If `rows` has another shape, is not finite, or is not symmetric in its last b columns.
         WavelensError
             After `compact`.
+
+        Notes
+        -----
+        O(order² m²) for all rows. After doubling a matrix in this way the error is about that of `mmf` on the
+        whole: 0.94 to 1.22 times in the median on kernels, blocks and class covariances, at worst 1.34 times,
+        where rows have many near copies. `mmf` on the whole is the faster way to a result, this the one that
+        keeps the hierarchy as it was where it can.
         """
         check_progress(progress)
         matrix = self._with_matrix("insert_many")
@@ -355,6 +363,7 @@ class MMF:
         matrix = as_symmetric(c, "c")
         if matrix.shape != self.shape:
             raise ValueError(f"`c` must have shape {self.shape}, got {matrix.shape}")
+        check_scale(matrix, "c")
         return self._replayed(matrix, None)
 
     def novelty(self, row: npt.ArrayLike, *, names: Sequence[object] | None = None) -> Novelty:
@@ -439,7 +448,7 @@ class MMF:
 
     def _columns(self, x: npt.ArrayLike, name: str) -> Float64Array:
         """Return a copy of `x` as (m, n) that the engine may write to."""
-        array = np.asarray(x)
+        array = as_array(x, name)
         if array.ndim not in (1, 2) or array.shape[0] != self.shape[0]:
             m = self.shape[0]
             raise ValueError(f"`{name}` must have shape ({m},) or ({m}, n), got {array.shape}")
@@ -550,7 +559,8 @@ def mmf(
     Raises
     ------
     ValueError
-        If `c` is not square, symmetric and finite, or an option is out of range.
+        If `c` is not square, symmetric and finite, its squares are beyond float64 (largest entry above 1e153 / m
+        or below 1e-152; 0 is allowed), or an option is out of range.
     TypeError
         If `c` does not hold real numbers or a number is no integer.
 
@@ -590,6 +600,7 @@ def mmf(
     True
     """
     matrix = as_symmetric(c, "c")
+    check_scale(matrix, "c")
     m = len(matrix)
     order = check_integer(order, "order", low=2, high=m, why=f"`c` has {m} rows")
     most = m - order + 1

@@ -70,7 +70,11 @@ def read_archive(
         If the file is damaged, of another kind, or of a newer version.
     """
     try:
-        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        with Path(path).open("rb") as file:
+            # NumPy would take anything else for a pickle, and advise to load it unsafely.
+            if not zipfile.is_zipfile(file):
+                raise ValueError("it is no npz file")
+        with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         header = json.loads(str(arrays.pop("header")[()]))
         found = header["format"], header["format_version"]

@@ -12,7 +12,15 @@ import numpy.typing as npt
 from wavelens._arguments import check_integer, check_progress
 from wavelens.hierarchy._agreement import joining_correlation, joining_levels
 from wavelens.hierarchy._features import Float64Array, IntArray, as_features, as_labels
-from wavelens.hierarchy._layer_flow import _draw, _excess, _matrix, _overlap, _resampled_sums, _sums
+from wavelens.hierarchy._layer_flow import (
+    _draw,
+    _excess,
+    _matrix,
+    _overlap,
+    _resampled_sums,
+    _sums,
+    check_orders,
+)
 from wavelens.hierarchy._mmf import MMF, MMFMethod, MMFRotation, mmf
 
 __all__ = ["CompositionStability", "composition_stability"]
@@ -164,7 +172,7 @@ def composition_stability(
     if m < 2:
         raise ValueError(f"`labels` must hold at least two classes, got {m}")
     order = check_integer(order, "order", low=2, high=m, why=f"there are {m} classes")
-    tried = {order} | {check_integer(k, "orders", low=2) for k in orders}
+    tried = {order, *check_orders(orders)}
     tried_orders = tuple(sorted(k for k in tried if k <= m))
     check_integer(n_resamples, "n_resamples", low=0)
     check_integer(random_state, "random_state", low=0)

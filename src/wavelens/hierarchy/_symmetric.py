@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from wavelens._arguments import as_float_matrix
+from wavelens._arguments import as_array, as_float_matrix
 
-__all__ = ["as_new_rows", "as_symmetric"]
+__all__ = ["as_new_rows", "as_symmetric", "check_scale", "largest_entry", "smallest_entry"]
 
 _tolerance = 1e-10
 _rows_at_once = 512
+# Squared norms up to 1e306, and squares from 1e-304, in the range of normal float64.
+largest_entry = 1e153
+smallest_entry = 1e-152
 
 
 def as_symmetric(c: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
@@ -49,6 +52,16 @@ def as_symmetric(c: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
     return matrix
 
 
+def check_scale(matrix: npt.NDArray[np.float64], name: str) -> None:
+    """Refuse a matrix whose squared norm is none in float64: its errors would come out as 0, infinite or NaN."""
+    size = max(float(matrix.max()), -float(matrix.min()))
+    if size > largest_entry / len(matrix) or 0 < size < smallest_entry:
+        raise ValueError(
+            f"`{name}` must be of a size whose squares float64 can hold; its largest entry is {size:.3g}, scale it "
+            f"{'down' if size > 1 else 'up'}"
+        )
+
+
 def as_new_rows(rows: npt.ArrayLike, matrix: npt.NDArray[np.float64], name: str) -> npt.NDArray[np.float64]:
     """Return `matrix` with the rows (b, m + b), and the same as columns, added; read-only.
 
@@ -57,10 +70,11 @@ def as_new_rows(rows: npt.ArrayLike, matrix: npt.NDArray[np.float64], name: str)
     TypeError
         If `rows` does not hold real numbers.
     ValueError
-        If `rows` has another shape, is not finite, or its last b columns are not symmetric.
+        If `rows` has another shape, is not finite, is too large for its squares to be summed, or its last b
+        columns are not symmetric.
     """
     m = len(matrix)
-    block = np.asarray(rows)
+    block = as_array(rows, name)
     if block.ndim == 2 and len(block) == 0:
         return matrix
     block = as_float_matrix(rows, name)
@@ -86,5 +100,6 @@ def as_new_rows(rows: npt.ArrayLike, matrix: npt.NDArray[np.float64], name: str)
     whole[m:, :m] = block[:, :m]
     whole[:m, m:] = block[:, :m].T
     whole[m:, m:] = inner / 2 + inner.T / 2
+    check_scale(whole, name)
     whole.setflags(write=False)
     return whole

@@ -9,6 +9,7 @@ width allows, which is a monotone regression and solved exactly.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -79,7 +80,10 @@ class Box:
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
     """Return the width of a text in points, a little too wide rather than too narrow."""
     font = FontProperties(size=size, weight="bold" if bold else "normal")
-    return float(text_to_path.get_text_width_height_descent(text, font, False)[0]) * 1.04 + 1.0
+    with warnings.catch_warnings():
+        # Letters that a font lacks are told of where they are drawn.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        return float(text_to_path.get_text_width_height_descent(text, font, False)[0]) * 1.04 + 1.0
 
 
 def ellipse_around(head: Label | None, labels: Sequence[Label], *, aspect: float = 2.4) -> Ellipse:

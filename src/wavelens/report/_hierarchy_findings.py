@@ -162,7 +162,10 @@ def orders_in_words(story: HierarchyStory) -> str:
 def _layers(story: HierarchyStory) -> str:
     if story.flow is None:
         return ""
-    return next((each for each in story.flow.words() if each.startswith(ENDS)), "")
+    found = next((each for each in story.flow.words() if each.startswith(ENDS)), "")
+    if found and story.stability is not None and story.stability.is_steady is False:
+        return f"As far as these images tell: {found[0].lower()}{found[1:]}"
+    return found
 
 
 def remarks(story: HierarchyStory) -> Iterator[str]:

@@ -76,6 +76,8 @@ def layers(story: HierarchyStory) -> Section | None:
 
 
 def _times(ratio: float) -> str:
+    if ratio > 1000:  # its own error is next to nothing, and how many times that it is tells no more
+        return "over 1,000 ×"
     return f"{ratio:,.1f} ×" if ratio < 10 else f"{ratio:,.0f} ×"
 
 
