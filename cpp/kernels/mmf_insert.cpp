@@ -2,12 +2,12 @@
 // incremental multiresolution matrix factorization algorithm, CVPR 2017).
 //
 // At each level the candidates are the k-subsets of the old tuple and of the pool's members nearest to it
-// (two of them for k < 5, else one: what keeps them few for any pool), and, for every i among all of these, i
-// with the k − 1 nearest under |C_ij|/√|C_jj|. The best by the rule of `topk` takes the level. Where another
-// index than the old wavelet is finished, the old wavelet takes its role in the tuples to come, or its place
-// in the pool; so no tuple to come loses a member. (In the paper the pool may stay as it is and indices get
-// lost. Putting the old wavelet into the pool while later tuples lack the other index degrades: after
-// doubling a matrix by single insertions the error was 1.1 to 16 times that of a batch, in this way 0.8
+// (three of them for k up to 5, else two: what keeps them few for any pool), and, for every i among all of
+// these, i with the k − 1 nearest under |C_ij|/√|C_jj|. The best by the rule of `topk` takes the level. Where
+// another index than the old wavelet is finished, the old wavelet takes its role in the tuples to come, or
+// its place in the pool; so no tuple to come loses a member. (In the paper the pool may stay as it is and
+// indices get lost. Putting the old wavelet into the pool while later tuples lack the other index degrades:
+// after doubling a matrix by single insertions the error was 1.1 to 16 times that of a batch, in this way 0.8
 // to 1.2 times.) The last levels, where few indices are left and everything bears on everything, are built as
 // by `topk`, and so are the new ones. O(k²·m) a level.
 
@@ -126,7 +126,7 @@ private:
       order.emplace_back(-nearest, i);
     }
     std::sort(order.begin(), order.end());
-    order.resize(std::min<std::size_t>(order.size(), levels_.order() < mmf_screened_order ? 2 : 1));
+    order.resize(std::min<std::size_t>(order.size(), levels_.order() <= mmf_screened_order ? 3 : 2));
     for (const auto& each : order) members.push_back(each.second);
     std::sort(members.begin(), members.end());
   }
