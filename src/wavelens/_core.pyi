@@ -24,6 +24,29 @@ def set_num_threads(count: int) -> None: ...
 # finite
 def first_nonfinite(a: _Floats) -> tuple[int, int] | None: ...
 
+# mmf: tuples, wavelets, rotations, level errors, core, core indices, frequencies
+_Indices = npt.NDArray[np.intp]
+_MmfParts = tuple[_Indices, _Indices, _Doubles, _Doubles, _Doubles, _Indices, _Doubles]
+
+def mmf_factor(
+    c: _Doubles,
+    order: int,
+    n_levels: int,
+    method: str,
+    rotation: str,
+    seed: int,
+    progress: _Progress = None,
+) -> _MmfParts: ...
+def mmf_insert(
+    c: _Doubles,
+    n_new: int,
+    tuples: _Indices,
+    wavelets: _Indices,
+    rotation: str,
+    progress: _Progress = None,
+) -> _MmfParts: ...
+def mmf_apply(tuples: _Indices, rotations: _Doubles, x: _Doubles, transpose: bool) -> None: ...
+
 # pairwise; `metric` is the address of a C function (0: Euclidean), `of` one of any, other, same
 def pairwise_distances(
     x: _Floats, y: _Floats | None, squared: bool, metric: int, progress: _Progress = None

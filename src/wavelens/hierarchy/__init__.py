@@ -2,4 +2,6 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from wavelens.hierarchy._mmf import MMF, mmf
+
+__all__ = ["MMF", "mmf"]

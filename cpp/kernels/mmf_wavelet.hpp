@@ -1,0 +1,51 @@
+// One tuple of an MMF: which combination x of its rows becomes the wavelet, and the rotation around it.
+//
+// With F = C_tt and G = C_Stᵀ·C_St (S the active set) a unit vector x on the tuple t leaves the error
+//
+//   E(x) = 2·[xᵀGx − μ²] = 2·‖C_S·x̂ − μ·x̂‖²,  μ = xᵀFx,
+//
+// twice the squared Ritz residual of the k-sparse vector x̂: only the wavelet's row of the rotation matters.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "wavelens/mmf.hpp"
+
+namespace wavelens {
+
+struct Wavelet {
+  double error = 0;  // not negative; zero where it is no more than rounding
+  double mu = 0;
+};
+
+// Works on tuples of one order; one for each thread.
+class WaveletFinder {
+public:
+  // Errors up to `tiny` are rounding and count as zero.
+  WaveletFinder(std::ptrdiff_t order, double tiny);
+
+  // The unit vector of least error in the family. Among those of no error the one with the least |μ|.
+  // f and g are k × k; x receives k entries.
+  Wavelet find(const double* f, const double* g, MmfRotation rotation, double* x);
+
+  // A rotation (k × k by rows) with determinant 1 that has ±x in row `return value`, where |x| is largest,
+  // and in the others the eigenvectors of F on the complement of x, matched to the rows they resemble most.
+  std::ptrdiff_t complete(const double* f, const double* x, double* rotation);
+
+private:
+  Wavelet error_of(const double* f, const double* g, const double* x) const;
+  void consider(const double* f, const double* g, const double* x);
+  void descend(const double* f, const double* g, const double* start);
+
+  std::ptrdiff_t k_;
+  double tiny_;
+  Wavelet best_;
+  std::vector<double> best_x_, starts_, work_, values_, vectors_, x_;
+  std::vector<std::ptrdiff_t> match_;
+};
+
+// match[j] = i such that the sum of score(i, j), n × n by rows, is greatest.
+void best_assignment(std::ptrdiff_t n, const double* score, std::vector<std::ptrdiff_t>& match);
+
+}  // namespace wavelens

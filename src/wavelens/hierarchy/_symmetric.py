@@ -1,0 +1,89 @@
+"""Symmetric matrices as they come in: checked, copied, extended."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from wavelens._arguments import as_float_matrix
+
+__all__ = ["as_new_rows", "as_symmetric"]
+
+_tolerance = 1e-10
+_rows_at_once = 512
+
+
+def as_symmetric(c: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
+    """Return a read-only float64 copy of `c` that is exactly symmetric.
+
+    Raises
+    ------
+    TypeError
+        If `c` does not hold real numbers.
+    ValueError
+        If `c` is not square, not finite, or not symmetric to 1e-10 of its largest entry.
+    """
+    given = as_float_matrix(c, name)
+    if given.shape[0] != given.shape[1]:
+        raise ValueError(f"`{name}` must be square, got shape {given.shape}")
+    if len(given) < 2:
+        raise ValueError(f"`{name}` must have at least 2 rows, got {len(given)}")
+    matrix = given.astype(np.float64, order="C", copy=True)
+    size = max(float(matrix.max()), -float(matrix.min()))
+    for first in range(0, len(matrix), _rows_at_once):
+        rows = matrix[first : first + _rows_at_once, first:]
+        mirrored = matrix[first:, first : first + _rows_at_once].T
+        difference = np.abs(rows - mirrored)
+        if difference.max() > _tolerance * size:
+            i, j = np.unravel_index(int(difference.argmax()), difference.shape)
+            i, j = int(i) + first, int(j) + first
+            raise ValueError(
+                f"`{name}` must be symmetric, got {given[i, j]} at row {i}, column {j} and {given[j, i]} at "
+                f"row {j}, column {i}"
+            )
+        mean = rows / 2 + mirrored / 2
+        matrix[first : first + _rows_at_once, first:] = mean
+        matrix[first:, first : first + _rows_at_once] = mean.T
+    matrix.setflags(write=False)
+    return matrix
+
+
+def as_new_rows(rows: npt.ArrayLike, matrix: npt.NDArray[np.float64], name: str) -> npt.NDArray[np.float64]:
+    """Return `matrix` with the rows (b, m + b), and the same as columns, added; read-only.
+
+    Raises
+    ------
+    TypeError
+        If `rows` does not hold real numbers.
+    ValueError
+        If `rows` has another shape, is not finite, or its last b columns are not symmetric.
+    """
+    m = len(matrix)
+    block = np.asarray(rows)
+    if block.ndim == 2 and len(block) == 0:
+        return matrix
+    block = as_float_matrix(rows, name)
+    b = len(block)
+    if block.shape[1] != m + b:
+        wanted = f"{m + 1} entries (the matrix has {m} rows; the new diagonal entry comes last)"
+        if name != "row":
+            wanted = f"shape (b, {m} + b)"
+        got = str(block.shape[1]) if name == "row" else str(block.shape)
+        raise ValueError(f"`{name}` must have {wanted}, got {got}")
+    block = block.astype(np.float64)
+    inner = block[:, m:]
+    size = max(float(np.abs(block).max()), float(np.abs(np.diagonal(matrix)).max()))
+    difference = np.abs(inner - inner.T)
+    if difference.max() > _tolerance * size:
+        i, j = map(int, np.unravel_index(int(difference.argmax()), difference.shape))
+        raise ValueError(
+            f"`{name}` must be symmetric in its last {b} columns, got {inner[i, j]} at row {i}, column {m + j} "
+            f"and {inner[j, i]} at row {j}, column {m + i}"
+        )
+    whole = np.empty((m + b, m + b))
+    whole[:m, :m] = matrix
+    whole[m:, :m] = block[:, :m]
+    whole[:m, m:] = block[:, :m].T
+    whole[m:, m:] = inner / 2 + inner.T / 2
+    whole.setflags(write=False)
+    return whole
