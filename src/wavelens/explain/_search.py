@@ -49,6 +49,7 @@ _lost = 0.5
 _memory = 0.95
 _young = 20
 _nothing = 0.01
+_rounding = 1e-9
 _slack = 0.3
 _look_every = 40
 _settled = 1e-6
@@ -309,7 +310,7 @@ class _Watch:
         mean, empty = self._mean[image], self.empty[image]
         if self._age[image] < _young:
             return
-        if mean > _lost * empty and empty > 0:
+        if mean > _lost * empty and empty > _rounding:
             if self._armed[image]:
                 self._back(image, self.good[image])
             elif rate < _nothing:
