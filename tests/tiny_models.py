@@ -119,3 +119,21 @@ def digits_net():
     assert net.score(data[1200:], labels[1200:]) > 0.85
     model = MLP(net.coefs_, net.intercepts_, (1, 8, 8), "relu")
     return model, data[1200:].reshape(-1, 8, 8).astype(np.float32), labels[1200:]
+
+
+def objective_of(explainer, images, target=None):
+    """What an explainer minimizes on images."""
+    from wavelens.explain._checks import as_planes, check_targets, first_answers
+
+    planes, _ = as_planes(images, explainer.model)
+    p = first_answers(explainer.model, planes)
+    return explainer._objective(planes, explainer._basis(planes.shape[2:]), p, check_targets(target, p))
+
+
+def sure_digits(n):
+    """The net, and the first n images of which it is sure."""
+    model, images, _ = digits_net()
+    logits = model.predict(images[:, None])
+    p = np.exp(logits - logits.max(1, keepdims=True))
+    p = p.max(1) / p.sum(1)
+    return model, images[p > 0.9][:n]

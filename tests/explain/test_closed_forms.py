@@ -6,17 +6,10 @@ import numpy as np
 import pytest
 import pywt
 from reference import mask as twin
-from tiny_models import Linear, random_mlp
+from tiny_models import Linear, objective_of, random_mlp
 
 from wavelens.explain import CartoonX, PixelRDE
-from wavelens.explain._checks import as_planes, check_targets, first_answers
 from wavelens.wavelets import WaveletTransform
-
-
-def objective_of(explainer, images, target=None):
-    planes, _ = as_planes(images, explainer.model)
-    p = first_answers(explainer.model, planes)
-    return explainer._objective(planes, explainer._basis(planes.shape[2:]), p, check_targets(target, p))
 
 
 def analysis_matrix(shape, wavelet, level, mode="periodization"):

