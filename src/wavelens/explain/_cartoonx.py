@@ -109,7 +109,7 @@ class CartoonX(RateDistortion):
     ...     def forward(self, x):
     ...         return self.predict(x), lambda g: (g[:, :1, None] - g[:, 1:, None])[..., None] * self.weights
     >>> images = np.random.default_rng(0).random((1, 16, 16))
-    >>> explanations = CartoonX(LeftHalf(), wavelet="haar", noise="zero", lam=1.0, n_steps=100).explain(images)
+    >>> explanations = CartoonX(LeftHalf(), wavelet="haar", level=2, noise="zero", n_steps=100).explain(images)
     >>> left, right = explanations.pictures()[0].reshape(16, 2, 8).sum((0, 2))
     >>> bool(left > 2 * right)
     True
