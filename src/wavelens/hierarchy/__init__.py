@@ -2,6 +2,27 @@
 
 from __future__ import annotations
 
+from wavelens.hierarchy._class_covariance import ClassCovariance, class_covariance
+from wavelens.hierarchy._class_hierarchy import ClassHierarchy
+from wavelens.hierarchy._class_linkage import class_linkage
+from wavelens.hierarchy._class_means import ClassMeans
+from wavelens.hierarchy._flow_result import LayerFlow
+from wavelens.hierarchy._graph import Composition, MMFGraph
+from wavelens.hierarchy._layer_flow import layer_flow
 from wavelens.hierarchy._mmf import MMF, mmf
+from wavelens.hierarchy._novelty import Novelty
 
-__all__ = ["MMF", "mmf"]
+__all__ = [
+    "MMF",
+    "ClassCovariance",
+    "ClassHierarchy",
+    "ClassMeans",
+    "Composition",
+    "LayerFlow",
+    "MMFGraph",
+    "Novelty",
+    "class_covariance",
+    "class_linkage",
+    "layer_flow",
+    "mmf",
+]

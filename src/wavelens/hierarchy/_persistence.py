@@ -14,7 +14,7 @@ from wavelens import _core
 from wavelens.exceptions import DataError
 from wavelens.hierarchy._mmf import MMF, _methods, _rotations
 
-__all__ = ["load_mmf", "save_mmf"]
+__all__ = ["load_mmf", "mmf_arrays", "read_archive", "restore_mmf", "save_mmf", "write_archive"]
 
 _format = "wavelens.hierarchy.MMF"
 _format_version = 1
@@ -23,29 +23,52 @@ _parts = ("tuples", "wavelets", "rotations", "level_errors", "core", "core_indic
 
 def save_mmf(factors: MMF, path: str | os.PathLike[str]) -> None:
     """Write the factorization; the file appears whole or not at all."""
-    header = {
-        "format": _format,
-        "format_version": _format_version,
-        "wavelens_version": _core.version,
-        "method": factors.method,
-        "rotation": factors.rotation,
-    }
-    arrays: dict[str, Any] = {"header": np.array(json.dumps(header))}
-    arrays |= {name: getattr(factors, name) for name in _parts}
+    header = {"method": factors.method, "rotation": factors.rotation}
+    write_archive(path, _format, _format_version, header, mmf_arrays(factors))
+
+
+def load_mmf(path: str | os.PathLike[str]) -> MMF:
+    """Read what `save_mmf` wrote."""
+    header, arrays = read_archive(path, _format, _format_version, "MMF.save")
+    try:
+        return restore_mmf(header, arrays)
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        raise DataError(f"{path} is damaged: {error!r}") from error
+
+
+def mmf_arrays(factors: MMF) -> dict[str, Any]:
+    """Return what is stored of a factorization, besides its method and rotation."""
+    arrays: dict[str, Any] = {name: getattr(factors, name) for name in _parts}
     if factors.matrix is not None:
         arrays["matrix"] = factors.matrix
+    return arrays
+
+
+def write_archive(
+    path: str | os.PathLike[str], kind: str, version: int, header: dict[str, Any], arrays: dict[str, Any]
+) -> None:
+    """Write arrays and a JSON header; the file appears whole or not at all."""
+    told = {"format": kind, "format_version": version, "wavelens_version": _core.version, **header}
     target = Path(path)
     partial = target.with_name(target.name + ".partial")
     try:
         with partial.open("wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, header=np.array(json.dumps(told)), **arrays)
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def load_mmf(path: str | os.PathLike[str]) -> MMF:
-    """Read what `save_mmf` wrote."""
+def read_archive(
+    path: str | os.PathLike[str], kind: str, version: int, writer: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the header and the arrays that `write_archive` wrote.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged, of another kind, or of a newer version.
+    """
     try:
         with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
@@ -54,21 +77,18 @@ def load_mmf(path: str | os.PathLike[str]) -> MMF:
     except FileNotFoundError:
         raise
     except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is damaged or was not written by MMF.save: {error}") from error
-    if found[0] != _format:
-        raise DataError(f"{path} holds a {found[0]}, expected a {_format}")
-    if found[1] > _format_version:
+        raise DataError(f"{path} is damaged or was not written by {writer}: {error}") from error
+    if found[0] != kind:
+        raise DataError(f"{path} holds a {found[0]}, expected a {kind}")
+    if found[1] > version:
         raise DataError(
             f"{path} has format version {found[1]}, written by wavelens {header.get('wavelens_version')}; "
-            f"this wavelens {_core.version} reads up to version {_format_version}"
+            f"this wavelens {_core.version} reads up to version {version}"
         )
-    try:
-        return _restore(header, arrays)
-    except (KeyError, ValueError, TypeError, IndexError) as error:
-        raise DataError(f"{path} is damaged: {error!r}") from error
+    return header, arrays
 
 
-def _restore(header: dict[str, Any], arrays: dict[str, Any]) -> MMF:
+def restore_mmf(header: dict[str, Any], arrays: dict[str, Any]) -> MMF:
     """Make the object, refusing what could not have been written: the engine trusts its indices."""
     if header["method"] not in _methods or header["rotation"] not in _rotations:
         raise ValueError("unknown method or rotation")

@@ -35,8 +35,9 @@ def as_symmetric(c: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
         mirrored = matrix[first:, first : first + _rows_at_once].T
         difference = np.abs(rows - mirrored)
         if difference.max() > _tolerance * size:
-            i, j = np.unravel_index(int(difference.argmax()), difference.shape)
-            i, j = int(i) + first, int(j) + first
+            i, j = (
+                int(each) + first for each in np.unravel_index(int(difference.argmax()), difference.shape)
+            )
             raise ValueError(
                 f"`{name}` must be symmetric, got {given[i, j]} at row {i}, column {j} and {given[j, i]} at "
                 f"row {j}, column {i}"

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from wavelens.plotting._basis_comparison import BasisComparisonDisplay
 from wavelens.plotting._classes import ClassTreeDisplay, SharedPatternsDisplay
+from wavelens.plotting._hierarchy import DendrogramDisplay, LevelErrorDisplay, ReorderedMatrixDisplay
+from wavelens.plotting._layer_flow import LayerFlowDisplay
+from wavelens.plotting._mmf_graph import MMFGraphDisplay
 from wavelens.plotting._pattern_association import AssociationDisplay
 from wavelens.plotting._pattern_images import ImageGridDisplay, PatternDisplay, ReconstructionDisplay
 from wavelens.plotting._pattern_similarity import ClassSimilarityDisplay, SimilarityDisplay, SpectrumDisplay
@@ -20,10 +23,15 @@ __all__ = [
     "BasisComparisonDisplay",
     "ClassSimilarityDisplay",
     "ClassTreeDisplay",
+    "DendrogramDisplay",
     "ImageGridDisplay",
     "InfluenceDisplay",
+    "LayerFlowDisplay",
+    "LevelErrorDisplay",
+    "MMFGraphDisplay",
     "PatternDisplay",
     "ReconstructionDisplay",
+    "ReorderedMatrixDisplay",
     "SharedPatternsDisplay",
     "SimilarityDisplay",
     "SingularValueDisplay",
