@@ -10,9 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import t as student
 
-from wavelens.explain._optimality import Optimality
-
-__all__ = ["MEASURES", "Curves", "Evaluation", "Measure", "Summary"]
+__all__ = ["MEASURES", "Curves", "Evaluation", "Measure", "Optimality", "Summary"]
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -102,6 +100,44 @@ MEASURES = (
     ),
     Measure("evaluations", "model evaluations", "lower", "images shown to the model to explain one image"),
 )
+
+
+@dataclass(frozen=True)
+class Optimality:
+    """What is known of one mask as a minimiser of its own objective, by noise that the search has not seen.
+
+    Attributes
+    ----------
+    lam, rate : float
+        λ, and the mean of the mask.
+    distortion, distortion_error : float
+        Of the mask, and its standard error.
+    objective : float
+        Distortion and penalties.
+    empty_distortion : float
+        D(0), the objective of the empty mask.
+    rate_bound : float
+        D(0) / λ: no optimum keeps more, as the empty mask would be better.
+    residual, residual_low, residual_high : float
+        By how much a small projected gradient step would lower the objective, with a 95 % interval; an optimum
+        has 0. NaN where the model has no gradient.
+    """
+
+    lam: float
+    rate: float
+    distortion: float
+    distortion_error: float
+    objective: float
+    empty_distortion: float
+    rate_bound: float
+    residual: float
+    residual_low: float
+    residual_high: float
+
+    @property
+    def beats_empty(self) -> bool:
+        """Whether the mask is no worse than keeping nothing, two standard errors allowed."""
+        return self.objective <= self.empty_distortion + 2 * self.distortion_error
 
 
 @dataclass(frozen=True)
@@ -319,19 +355,23 @@ def _optimality_words(row: str, found: tuple[Optimality | None, ...]) -> str:
     seen = [each for each in found if each is not None]
     if not seen:
         return ""
+
+    def median(name: str) -> float:
+        return float(np.median([getattr(each, name) for each in seen]))
+
     beats = sum(each.beats_empty for each in seen)
-    median = {
-        name: float(np.median([getattr(each, name) for each in seen]))
-        for name in ("objective", "empty_distortion", "residual", "residual_low", "residual_high", "gain")
-    }
     inside = sum(each.rate <= each.rate_bound for each in seen)
-    return (
-        f"{row}: on fresh noise {beats} of {len(seen)} masks beat the empty one (objective {median['objective']:.3g} "
-        f"against {median['empty_distortion']:.3g}), {inside} keep no more than an optimum can; a projected gradient "
-        f"step would still move the mask by {median['residual']:.2g} ({median['residual_low']:.2g} to "
-        f"{median['residual_high']:.2g}; 0 at an optimum), to first order worth {median['gain']:.2g} of the "
-        f"objective. Medians."
+    words = (
+        f"{row}: on fresh noise {beats} of {len(seen)} masks are as good as the empty one or better (objective "
+        f"{median('objective'):.3g} against {median('empty_distortion'):.3g}), {inside} keep no more than an optimum "
+        "can"
     )
+    if np.isfinite(median("residual")):
+        words += (
+            f"; a small projected gradient step would lower the objective by {median('residual'):.2g} "
+            f"({median('residual_low'):.2g} to {median('residual_high'):.2g}; 0 at an optimum)"
+        )
+    return words + (". Medians." if len(seen) > 1 else ".")
 
 
 def _plain(value: Any) -> Any:
