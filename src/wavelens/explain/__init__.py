@@ -10,8 +10,7 @@ from wavelens.explain._baselines import (
     smooth_grad,
 )
 from wavelens.explain._evaluate import evaluate
-from wavelens.explain._evaluation import Curves, Evaluation, Measure, Summary
-from wavelens.explain._optimality import Optimality
+from wavelens.explain._evaluation import Curves, Evaluation, Measure, Optimality, Summary
 
 __all__ = [
     "Attribution",
