@@ -243,6 +243,6 @@ def _check_basis(method: Method, planes: Array) -> None:
 
 def _checked_shares(shares: npt.ArrayLike) -> Array:
     points = np.asarray(shares, np.float64)
-    if points.ndim != 1 or len(points) < 2 or points[0] != 0 or points[-1] != 1 or (np.diff(points) <= 0).any():
+    if points.ndim != 1 or len(points) < 3 or points[0] != 0 or points[-1] != 1 or (np.diff(points) <= 0).any():
         raise ValueError(f"`shares` must rise from 0 to 1, got {shares!r}")
     return points
