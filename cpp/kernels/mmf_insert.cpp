@@ -1,7 +1,23 @@
+// Insertion: the replay of a factorization on a matrix that has grown (Ithapu, Kondor, Johnson and Singh, The
+// incremental multiresolution matrix factorization algorithm, CVPR 2017).
+//
+// At each level the candidates are the k-subsets of the old tuple and of the pool's members nearest to it
+// (two of them for k < 5, else one: what keeps them few for any pool), and, for every i among all of these, i
+// with the k − 1 nearest under |C_ij|/√|C_jj|. The best by the rule of `topk` takes the level. Where another
+// index than the old wavelet is finished, the old wavelet takes its role in the tuples to come, or its place
+// in the pool; so no tuple to come loses a member. (In the paper the pool may stay as it is and indices get
+// lost. Putting the old wavelet into the pool while later tuples lack the other index degrades: after
+// doubling a matrix by single insertions the error was 1.1 to 16 times that of a batch, in this way 0.8
+// to 1.2 times.) The last levels, where few indices are left and everything bears on everything, are built as
+// by `topk`, and so are the new ones. O(k²·m) a level.
+
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <stdexcept>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "mmf_levels.hpp"
 #include "wavelens/mmf.hpp"
@@ -10,6 +26,7 @@ namespace wavelens {
 namespace {
 
 using Index = std::ptrdiff_t;
+constexpr Index built_anew = 64;  // so many indices are left then
 
 void check_replay(MatrixView<const double> c, Index n_new, MatrixView<const Index> tuples,
                   const Index* wavelets) {
@@ -41,109 +58,108 @@ void check_replay(MatrixView<const double> c, Index n_new, MatrixView<const Inde
 }
 
 // The replay of one factorization on a matrix with more indices.
+//
+// Every index of the old factorization that is still to be finished has a role: the index that stands for it
+// in the new one. Active indices without a role (at first the new ones) are the pool.
 class Replay {
 public:
-  Replay(MmfLevels& levels, Index first_new) : levels_(levels), finder_(levels.order(), levels.tiny()) {
-    const auto& active = levels.matrix().active();
-    for (const Index i : active) {
-      if (i >= first_new) pool_.push_back(i);
-    }
-    first_new_ = first_new;
+  Replay(MmfLevels& levels, Index n_new)
+      : levels_(levels), judge_(levels.new_judge()), role_(levels.matrix().active()), owner_(role_) {
+    const Index n_old = static_cast<Index>(role_.size()) - n_new;
+    pool_.assign(role_.begin() + n_old, role_.end());
+    std::fill(owner_.begin() + n_old, owner_.end(), nobody);
   }
 
-  // The winner among the k-subsets of (old tuple ∩ S) ∪ pool takes the level.
-  void level(const Index* old_tuple, Index old_wavelet) {
-    const Index k = levels_.order();
-    MmfMatrix& matrix = levels_.matrix();
-    std::vector<Index> members;
-    for (Index j = 0; j < k; ++j) {
-      if (matrix.is_active(old_tuple[j])) members.push_back(old_tuple[j]);
+  void level(const std::vector<Index>& old_tuple, Index old_wavelet) {
+    std::vector<Index> tuple = old_tuple;
+    for (Index& i : tuple) i = role_[i];
+    std::sort(tuple.begin(), tuple.end());
+    choose(tuple);
+    const Index finished = levels_.finish(best_.data());
+    const Index freed = role_[old_wavelet];
+    if (finished == freed) return;
+    // What the old wavelet stood for goes on: in the place of the one that was finished instead.
+    if (owner_[finished] == nobody) {
+      pool_.erase(std::find(pool_.begin(), pool_.end(), finished));
+      pool_.push_back(freed);
+    } else {
+      role_[owner_[finished]] = freed;
     }
-    add_pool(members);
-    std::sort(members.begin(), members.end());
-    for (const Index i : members) matrix.freshen(i);
-    best_.clear();
-    consider_subsets(members);
-    for (const Index z : pool_) {
-      if (z < first_new_) continue;
-      std::vector<Index> tuple(k);
-      matrix.freshen(z);
-      matrix.nearest_in_c(z, k - 1, tuple.data());
-      tuple[k - 1] = z;
-      std::sort(tuple.begin(), tuple.end());
-      for (const Index i : tuple) matrix.freshen(i);
-      consider_subsets(tuple);
-      break;
-    }
-    const std::vector<Index> winner = best_;
-    levels_.finish(winner.data());
-    pool_.push_back(old_wavelet);
-    std::sort(pool_.begin(), pool_.end());
-    pool_.erase(std::unique(pool_.begin(), pool_.end()), pool_.end());
-    pool_.erase(std::remove_if(pool_.begin(), pool_.end(), [&](Index i) { return !matrix.is_active(i); }),
-                pool_.end());
+    owner_[freed] = owner_[finished];
   }
 
 private:
-  // The pool's members that are nearest to the tuple, as many as keep the subsets few.
-  void add_pool(std::vector<Index>& members) {
+  static constexpr Index nobody = -1;
+
+  void choose(const std::vector<Index>& tuple) {
+    best_.clear();
+    consider(tuple);
+    if (pool_.empty()) return;  // nothing is new: the old tuples, turned anew
+    std::vector<Index> members = tuple;
+    add_from_pool(members);
+    consider_subsets(members);
     const Index k = levels_.order();
-    const auto base = static_cast<Index>(members.size());
-    Index room = std::max<Index>(1, k + 2 - base);
-    if (static_cast<Index>(pool_.size()) <= room) {
-      for (const Index i : pool_) {
-        if (std::find(members.begin(), members.end(), i) == members.end()) members.push_back(i);
-      }
-      return;
+    std::vector<Index> near(k), centres = tuple;
+    for (const Index i : members) {
+      if (!std::binary_search(tuple.begin(), tuple.end(), i)) centres.push_back(i);
     }
-    std::vector<std::pair<double, Index>> order;
-    for (const Index i : pool_) {
-      double near = 0, f[4];
-      for (Index j = 0; j < base; ++j) {
-        const Index pair[2] = {i, members[j]};
-        levels_.matrix().block(pair, 2, f);
-        near = std::max(near, std::abs(f[1]) / std::sqrt(std::max(std::abs(f[0]), levels_.tiny())));
-      }
-      order.emplace_back(-near, i);
-    }
-    std::sort(order.begin(), order.end());
-    for (Index j = 0; j < room; ++j) {
-      if (std::find(members.begin(), members.end(), order[j].second) == members.end())
-        members.push_back(order[j].second);
+    for (const Index i : centres) {
+      levels_.matrix().freshen(i);
+      levels_.matrix().nearest_in_c(i, k - 1, near.data());
+      near[k - 1] = i;
+      std::sort(near.begin(), near.end());
+      consider(near);
     }
   }
 
+  // The pool's members that are nearest to the tuple.
+  void add_from_pool(std::vector<Index>& members) {
+    const auto base = static_cast<std::ptrdiff_t>(members.size());
+    std::vector<std::pair<double, Index>> order;
+    for (const Index i : pool_) {
+      double nearest = 0, f[4];
+      for (Index j = 0; j < base; ++j) {
+        const Index pair[2] = {i, members[j]};
+        levels_.matrix().block(pair, 2, f);
+        nearest = std::max(nearest, std::abs(f[1]) / std::sqrt(std::max(std::abs(f[0]), levels_.tiny())));
+      }
+      order.emplace_back(-nearest, i);
+    }
+    std::sort(order.begin(), order.end());
+    order.resize(std::min<std::size_t>(order.size(), levels_.order() < mmf_screened_order ? 2 : 1));
+    for (const auto& each : order) members.push_back(each.second);
+    std::sort(members.begin(), members.end());
+  }
+
   void consider_subsets(const std::vector<Index>& members) {
-    const Index k = levels_.order(), n = static_cast<Index>(members.size());
-    std::vector<double> f(n * n), g(n * n), fs(k * k), gs(k * k);
-    levels_.matrix().block(members.data(), n, f.data());
-    levels_.matrix().gram_block(members.data(), n, g.data());
-    std::vector<Index> picks(k), tuple(k);
-    for (Index j = 0; j < k; ++j) picks[j] = j;
-    for (;;) {
-      for (Index i = 0; i < k; ++i) {
-        tuple[i] = members[picks[i]];
-        for (Index j = 0; j < k; ++j) {
-          fs[i * k + j] = f[picks[i] * n + picks[j]];
-          gs[i * k + j] = g[picks[i] * n + picks[j]];
-        }
+    const Index k = levels_.order();
+    std::vector<char> taken(members.size(), 0);
+    std::fill_n(taken.begin(), k, 1);
+    std::vector<Index> tuple(k);
+    do {
+      Index count = 0;
+      for (std::size_t j = 0; j < members.size(); ++j) {
+        if (taken[j]) tuple[count++] = members[j];
       }
-      const Candidate here = levels_.judge(finder_, fs.data(), gs.data(), false);
-      if (best_.empty() || levels_.better(here, tuple.data(), candidate_, best_.data())) {
-        candidate_ = here;
-        best_ = tuple;
-      }
-      Index j = k - 1;
-      while (j >= 0 && picks[j] == n - k + j) --j;
-      if (j < 0) break;
-      ++picks[j];
-      for (Index next = j + 1; next < k; ++next) picks[next] = picks[next - 1] + 1;
+      consider(tuple);
+    } while (std::prev_permutation(taken.begin(), taken.end()));
+  }
+
+  void consider(const std::vector<Index>& tuple) {
+    if (tuple == best_) return;
+    for (const Index i : tuple) levels_.matrix().freshen(i);
+    const double bar = best_.empty() ? std::numeric_limits<double>::infinity() : candidate_.score;
+    const Candidate here = judge_.look(levels_.matrix(), tuple.data(), bar);
+    if (best_.empty() || levels_.better(here, tuple.data(), candidate_, best_.data())) {
+      candidate_ = here;
+      best_ = tuple;
     }
   }
 
   MmfLevels& levels_;
-  WaveletFinder finder_;
-  Index first_new_ = 0;
+  MmfJudge judge_;
+  std::vector<Index> role_;   // of old indices
+  std::vector<Index> owner_;  // whose role an index has
   std::vector<Index> pool_, best_;
   Candidate candidate_;
 };
@@ -155,23 +171,20 @@ Mmf mmf_insert(MatrixView<const double> c, Index n_new, MatrixView<const Index> 
   check_replay(c, n_new, tuples, wavelets);
   const Index k = tuples.cols, total = tuples.rows + n_new;
   MmfLevels levels(c, k, rotation, false);
-  Replay replay(levels, c.rows - n_new);
+  Replay replay(levels, n_new);
   std::vector<Index> tuple(k);
-  for (Index l = 0; l < tuples.rows; ++l) {
-    monitor.tick(static_cast<double>(l) / static_cast<double>(total));
-    for (Index j = 0; j < k; ++j) tuple[j] = tuples(l, j);
-    replay.level(tuple.data(), wavelets[l]);
+  Index level = 0;
+  const auto tick = [&] { monitor.tick(static_cast<double>(level) / static_cast<double>(total)); };
+  for (; level < tuples.rows && (n_new == 0 || c.rows - level > built_anew); ++level) {
+    tick();
+    for (Index j = 0; j < k; ++j) tuple[j] = tuples(level, j);
+    replay.level(tuple, wavelets[level]);
   }
-  if (n_new > 0) {
-    levels.matrix().begin_gram();
-    MmfNeighbours neighbours(levels);
-    for (Index l = 0; l < n_new; ++l) {
-      monitor.tick(static_cast<double>(tuples.rows + l) / static_cast<double>(total));
-      neighbours.update();
-      std::copy_n(neighbours.best(), k, tuple.begin());
-      neighbours.touched(tuple.data());
-      levels.finish(tuple.data());
-    }
+  if (level < total) levels.matrix().begin_gram();
+  MmfNeighbours neighbours(levels);
+  for (; level < total; ++level) {
+    tick();
+    levels.finish(neighbours.best());
   }
   return levels.result();
 }

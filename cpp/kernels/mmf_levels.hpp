@@ -22,6 +22,28 @@ struct Candidate {
   double mu = 0;
 };
 
+// Looks at tuples; one for each thread. Similarity is |G| scaled to a unit diagonal, averaged over the pairs.
+class MmfJudge {
+public:
+  // `plain`: by the error alone, and only where there is none by similarity. Else the rule simE,
+  // (E + tiny)·(1 − similarity).
+  MmfJudge(std::ptrdiff_t order, MmfRotation rotation, double tiny, bool plain);
+
+  // A score above `bar` need not be exact, but is above it.
+  Candidate look(const MmfMatrix& matrix, const std::ptrdiff_t* tuple, double bar);
+  Candidate look(const MmfMatrix& matrix, const std::ptrdiff_t* tuple);
+
+private:
+  double mean_similarity() const;
+
+  std::ptrdiff_t k_;
+  MmfRotation family_;
+  double tiny_;
+  bool plain_;
+  WaveletFinder finder_;
+  std::vector<double> f_, g_, x_;
+};
+
 // A factorization in the making.
 class MmfLevels {
 public:
@@ -34,14 +56,12 @@ public:
   Index order() const { return k_; }
   double tiny() const { return tiny_; }
 
-  // How candidates are compared: the rule simE, (E + ε)·(1 − mean similarity), or E alone with similarity
-  // only where there is no error.
-  Candidate judge(WaveletFinder& finder, const Index* tuple, bool plain) const;
-  Candidate judge(WaveletFinder& finder, const double* f, const double* g, bool plain) const;
+  MmfJudge new_judge(bool plain = false) const { return {k_, rotation_, tiny_, plain}; }
   // Strictly better, beyond rounding.
   bool better(const Candidate& a, const Index* a_tuple, const Candidate& b, const Index* b_tuple) const;
 
-  void finish(const Index* tuple);
+  // The wavelet.
+  Index finish(const Index* tuple);
   Mmf result();
 
 private:
@@ -61,15 +81,15 @@ public:
 
   explicit MmfNeighbours(MmfLevels& levels);
 
-  // Looks again at the tuples that a level may have changed. Call once before each choice.
-  void update();
-  const Index* best() const;
-  // The tuple of one row, looked at now.
+  // The best tuple of all rows. Looks again where the last choice may have changed something: at tuples that
+  // share a member with it; at all while few rows are left.
+  const Index* best();
+  // The tuple of one row.
   const Index* of(Index i);
-  void touched(const Index* tuple);
 
 private:
   void look(const std::vector<Index>& rows);
+  void touch(const Index* tuple);
 
   MmfLevels& levels_;
   std::vector<Index> tuples_;  // m × k

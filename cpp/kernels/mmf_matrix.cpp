@@ -2,8 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <numeric>
+
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 #include "wavelens/gemm.hpp"
 #include "wavelens/thread_pool.hpp"
@@ -14,20 +19,48 @@ namespace {
 using Index = std::ptrdiff_t;
 constexpr Index block_levels = 64;  // downdates made together
 
-double dot(Index n, const double* x, const double* y) {
-  double lanes[8] = {};
-  Index i = 0;
-  for (; i + 8 <= n; i += 8) {
-    for (Index l = 0; l < 8; ++l) lanes[l] += x[i + l] * y[i + l];
+// Rows and columns are read a page apart: large pages spare most of the misses of the address cache.
+void ask_for_large_pages(Buffer<double>& x) {
+#ifdef __linux__
+  constexpr std::uintptr_t page = std::uintptr_t{1} << 21u;
+  const auto first = (reinterpret_cast<std::uintptr_t>(x.data()) + page - 1) / page * page;
+  const auto last = reinterpret_cast<std::uintptr_t>(x.data() + x.size()) / page * page;
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): only an advice, which may be refused
+  if (last > first) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+#else
+  (void)x;
+#endif
+}
+
+// k entries of a row, at the tuple's places, become combinations of one another.
+template <int k>
+inline void rotate_few(double* row, const Index* places, const double* rotation) {
+  double before[k];
+  for (int i = 0; i < k; ++i) before[i] = row[places[i]];
+  for (int i = 0; i < k; ++i) {
+    double sum = rotation[i * k] * before[0];
+    for (int j = 1; j < k; ++j) sum += rotation[i * k + j] * before[j];
+    row[places[i]] = sum;
   }
-  for (; i < n; ++i) lanes[0] += x[i] * y[i];
-  return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
+}
+
+void rotate_many(Index k, double* row, const Index* places, const double* rotation) {
+  constexpr Index few = 64;
+  double on_stack[few];
+  std::vector<double> on_heap(k > few ? k : 0);
+  double* before = k > few ? on_heap.data() : on_stack;
+  for (Index i = 0; i < k; ++i) before[i] = row[places[i]];
+  for (Index i = 0; i < k; ++i) {
+    double sum = rotation[i * k] * before[0];
+    for (Index j = 1; j < k; ++j) sum += rotation[i * k + j] * before[j];
+    row[places[i]] = sum;
+  }
 }
 
 }  // namespace
 
 MmfMatrix::MmfMatrix(MatrixView<const double> c, Index order, int exponent, bool with_gram)
-    : k_(order), n_(c.rows), stride_((c.rows + 7) / 8 * 8), with_gram_(with_gram) {
+    : leaf_(mmf_leaf()), k_(order), n_(c.rows), stride_((c.rows + 7) / 8 * 8), with_gram_(with_gram) {
   if (stride_ % 512 == 0) stride_ += 8;  // rows that start alike compete for the same places in the cache
   active_.resize(n_);
   std::iota(active_.begin(), active_.end(), Index(0));
@@ -35,23 +68,37 @@ MmfMatrix::MmfMatrix(MatrixView<const double> c, Index order, int exponent, bool
   alive_.assign(n_, 1);
   c_stamp_.assign(n_, 0);
   c_.resize(n_ * stride_);
+  ask_for_large_pages(c_);
+  // In two steps: 2^exponent alone may be no number.
+  const double half = std::ldexp(1.0, exponent / 2), other_half = std::ldexp(1.0, exponent - exponent / 2);
   const MatrixView<const double> from = c.col_stride == 1 ? c : c.transposed();
   std::vector<double> norms(n_);
   parallel_ranges(n_, 16, [&](Index begin, Index end) {
     for (Index i = begin; i < end; ++i) {
       double* row = c_.data() + i * stride_;
-      for (Index j = 0; j < n_; ++j) row[j] = std::ldexp(from(i, j), exponent);
+      for (Index j = 0; j < n_; ++j) row[j] = from(i, j) * half * other_half;
       std::fill(row + n_, row + stride_, 0.0);
-      norms[i] = dot(n_, row, row);
+      norms[i] = leaf_.dot(stride_, row, row);
     }
   });
   squared_norm_ = std::accumulate(norms.begin(), norms.end(), 0.0);
   tiny_ = std::numeric_limits<double>::epsilon() * squared_norm_;
+  rows_.resize(k_);
+  lanes_.resize(8 * k_);
+  c_weight_.assign(stride_, 0.0);
+  for (Index p = 0; p < n_; ++p) weigh(p);
   if (with_gram_) start_gram();
+}
+
+void MmfMatrix::weigh(Index p) {
+  const double size = std::abs(c_[p * stride_ + p]);
+  const double least = std::numeric_limits<double>::epsilon() * std::sqrt(squared_norm_);
+  c_weight_[p] = size > least ? 1 / std::sqrt(size) : 0;
 }
 
 void MmfMatrix::start_gram() {
   g_.resize(n_ * stride_);
+  ask_for_large_pages(g_);
   g_stamp_.assign(n_, 0);
   pending_.assign(block_levels * stride_, 0.0);
   diagonal_.assign(stride_, 0.0);
@@ -92,7 +139,7 @@ void MmfMatrix::gram_block(const Index* tuple, Index count, double* g) const {
         value = entry(g_, g_stamp_, p, q);
         for (Index l = 0; l < n_pending_; ++l) value -= pending_[l * stride_ + p] * pending_[l * stride_ + q];
       } else {
-        value = dot(n_, c_.data() + p * stride_, c_.data() + q * stride_);
+        value = leaf_.dot(padded(), c_.data() + p * stride_, c_.data() + q * stride_);
       }
       g[i * count + j] = g[j * count + i] = value;
     }
@@ -100,18 +147,17 @@ void MmfMatrix::gram_block(const Index* tuple, Index count, double* g) const {
 }
 
 void MmfMatrix::rotate_entries(double* row, const Index* places, const double* rotation) const {
-  double before[64];
-  std::vector<double> many;
-  double* x = before;
-  if (k_ > 64) {
-    many.resize(k_);
-    x = many.data();
-  }
-  for (Index i = 0; i < k_; ++i) x[i] = row[places[i]];
-  for (Index i = 0; i < k_; ++i) {
-    double sum = 0;
-    for (Index j = 0; j < k_; ++j) sum += rotation[i * k_ + j] * x[j];
-    row[places[i]] = sum;
+  switch (k_) {
+    case 2:
+      return rotate_few<2>(row, places, rotation);
+    case 3:
+      return rotate_few<3>(row, places, rotation);
+    case 4:
+      return rotate_few<4>(row, places, rotation);
+    case 5:
+      return rotate_few<5>(row, places, rotation);
+    default:
+      return rotate_many(k_, row, places, rotation);
   }
 }
 
@@ -135,23 +181,8 @@ void MmfMatrix::freshen_all(Buffer<double>& x, std::vector<Index>& stamp) {
 void MmfMatrix::rotate_rows(Buffer<double>& x, std::vector<Index>& stamp, const Index* places,
                             const double* rotation) {
   for (Index i = 0; i < k_; ++i) freshen_row(x, stamp, places[i]);
-  constexpr Index chunk = 512;
-  std::vector<double> mixed(k_ * chunk);
-  for (Index first = 0; first < n_; first += chunk) {
-    const Index count = std::min(chunk, n_ - first);
-    for (Index i = 0; i < k_; ++i) {
-      double* to = mixed.data() + i * chunk;
-      std::fill_n(to, count, 0.0);
-      for (Index j = 0; j < k_; ++j) {
-        const double factor = rotation[i * k_ + j];
-        const double* from = x.data() + places[j] * stride_ + first;
-        for (Index c = 0; c < count; ++c) to[c] += factor * from[c];
-      }
-    }
-    for (Index i = 0; i < k_; ++i) {
-      std::copy_n(mixed.data() + i * chunk, count, x.data() + places[i] * stride_ + first);
-    }
-  }
+  for (Index i = 0; i < k_; ++i) rows_[i] = x.data() + places[i] * stride_;
+  leaf_.mix(padded(), k_, rows_.data(), rotation, lanes_.data());
   for (Index i = 0; i < k_; ++i) {
     rotate_entries(x.data() + places[i] * stride_, places, rotation);
     stamp[places[i]] = n_past_ + 1;
@@ -166,10 +197,12 @@ MmfMatrix::Finished MmfMatrix::rotate(const Index* tuple, const double* rotation
   double* wavelet = c_.data() + s * stride_;
   Finished done;
   done.frequency = wavelet[s];
-  for (const Index p : places) c_[p * stride_ + s] = 0;
-  // c_s itself, not the column of the others: the rows' own zeros must not shorten it.
+  for (const Index p : places) {
+    c_[p * stride_ + s] = 0;
+    weigh(p);
+  }
   wavelet[s] = 0;
-  done.error = 2 * dot(n_, wavelet, wavelet);
+  done.error = 2 * leaf_.dot(padded(), wavelet, wavelet);
   if (with_gram_) {
     rotate_rows(g_, g_stamp_, places.data(), rotation);
     for (Index l = 0; l < n_pending_; ++l) {
@@ -185,10 +218,7 @@ MmfMatrix::Finished MmfMatrix::rotate(const Index* tuple, const double* rotation
     }
     diagonal_[s] = 0;
     ++n_pending_;
-    for (Index p = 0; p < n_; ++p) {
-      diagonal_[p] -= wavelet[p] * wavelet[p];
-      weight_[p] = diagonal_[p] > tiny_ ? 1 / std::sqrt(diagonal_[p]) : 0;
-    }
+    leaf_.shrink(padded(), wavelet, tiny_, diagonal_.data(), weight_.data());
   }
   past_places_.insert(past_places_.end(), places.begin(), places.end());
   past_rotations_.insert(past_rotations_.end(), rotation, rotation + k_ * k_);
@@ -198,7 +228,9 @@ MmfMatrix::Finished MmfMatrix::rotate(const Index* tuple, const double* rotation
   place_[tuple[at]] = -1;
   active_.erase(std::lower_bound(active_.begin(), active_.end(), tuple[at]));
   if (n_pending_ == block_levels) downdate();
-  if (static_cast<Index>(active_.size()) * 8 < n_ * 7 && n_ > 64) compact();
+  // A product pays for what is finished too; rotations hardly do.
+  const Index left = static_cast<Index>(active_.size());
+  if (n_ > 64 && (with_gram_ ? left * 6 < n_ * 5 : left * 2 < n_)) compact();
   return done;
 }
 
@@ -214,6 +246,7 @@ void MmfMatrix::compact() {
   freshen_all(c_, c_stamp_);
   if (with_gram_) downdate();
   std::vector<Index> kept;
+  kept.reserve(active_.size());
   for (const Index i : active_) kept.push_back(place_[i]);
   compact(c_, kept);
   if (with_gram_) compact(g_, kept);
@@ -221,10 +254,14 @@ void MmfMatrix::compact() {
   for (Index p = 0; p < n_; ++p) {
     index_[p] = active_[p];
     place_[active_[p]] = p;
+    c_weight_[p] = c_weight_[kept[p]];
     if (with_gram_) {
       diagonal_[p] = diagonal_[kept[p]];
       weight_[p] = weight_[kept[p]];
     }
+  }
+  for (auto* each : {&c_weight_, &weight_, &diagonal_}) {
+    if (!each->empty()) std::fill(each->begin() + n_, each->end(), 0.0);
   }
   alive_.assign(n_, 1);
   c_stamp_.assign(n_, 0);
@@ -250,17 +287,23 @@ void MmfMatrix::compact(Buffer<double>& x, const std::vector<Index>& kept) {
   }
 }
 
-void MmfMatrix::select(const double* keys, Index self, Index count, Index* out) const {
-  std::vector<double> best(count, 0.0);
+void MmfMatrix::select(const double* values, const double* weights, Index self, Index count,
+                       Index* out) const {
+  thread_local std::vector<double> best;
+  best.assign(count, 0.0);
   Index found = 0;
-  for (Index p = 0; p < n_; ++p) {
-    if (!(keys[p] > best[count - 1]) || p == self) continue;
+  const Index n = padded();
+  for (Index p = 0;; ++p) {
+    p = leaf_.next_above(n, values, weights, best[count - 1], p);
+    if (p >= n) break;
+    if (p == self) continue;
+    const double key = std::abs(values[p]) * weights[p];
     Index at = std::min(found, count - 1);
-    for (; at > 0 && keys[p] > best[at - 1]; --at) {
+    for (; at > 0 && key > best[at - 1]; --at) {
       best[at] = best[at - 1];
       out[at] = out[at - 1];
     }
-    best[at] = keys[p];
+    best[at] = key;
     out[at] = index_[p];
     found = std::min(found + 1, count);
   }
@@ -273,27 +316,19 @@ void MmfMatrix::select(const double* keys, Index self, Index count, Index* out) 
 
 void MmfMatrix::nearest(Index i, Index count, Index* out, double* scratch) const {
   const Index p = place_[i];
-  const double* row = g_.data() + p * stride_;
-  std::copy_n(row, n_, scratch);
-  for (Index l = 0; l < n_pending_; ++l) {
-    const double* from = pending_.data() + l * stride_;
-    const double factor = from[p];
-    for (Index q = 0; q < n_; ++q) scratch[q] -= factor * from[q];
+  if (weight_[p] == 0) {
+    std::fill_n(scratch, padded(), 0.0);
+  } else {
+    double factors[block_levels];
+    for (Index l = 0; l < n_pending_; ++l) factors[l] = pending_[l * stride_ + p];
+    leaf_.subtract(padded(), n_pending_, factors, pending_.data(), stride_, g_.data() + p * stride_, scratch);
   }
-  for (Index q = 0; q < n_; ++q) scratch[q] = std::abs(scratch[q]) * weight_[q];
-  if (weight_[p] == 0) std::fill_n(scratch, n_, 0.0);
-  select(scratch, p, count, out);
+  select(scratch, weight_.data(), p, count, out);
 }
 
 void MmfMatrix::nearest_in_c(Index i, Index count, Index* out) const {
   const Index p = place_[i];
-  std::vector<double> keys(n_);
-  const double least = std::sqrt(tiny_ * std::numeric_limits<double>::epsilon());
-  for (Index q = 0; q < n_; ++q) {
-    const double diagonal = std::abs(c_[q * stride_ + q]);
-    keys[q] = !alive_[q] || diagonal <= least ? 0 : std::abs(c_[p * stride_ + q]) / std::sqrt(diagonal);
-  }
-  select(keys.data(), p, count, out);
+  select(c_.data() + p * stride_, c_weight_.data(), p, count, out);
 }
 
 std::vector<double> MmfMatrix::core() {

@@ -9,10 +9,15 @@
 
 #include <vector>
 
+#include "simd/leaf.hpp"
+#include "simd/mmf_leaf.hpp"
 #include "wavelens/buffer.hpp"
+#include "wavelens/isa.hpp"
 #include "wavelens/matrix_view.hpp"
 
 namespace wavelens {
+
+WAVELENS_CHOOSE_LEAF(MmfLeaf, mmf_leaf)
 
 class MmfMatrix {
 public:
@@ -66,8 +71,12 @@ private:
   void downdate();
   void compact();
   void compact(Buffer<double>& x, const std::vector<Index>& kept);
-  void select(const double* keys, Index self, Index count, Index* out) const;
+  void select(const double* values, const double* weights, Index self, Index count, Index* out) const;
 
+  Index padded() const { return (n_ + 7) / 8 * 8; }
+  void weigh(Index p);
+
+  MmfLeaf leaf_;
   Index k_, n_, stride_;  // n_: rows and columns stored
   bool with_gram_;
   double squared_norm_ = 0, tiny_ = 0;
@@ -82,6 +91,9 @@ private:
   std::vector<double> pending_;  // rows c_s that the Gram matrix has yet to lose
   Index n_pending_ = 0;
   std::vector<double> diagonal_, weight_;  // of the Gram matrix, and diagonal^-½ (0: no similarity)
+  std::vector<double> c_weight_;           // |C_jj|^-½ (0: no similarity)
+  std::vector<double*> rows_;              // scratch of a rotation
+  std::vector<double> lanes_;
 };
 
 }  // namespace wavelens

@@ -11,12 +11,16 @@ namespace {
 
 using Index = std::ptrdiff_t;
 
+double dot(Index n, const double* x, const double* y) {
+  double sum = 0;
+  for (Index i = 0; i < n; ++i) sum += x[i] * y[i];
+  return sum;
+}
+
 double quadratic(Index k, const double* a, const double* x) {
   double sum = 0;
   for (Index i = 0; i < k; ++i) {
-    double row = 0;
-    for (Index j = 0; j < k; ++j) row += a[i * k + j] * x[j];
-    sum += x[i] * row;
+    sum += x[i] * dot(k, a + i * k, x);
   }
   return sum;
 }
@@ -94,7 +98,7 @@ WaveletFinder::WaveletFinder(Index order, double tiny)
     : k_(order),
       tiny_(tiny),
       best_x_(order),
-      starts_(2 * order * order),
+
       work_(order * order),
       values_(order),
       vectors_(order * order),
@@ -106,46 +110,118 @@ Wavelet WaveletFinder::error_of(const double* f, const double* g, const double* 
   return {error > tiny_ ? error : 0, mu};
 }
 
-void WaveletFinder::consider(const double* f, const double* g, const double* x) {
+Wavelet WaveletFinder::consider(const double* f, const double* g, const double* x) {
   const Wavelet here = error_of(f, g, x);
   if (here.error < best_.error ||
       (here.error == 0 && best_.error == 0 && std::abs(here.mu) < std::abs(best_.mu))) {
     best_ = here;
     std::copy_n(x, k_, best_x_.begin());
   }
+  return here;
 }
 
-// E/2 = min over μ of λ_min(G − 2μF) + μ²: alternate between the eigenvector and μ.
-void WaveletFinder::descend(const double* f, const double* g, const double* start) {
-  std::copy_n(start, k_, x_.begin());
-  double mu = quadratic(k_, f, start), before = std::numeric_limits<double>::infinity();
-  for (int round = 0; round < 200; ++round) {
-    for (Index i = 0; i < k_ * k_; ++i) work_[i] = g[i] - 2 * mu * f[i];
-    small_eigen(k_, work_.data(), values_.data(), vectors_.data());
-    const Wavelet here = error_of(f, g, vectors_.data());
-    if (!(here.error < before * (1 - 1e-14))) break;
-    std::copy_n(vectors_.begin(), k_, x_.begin());
-    before = here.error;
-    mu = here.mu;
+WaveletFinder::Probe WaveletFinder::probe(const double* f, const double* g, double mu) {
+  for (Index i = 0; i < k_ * k_; ++i) work_[i] = g[i] - 2 * mu * f[i];
+  small_eigen(k_, work_.data(), values_.data(), vectors_.data());
+  Probe here{mu, values_[0], 0, 0};
+  for (Index i = 0; i < k_; ++i) {
+    x_[i] = dot(k_, f + i * k_, vectors_.data());
+    here.value += x_[i] * vectors_[i];
   }
-  consider(f, g, x_.data());
+  for (Index j = 1; j < k_; ++j) {
+    const double turn = dot(k_, vectors_.data() + j * k_, x_.data());
+    here.growth += 4 * turn * turn / (values_[j] - values_[0]);
+  }
+  probes_.insert(std::upper_bound(probes_.begin(), probes_.end(), mu,
+                                  [](double value, const Probe& each) { return value < each.mu; }),
+                 here);
+  return here;
+}
+
+// Newton's method for μ = xᵀFx inside the bracket that the signs leave, else the plain alternation, which
+// never increases the error.
+void WaveletFinder::descend(const double* f, const double* g, double start) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  double low = -infinity, high = infinity, mu = start;
+  for (int round = 0; round < 100; ++round) {
+    const Probe here = probe(f, g, mu);
+    const Wavelet found = consider(f, g, vectors_.data());
+    const double step = here.value - mu;
+    if (found.error == 0 || step * step <= 1e-15 * found.error || std::abs(step) <= 1e-16 * std::abs(mu))
+      break;
+    (step > 0 ? low : high) = mu;
+    double next = here.growth < 0.95 ? mu + step / (1 - here.growth) : here.value;
+    if (!(next > low && next < high)) next = here.value;
+    if (!(next > low && next < high)) next = (low + high) / 2;
+    if (!std::isfinite(next) || next == mu) break;
+    mu = next;
+  }
+  basins_.emplace_back(std::min(start, mu), std::max(start, mu));
+}
+
+// λ_min(G − 2μF) is concave in μ: between two probes it lies above the chord.
+bool WaveletFinder::may_improve(double mu) const {
+  for (const auto& [low, high] : basins_) {
+    if (mu >= low && mu <= high) return false;
+  }
+  const auto right = std::upper_bound(probes_.begin(), probes_.end(), mu,
+                                      [](double value, const Probe& each) { return value < each.mu; });
+  if (right == probes_.begin() || right == probes_.end()) return true;
+  const Probe &a = *(right - 1), &b = *right;
+  const double slope = (b.least - a.least) / (b.mu - a.mu);
+  const double lowest = std::min(std::max(-slope / 2, a.mu), b.mu);
+  const double bound = a.least + slope * (lowest - a.mu) + lowest * lowest;
+  return 2 * bound < best_.error * (1 - 1e-13);
+}
+
+// E/2 = min over μ of λ_min(G − 2μF) + μ². The alternation of x ← the eigenvector and μ ← xᵀFx moves μ
+// monotonically, so that all starts between one start and its limit lead to the same limit.
+void WaveletFinder::search(const double* f, const double* g, double low, double high) {
+  std::sort(order_.begin(), order_.end(), [](const Start& a, const Start& b) {
+    return a.error < b.error || (a.error == b.error && a.mu < b.mu);
+  });
+  probes_.clear();
+  basins_.clear();
+  for (const double mu : {low, high}) {
+    probe(f, g, mu);
+    if (consider(f, g, vectors_.data()).error == 0) return;
+  }
+  for (const Start& each : order_) {
+    if (basins_.empty() || may_improve(each.mu)) descend(f, g, each.mu);
+    if (best_.error == 0) return;
+  }
 }
 
 Wavelet WaveletFinder::find(const double* f, const double* g, MmfRotation rotation, double* x) {
-  Index n_starts = 0;
+  best_ = {std::numeric_limits<double>::infinity(), 0};
+  order_.clear();
+  double low = 0, high = 0;
   for (const bool of_gram : {false, true}) {
     if (rotation == (of_gram ? MmfRotation::eigen : MmfRotation::gram)) continue;
     std::copy_n(of_gram ? g : f, k_ * k_, work_.begin());
-    small_eigen(k_, work_.data(), values_.data(), starts_.data() + n_starts * k_);
-    n_starts += k_;
+    small_eigen(k_, work_.data(), values_.data(), vectors_.data());
+    for (Index i = 0; i < k_; ++i) {
+      const Wavelet here = consider(f, g, vectors_.data() + i * k_);
+      order_.push_back({here.error, here.mu});
+    }
+    if (!of_gram) {
+      low = values_[0];
+      high = values_[k_ - 1];
+    }
   }
-  best_ = {std::numeric_limits<double>::infinity(), 0};
-  for (Index i = 0; i < n_starts; ++i) consider(f, g, starts_.data() + i * k_);
-  if (rotation == MmfRotation::opt && best_.error > 0) {
-    for (Index i = 0; i < n_starts; ++i) descend(f, g, starts_.data() + i * k_);
-  }
+  if (rotation == MmfRotation::opt && best_.error > 0) search(f, g, low, high);
   std::copy_n(best_x_.begin(), k_, x);
   return best_;
+}
+
+double WaveletFinder::least_error(const double* f, const double* g) {
+  for (Index i = 0; i < k_; ++i) {
+    for (Index j = 0; j <= i; ++j) {
+      work_[i * k_ + j] = work_[j * k_ + i] = g[i * k_ + j] - dot(k_, f + i * k_, f + j * k_);
+    }
+  }
+  small_eigen(k_, work_.data(), values_.data(), vectors_.data());
+  return std::max(0.0, 2 * values_[0]);
 }
 
 Index WaveletFinder::complete(const double* f, const double* x, double* rotation) {

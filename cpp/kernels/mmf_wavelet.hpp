@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstddef>
+#include <utility>
 #include <vector>
 
 #include "wavelens/mmf.hpp"
@@ -29,19 +30,36 @@ public:
   // f and g are k × k; x receives k entries.
   Wavelet find(const double* f, const double* g, MmfRotation rotation, double* x);
 
+  // No unit vector has a smaller error: twice the least eigenvalue of G − F².
+  double least_error(const double* f, const double* g);
+
   // A rotation (k × k by rows) with determinant 1 that has ±x in row `return value`, where |x| is largest,
   // and in the others the eigenvectors of F on the complement of x, matched to the rows they resemble most.
   std::ptrdiff_t complete(const double* f, const double* x, double* rotation);
 
 private:
+  // λ_min(G − 2μF), its eigenvector's xᵀFx and how fast that grows with μ.
+  struct Probe {
+    double mu, least, value, growth;
+  };
+  struct Start {
+    double error, mu;
+  };
+
   Wavelet error_of(const double* f, const double* g, const double* x) const;
-  void consider(const double* f, const double* g, const double* x);
-  void descend(const double* f, const double* g, const double* start);
+  Wavelet consider(const double* f, const double* g, const double* x);
+  Probe probe(const double* f, const double* g, double mu);
+  void descend(const double* f, const double* g, double start);
+  bool may_improve(double mu) const;
+  void search(const double* f, const double* g, double low, double high);
 
   std::ptrdiff_t k_;
   double tiny_;
   Wavelet best_;
-  std::vector<double> best_x_, starts_, work_, values_, vectors_, x_;
+  std::vector<double> best_x_, work_, values_, vectors_, x_;
+  std::vector<Start> order_;
+  std::vector<Probe> probes_;                      // ascending in mu
+  std::vector<std::pair<double, double>> basins_;  // from a start to the minimum it leads to
   std::vector<std::ptrdiff_t> match_;
 };
 

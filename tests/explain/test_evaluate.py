@@ -50,7 +50,9 @@ def test_a_perfect_mask():
     inside = found.curves["insertion"].values[0][:, shares >= 0.25]
     np.testing.assert_allclose(inside, np.broadcast_to(found.probabilities[:, None], inside.shape), rtol=1e-5)
     outside = found.curves["deletion"].values[0][:, shares >= 0.25]
-    np.testing.assert_allclose(outside, np.broadcast_to(pictures().mean(axis=(1, 2))[:, None], outside.shape), rtol=1e-5)
+    np.testing.assert_allclose(
+        outside, np.broadcast_to(pictures().mean(axis=(1, 2))[:, None], outside.shape), rtol=1e-5
+    )
 
 
 def test_the_empty_and_the_full_mask():
@@ -298,7 +300,9 @@ def test_bad_input():
 def test_wavelet_masks_too():
     x = pictures()
     random = random_wavelet_mask(x, np.zeros(4, int), wavelet="haar", level=2)
-    explanations = Masks(x, np.ones_like(random.values), np.zeros(4), transform=random.transform, method="cartoonx")
+    explanations = Masks(
+        x, np.ones_like(random.values), np.zeros(4), transform=random.transform, method="cartoonx"
+    )
     explanations.targets = random.targets
     found = evaluate([explanations, random], RegionModel(REGION), baselines=(), random_model=False, n_seeds=0)
     assert found.rows == ("CartoonX", "random wavelets")

@@ -19,7 +19,15 @@ from sklearn.datasets import load_digits
 import wavelens.plotting
 from wavelens import plotting
 from wavelens.explain import CartoonX, PixelRDE, evaluate
+from wavelens.hierarchy import mmf
 from wavelens.patterns import PatternAnalysis, compare_bases
+from wavelens.wavelets import fourier_panel, wavelet_panel
+
+
+def factored(a):
+    """Return the factorization of the class means of an analysis."""
+    means = np.stack([a.embedding_[a.labels_ == i].mean(axis=0) for i in range(len(a.classes_))])
+    return mmf(means @ means.T, 2)
 
 
 @functools.cache
@@ -49,15 +57,28 @@ makers = {
     "ImageGridDisplay": lambda a, x: plotting.ImageGridDisplay.from_images(x, [0, 1, 2], title="Images"),
     "InfluenceDisplay": lambda a, x: plotting.InfluenceDisplay.from_analysis(a, x),
     "MaskPathDisplay": lambda a, x: plotting.MaskPathDisplay.from_path(explained()[0]),
+    "DendrogramDisplay": lambda a, x: plotting.DendrogramDisplay.from_covariance(factored(a).matrix),
+    "FourierPanelDisplay": lambda a, x: plotting.FourierPanelDisplay.from_panel(fourier_panel(x[0].ravel())),
+    "LayerFlowDisplay": lambda a, x: plotting.LayerFlowDisplay(
+        ("first", "last"), ("cat", "dog", "car"), [[1, 1, 2], [2, 1, 1]], [[0.5, 1.0]]
+    ),
+    "LevelErrorDisplay": lambda a, x: plotting.LevelErrorDisplay.from_mmf(factored(a)),
+    "MMFGraphDisplay": lambda a, x: plotting.MMFGraphDisplay.from_mmf(factored(a)),
+    "OwnShareDisplay": lambda a, x: plotting.OwnShareDisplay(
+        ("cat", "dog", "car"), [0.1, 0.2, 0.6], [0.1, 0.1, 0.5], 2
+    ),
     "PatternDisplay": lambda a, x: plotting.PatternDisplay.from_analysis(a, 0, n=5),
     "ReconstructionDisplay": lambda a, x: plotting.ReconstructionDisplay.from_analysis(
         a, x[0], others=[1, 2]
     ),
+    "ReorderedMatrixDisplay": lambda a, x: plotting.ReorderedMatrixDisplay.from_mmf(factored(a)),
     "SharedPatternsDisplay": lambda a, x: plotting.SharedPatternsDisplay.from_analysis(a),
     "SimilarityDisplay": lambda a, x: plotting.SimilarityDisplay.from_analysis(a, 0, max_images=40),
     "SingularValueDisplay": lambda a, x: plotting.SingularValueDisplay.from_analysis(a),
     "SpectrumDisplay": lambda a, x: plotting.SpectrumDisplay.from_analysis(a, 0, 1),
     "WaveletMaskDisplay": lambda a, x: plotting.WaveletMaskDisplay.from_explanations(explained()[1][0]),
+    "WaveletPanelDisplay": lambda a, x: plotting.WaveletPanelDisplay.from_panel(wavelet_panel(x[0].ravel())),
+    "WaveletPyramidDisplay": lambda a, x: plotting.WaveletPyramidDisplay.from_image(x[0], level=2),
 }
 # Points: captions and numbers in cells, ticks, labels and legends, titles.
 sizes = {7.0, 7.5, 8.0, 8.5, 9.0, 10.5}
@@ -77,7 +98,16 @@ def display(request, fitted):
 
 def axes_for(display, figure):
     """Return axes of a figure as `plot` takes them: one, or several for the Displays of several parts."""
-    parts = {plotting.ReconstructionDisplay: 2, plotting.BasisComparisonDisplay: 3, plotting.EvaluationDisplay: 4}
+    parts = {
+        plotting.ReconstructionDisplay: 2,
+        plotting.BasisComparisonDisplay: 3,
+        plotting.LayerFlowDisplay: 2,
+        plotting.LevelErrorDisplay: 2,
+        plotting.ReorderedMatrixDisplay: 2,
+        plotting.FourierPanelDisplay: 2,
+        plotting.WaveletPanelDisplay: 2,
+        plotting.EvaluationDisplay: 4,
+    }
     if type(display) in parts:
         return tuple(figure.subplots(parts[type(display)], 1))
     return figure.add_subplot()

@@ -166,7 +166,9 @@ class Summary:
         mean = float(found.mean())
         if len(found) == 1:
             return cls(mean, np.nan, np.nan, 1)
-        half = float(student.ppf(0.5 + confidence / 2, len(found) - 1) * found.std(ddof=1) / np.sqrt(len(found)))
+        half = float(
+            student.ppf(0.5 + confidence / 2, len(found) - 1) * found.std(ddof=1) / np.sqrt(len(found))
+        )
         return cls(mean, mean - half, mean + half, len(found))
 
 
@@ -338,7 +340,9 @@ class Evaluation:
             for line in turned
         ]
         n = len(self.targets)
-        images = "1 image" if n == 1 else f"{n:,} images, mean ± half of the {100 * self.confidence:g} % interval"
+        images = (
+            "1 image" if n == 1 else f"{n:,} images, mean ± half of the {100 * self.confidence:g} % interval"
+        )
         return "\n".join([f"{images}; ↑ higher is better, ↓ lower is better", *lines, *self.sentences()])
 
 

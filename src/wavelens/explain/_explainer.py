@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -60,8 +60,8 @@ class Defaults:
 class RateDistortion(ABC):
     """Search for the smallest mask under which a model's answer stays; see `CartoonX` and `PixelRDE`."""
 
-    method: str
-    presets: dict[str | None, Defaults]
+    method: ClassVar[str]
+    presets: ClassVar[dict[str | None, Defaults]]
 
     def __init__(self, model: Any, options: dict[str, Any]) -> None:
         self.model = check_model(model)

@@ -43,7 +43,7 @@ def make_noise(kind: str, planes: Floats, coefficients: Floats, basis: Basis) ->
     coefficients : (n, channels, k) array of float32
     basis : Basis
     """
-    n, channels, k = coefficients.shape
+    n, _, k = coefficients.shape
     if kind == "zero":
         return Noise(np.zeros((n, 1, k), dtype=np.float32), None)
     if kind == "blur":

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from wavelens.explain._objective import ModelFailure, Objective
+from wavelens.explain._objective import ModelAnswerError, Objective
 from wavelens.explain._search import REPORT_STREAM, RESIDUAL_STREAM, Found
 
 __all__ = ["Report", "report"]
@@ -51,7 +51,7 @@ def report(objective: Objective, found: Found, lam: float, n_test: int) -> Repor
     for i in range(n):
         try:
             _judge(objective, found, lam, n_test if objective.random else 1, i, figures)
-        except ModelFailure as error:
+        except ModelAnswerError as error:
             if not found.stopped[i].startswith("failed"):
                 found.stopped[i] = f"failed: {error} after the search"
     return figures

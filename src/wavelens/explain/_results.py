@@ -123,8 +123,8 @@ class Explanations:
         """What the masks lie on; its `transform`, for CartoonX, is the `WaveletTransform` of a plane."""
         h = self.header
         if self.method == "pixel_rde":
-            return PixelBasis(tuple(h["size"]))
-        return WaveletBasis(tuple(h["size"]), h["wavelet"], h["level"], h["mode"])
+            return PixelBasis((h["size"][0], h["size"][1]))
+        return WaveletBasis((h["size"][0], h["size"][1]), h["wavelet"], h["level"], h["mode"])
 
     @property
     def planes(self) -> Floats:
@@ -293,4 +293,4 @@ def recommend(explanations: tuple[Explanations, ...], tolerance: float) -> npt.N
     limits = tolerance * np.array([each.empty_distortions for each in explanations])
     fits = upper <= limits
     least = np.argmin(np.nan_to_num(upper, nan=np.inf), axis=0)
-    return np.where(fits.any(axis=0), fits.argmax(axis=0), least).astype(np.intp)
+    return np.asarray(np.where(fits.any(axis=0), fits.argmax(axis=0), least), dtype=np.intp)

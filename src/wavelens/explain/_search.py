@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens import _core
-from wavelens.explain._objective import ModelFailure, Objective
+from wavelens.explain._objective import ModelAnswerError, Objective
 
 __all__ = ["Found", "Schedule", "quantiles", "search"]
 
@@ -136,8 +136,9 @@ class Searcher:
         """Run on images; those whose model answers are not finite fail, and the others run again."""
         while len(images):
             try:
-                return run(images)
-            except ModelFailure as error:
+                run(images)
+                return
+            except ModelAnswerError as error:
                 self.fail(error.images, f"{error} after {self.stream} steps")
                 images = np.setdiff1d(images, error.images)
 

@@ -15,10 +15,12 @@ from wavelens.plotting._explain_masks import EnergyByScaleDisplay, WaveletMaskDi
 from wavelens.plotting._hierarchy import DendrogramDisplay, LevelErrorDisplay, ReorderedMatrixDisplay
 from wavelens.plotting._layer_flow import LayerFlowDisplay
 from wavelens.plotting._mmf_graph import MMFGraphDisplay
+from wavelens.plotting._own_share import OwnShareDisplay
 from wavelens.plotting._pattern_association import AssociationDisplay
 from wavelens.plotting._pattern_images import ImageGridDisplay, PatternDisplay, ReconstructionDisplay
 from wavelens.plotting._pattern_similarity import ClassSimilarityDisplay, SimilarityDisplay, SpectrumDisplay
 from wavelens.plotting._pattern_strength import AngleDisplay, InfluenceDisplay, SingularValueDisplay
+from wavelens.plotting._wavelets import FourierPanelDisplay, WaveletPanelDisplay, WaveletPyramidDisplay
 
 __all__ = [
     "AngleDisplay",
@@ -30,12 +32,14 @@ __all__ = [
     "EnergyByScaleDisplay",
     "EvaluationDisplay",
     "ExplanationDisplay",
+    "FourierPanelDisplay",
     "ImageGridDisplay",
     "InfluenceDisplay",
     "LayerFlowDisplay",
     "LevelErrorDisplay",
     "MMFGraphDisplay",
     "MaskPathDisplay",
+    "OwnShareDisplay",
     "PatternDisplay",
     "ReconstructionDisplay",
     "ReorderedMatrixDisplay",
@@ -44,4 +48,6 @@ __all__ = [
     "SingularValueDisplay",
     "SpectrumDisplay",
     "WaveletMaskDisplay",
+    "WaveletPanelDisplay",
+    "WaveletPyramidDisplay",
 ]

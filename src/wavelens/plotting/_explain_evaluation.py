@@ -64,7 +64,11 @@ class EvaluationDisplay(Display):
     >>> from wavelens.plotting import EvaluationDisplay
     >>> line = (np.array([0.0, 1.0]), np.array([[1.0, 0.0]]))
     >>> display = EvaluationDisplay(
-    ...     ("CartoonX",), {"rate_distortion": line, "insertion": line, "deletion": line}, ("rate ↓",), (("0.1",),), (None,)
+    ...     ("CartoonX",),
+    ...     {"rate_distortion": line, "insertion": line, "deletion": line},
+    ...     ("rate ↓",),
+    ...     (("0.1",),),
+    ...     (None,),
     ... )
     >>> len(display.plot().axes_)
     4
@@ -107,7 +111,9 @@ class EvaluationDisplay(Display):
         self._begin(self.axes_[0])
         for place, (name, title, quantity, better) in zip(self.axes_[:3], _panels, strict=True):
             self._draw_curves(place, name, quantity)
-            finish_axes(place, title=title, x="share kept" if name != "deletion" else "share taken out", grid="both")
+            finish_axes(
+                place, title=title, x="share kept" if name != "deletion" else "share taken out", grid="both"
+            )
             place.set_ylabel(f"{quantity} ({better})", fontsize=9, color=INK)
         legend(self.axes_[0], self.methods, loc="best")
         for text in self.axes_[0].get_legend().get_texts():  # type: ignore[union-attr]
@@ -140,7 +146,9 @@ class EvaluationDisplay(Display):
         first = max(0.9, 0.3 * columns) if columns < 5 else 1.55
         for j, method in enumerate(self.methods):
             words = plain(shorten(method, 22))
-            ax.text(first + j + 0.95, 0.5, words, ha="right", va="center", fontsize=8, color=INK, weight="bold")
+            ax.text(
+                first + j + 0.95, 0.5, words, ha="right", va="center", fontsize=8, color=INK, weight="bold"
+            )
         for i, measure in enumerate(self.measures):
             y = i + 1.5
             ax.axhline(i + 1, color=GRID, linewidth=0.6)

@@ -109,6 +109,8 @@ def arrange(ellipses: list[Ellipse], width: float) -> tuple[list[Line], float, f
     width, height : float
         Of all, from (0, 0).
     """
+    if not ellipses:
+        return [], 0.0, 0.0
     rows = _rows(ellipses, width)
     _order(rows)
     total = max([width] + [_needed(row) for row in rows])

@@ -5,29 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Self
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Ellipse as EllipsePatch
-from matplotlib.patches import FancyBboxPatch, PathPatch
-from matplotlib.path import Path
 
 from wavelens._arguments import check_integer
 from wavelens.hierarchy import MMF, MMFGraph
-from wavelens.plotting._graph_layout import Ellipse, Label, Line, arrange, ellipse_around, text_width
-from wavelens.plotting._style import INK, MUTED, Display, category_color, finish_axes, plain, shorten
+from wavelens.plotting._graph_drawing import MARGIN, PADDING, Picture, draw, key_signs, wrapped
+from wavelens.plotting._graph_layout import Ellipse, Label, arrange, ellipse_around, text_width
+from wavelens.plotting._style import Display, finish_axes, shorten
 
 __all__ = ["MMFGraphDisplay"]
 
 _faint = 0.1
 _most_names = 60
 _page = (470.0, 735.0)
-_margin, _title, _key_sign = 10.0, 26.0, 50.0
-_padding = {"wavelet": 9.0, "earlier": 9.0, "group": 7.0}
-_line_color, _fill, _edge = category_color(0), "#eef3f9", "#7d93ad"
+_title = 26.0
 
 
 @dataclass
@@ -41,7 +36,7 @@ class MMFGraphDisplay(Display):
     whole : MMFGraph
         What it was made from.
     min_weight : float
-        Lines of a lower weight are left out.
+        Lines of a lower weight are left out, but for the strongest of each level.
     levels_ : tuple of int
         Numbers of the levels that have an ellipse, after `plot`.
     ax_, figure_
@@ -55,7 +50,7 @@ class MMFGraphDisplay(Display):
     >>> c = np.array([[2.0, 1.0, 0.1, 0.1], [1.0, 3.0, 0.1, 0.1], [0.1, 0.1, 4.0, 2.0], [0.1, 0.1, 2.0, 5.0]])
     >>> graph = mmf(c, order=2).graph(["cat", "dog", "car", "bus"])
     >>> MMFGraphDisplay.from_graph(graph).plot().levels_
-    (1, 2, 3)
+    (1, 2)
     """
 
     graph: MMFGraph
@@ -97,7 +92,8 @@ class MMFGraphDisplay(Display):
         collapse : int, default 1
             Groups of up to so many classes that compose early are drawn as one.
         min_weight : float, default 0.1
-            Lines of a lower weight |x| are left out, and classes of a lower weight are drawn grey.
+            Lines of a lower weight |x| are left out, but for the strongest of each level; classes of a lower
+            weight are drawn grey.
         """
         shown = graph if collapse == 1 else graph.collapse(collapse, min_weight=min_weight)
         if max_levels is not None:
@@ -113,67 +109,60 @@ class MMFGraphDisplay(Display):
     def plot(self, ax: Axes | None = None) -> Self:
         """Draw; `ax=None` makes a figure as large as the graph needs.
 
-        In given axes, levels are left out from the end until the rest has room.
+        In given axes, the key and then levels from the end are left out until the rest has room.
         """
         if ax is None:
             picture = self._picture(self.graph, None)
             figure = Figure(figsize=(picture.width / 72, (picture.height + _title) / 72), facecolor="white")
-            ax = figure.add_axes((0, 0, 1, picture.height / (picture.height + _title)))
-            size = picture.width, picture.height
+            # The title begins where the axes do, a margin from the edge of the page.
+            left = MARGIN / picture.width
+            ax = figure.add_axes((left, 0, 1 - left, picture.height / (picture.height + _title)))
+            self._begin(ax)
+            _clear(ax, self._title())
+            ax.set(xlim=(MARGIN, picture.width), ylim=(picture.height, 0))
         else:
+            self._begin(ax)
+            _clear(ax, self._title())
             size = _size(ax)
             picture = self._fitted(size)
-        self._begin(ax)
-        finish_axes(ax)
-        ax.set_title(
-            self._title(),
-            fontsize=10.5,
-            color=INK,
-            loc="left",
-            pad=2,
-            x=_margin / size[0],
-        )
-        ax.set(
-            xlim=(0, max(size[0], picture.width)),
-            ylim=(max(size[1], picture.height), 0),
-            xticks=[],
-            yticks=[],
-        )
-        for spine in ax.spines.values():
-            spine.set_visible(False)
-        _draw(ax, picture)
+            ax.set(xlim=(0, max(size[0], picture.width)), ylim=(max(size[1], picture.height), 0))
+        draw(ax, picture)
         self.levels_ = tuple(picture.levels)
         return self
 
     def _title(self) -> str:
         return f"How {self.whole.n_classes:,} classes compose, level by level (order {self.whole.order})"
 
-    def _fitted(self, size: tuple[float, float]) -> _Picture:
-        graph = self.graph
+    def _fitted(self, size: tuple[float, float]) -> Picture:
+        """Leave out the key, then levels from the end, until the rest fits."""
+        graph, with_key = self.graph, True
         while True:
-            picture = self._picture(graph, size[0])
+            picture = self._picture(graph, size[0], with_key=with_key)
             fits = picture.width <= size[0] and picture.height <= size[1]
-            if fits or graph.n_levels <= 1:
+            if fits or (graph.n_levels <= 1 and not with_key):
                 return picture
+            if with_key:
+                with_key = False
+                continue
             graph = graph.at_levels(last=int(graph.levels[max(1, int(0.8 * graph.n_levels)) - 1]))
 
-    def _picture(self, graph: MMFGraph, width: float | None) -> _Picture:
+    def _picture(self, graph: MMFGraph, width: float | None, *, with_key: bool = True) -> Picture:
         ellipses, levels = _ellipses(graph, self.min_weight)
         if width is None:
             area = sum((2 * e.a + 14) * (2 * e.b + 30) for e in ellipses)
             width = float(np.clip(math.sqrt(1.6 * area), *_page))
-        inner = width - 2 * _margin
+        inner = width - 2 * MARGIN
         lines, wide, high = arrange(ellipses, inner)
-        shift = _margin + max(0.0, inner - wide) / 2
+        shift = MARGIN + max(0.0, inner - wide) / 2
         for ellipse in ellipses:
             ellipse.x += shift
-            ellipse.y += _margin
+            ellipse.y += MARGIN
         for line in lines:
-            line.points = [(x + shift, y + _margin) for x, y in line.points]
-        y = high + _margin + 26
-        key, y = _key(ellipses, lines, inner, y, self.min_weight)
-        notes, y = _wrapped(self._notes(graph, levels), inner, y + 4)
-        return _Picture(ellipses, levels, lines, key, notes, max(width, wide + 2 * _margin), y + 4)
+            line.points = [(x + shift, y + MARGIN) for x, y in line.points]
+        y = high + MARGIN + (26 if with_key else 10)
+        key, y = key_signs(ellipses, lines, inner, y, self.min_weight) if with_key else ([], y)
+        notes, y = wrapped(self._notes(graph, levels), inner, y + 4)
+        return Picture(ellipses, levels, lines, key, notes, max(width, wide + 2 * MARGIN), y + 4)
 
     def _notes(self, graph: MMFGraph, levels: list[int]) -> list[str]:
         """Say in words what the picture leaves out."""
@@ -191,26 +180,15 @@ class MMFGraphDisplay(Display):
         remaining = graph.n_nodes - len(drawn)
         if remaining:
             kind = "classes" if graph.n_nodes == whole.n_nodes else "classes and groups"
-            found.append(f"{remaining:,} of {graph.n_nodes:,} {kind} do not enter in what is drawn.")
-        mixing = graph.n_levels - len(levels)
-        if mixing == 1:
-            found.append("Not drawn: a level that brings in no class and only mixes what has met before.")
-        elif mixing:
+            verb = "do" if remaining > 1 else "does"
+            found.append(f"{remaining:,} of {graph.n_nodes:,} {kind} {verb} not enter in what is drawn.")
+        quiet = graph.n_levels - len(levels)
+        if quiet:
             found.append(
-                f"Not drawn: {mixing:,} levels that bring in no class and only mix what has met before."
+                f"Not drawn: {quiet:,} {'levels' if quiet > 1 else 'level'} at which no class enters and nothing meets "
+                f"for the first time by an |x| of {self.min_weight:.2g} or more."
             )
         return found
-
-
-@dataclass
-class _Picture:
-    ellipses: list[Ellipse]
-    levels: list[int]
-    lines: list[Line]
-    key: list[tuple[str, str, float, float]]
-    notes: list[tuple[str, float]]
-    width: float
-    height: float
 
 
 def _ellipses(graph: MMFGraph, min_weight: float) -> tuple[list[Ellipse], list[int]]:
@@ -275,146 +253,23 @@ def _group_name(graph: MMFGraph, node: int) -> str:
 def _label(name: str, kind: str) -> Label:
     text = " ".join((name if kind == "group" else shorten(name, 26)).split()) or "–"
     size = 7.5 if kind == "level" else 8.5
-    return Label(text, kind, size, text_width(text, size) + _padding.get(kind, 0.0))
+    return Label(text, kind, size, text_width(text, size) + PADDING.get(kind, 0.0))
+
+
+def _clear(ax: Axes, title: str) -> None:
+    """Take all but the title from the axes."""
+    finish_axes(ax, title=title)
+    ax.set(xticks=[], yticks=[])
+    for spine in ax.spines.values():
+        spine.set_visible(False)
 
 
 def _size(ax: Axes) -> tuple[float, float]:
-    """Return the size of axes in points."""
+    """Return the size of axes in points, once their figure is laid out."""
     figure = ax.get_figure(root=True)
     if figure is None:
         raise ValueError("`ax` must belong to a figure")
+    if figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()
     box = ax.get_window_extent()
     return box.width * 72 / figure.dpi, box.height * 72 / figure.dpi
-
-
-_key_words = {
-    "ellipse": "a level ℓ: it mixes the classes in it with what its lines lead to; later levels use the mixtures",
-    "line": "leads to the earlier level whose mixture is used; the wider, the larger its part |x|",
-    "wavelet": "wavelet: enters here and is set aside, later levels do not use it",
-    "earlier": "set aside here, entered at an earlier level",
-    "class": "enters here and goes on",
-    "faint": "enters here with hardly a part: |x| below {:.2g}",
-    "group": "a class and so many more that composed earlier",
-}
-
-
-def _key(
-    ellipses: list[Ellipse], lines: list[Line], width: float, y: float, min_weight: float
-) -> tuple[list[tuple[str, str, float, float]], float]:
-    """Place a line of explanation for each sign that the picture has."""
-    kinds = {label.kind for ellipse in ellipses for label in ellipse.labels}
-    signs = [sign for sign in _key_words if sign in kinds or sign == "ellipse" or (sign == "line" and lines)]
-    found, x = [], _margin
-    for sign in signs:
-        text = _key_words[sign].format(min_weight)
-        wide = _key_sign + text_width(text, 8.0)
-        if x > _margin and x + wide > width + _margin:
-            x, y = _margin, y + 17
-        first, *rest = _broken_text(text, width - _key_sign)
-        found.append((sign, first, x, y))
-        for more in rest:
-            y += 12
-            found.append(("", more, x, y))
-        x += wide + 16
-    return found, y + 17
-
-
-def _wrapped(sentences: list[str], width: float, y: float) -> tuple[list[tuple[str, float]], float]:
-    found = []
-    for text in _broken_text(" ".join(sentences), width) if sentences else []:
-        found.append((text, y))
-        y += 12
-    return found, y
-
-
-def _broken_text(text: str, width: float) -> list[str]:
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and text_width(longer, 8.0) > width:
-            lines.append(word)
-        else:
-            lines[-1] = longer
-    return lines
-
-
-def _draw(ax: Axes, picture: _Picture) -> None:
-    for line in picture.lines:
-        path = PathPatch(_curve(line.points), fill=False, edgecolor=_line_color, capstyle="round", zorder=1)
-        path.set(linewidth=_line_width(line.weight), alpha=0.75)
-        ax.add_patch(path)
-    for ellipse in picture.ellipses:
-        ax.add_patch(_ellipse(ellipse.x, ellipse.y, ellipse.a, ellipse.b))
-        for label in ellipse.labels:
-            _write(
-                ax, label.text, label.kind, ellipse.x + label.x, ellipse.y + label.y, label.width, label.size
-            )
-    for sign, text, x, y in picture.key:
-        _draw_sign(ax, sign, x, y)
-        ax.text(x + _key_sign, y, plain(text), fontsize=8.0, color=INK, va="center_baseline")
-    for text, y in picture.notes:
-        ax.text(_margin, y, plain(text), fontsize=8.0, color=MUTED, va="center_baseline")
-
-
-def _draw_sign(ax: Axes, sign: str, x: float, y: float) -> None:
-    middle = x + _key_sign / 2 - 4
-    if sign == "ellipse":
-        ax.add_patch(_ellipse(middle, y, 15, 7))
-    elif sign == "line":
-        for dy, weight in ((-4, 0.2), (3, 0.9)):
-            ax.plot(
-                [x + 2, x + 36], [y + dy] * 2, color=_line_color, linewidth=_line_width(weight), alpha=0.75
-            )
-    elif sign:
-        text = "name + 5" if sign == "group" else "name"
-        _write(ax, text, sign, middle, y, text_width(text, 8.5) + _padding.get(sign, 0), 8.5)
-
-
-def _write(ax: Axes, text: str, kind: str, x: float, y: float, width: float, size: float) -> None:
-    color = {"wavelet": "white", "level": MUTED, "faint": "#7c8591"}.get(kind, INK)
-    if kind in ("wavelet", "earlier"):
-        pill = FancyBboxPatch(
-            (x - width / 2 + 3, y - 5.5),
-            width - 6,
-            11,
-            boxstyle="round,pad=0,rounding_size=5.5",
-            linewidth=0.9,
-        )
-        pill.set(facecolor=INK if kind == "wavelet" else "none", edgecolor=INK, zorder=3)
-        ax.add_patch(pill)
-    if kind == "group":
-        box = FancyBboxPatch(
-            (x - width / 2 + 1, y - 6), width - 2, 12, boxstyle="square,pad=0", linewidth=0.7
-        )
-        box.set(facecolor="white", edgecolor=_edge, zorder=3)
-        ax.add_patch(box)
-    style = "italic" if kind == "level" else "normal"
-    ax.text(
-        x,
-        y,
-        plain(text),
-        fontsize=size,
-        color=color,
-        ha="center",
-        va="center_baseline",
-        style=style,
-        zorder=4,
-    )
-
-
-def _ellipse(x: float, y: float, a: float, b: float) -> EllipsePatch:
-    return EllipsePatch((x, y), 2 * a, 2 * b, facecolor=_fill, edgecolor=_edge, linewidth=1.1, zorder=2)
-
-
-def _line_width(weight: float) -> float:
-    return 0.5 + 4.0 * weight
-
-
-def _curve(points: list[tuple[float, float]]) -> Path:
-    """Return a curve through the points with vertical tangents: straight in the rows, bent between them."""
-    vertices, codes = [points[0]], [Path.MOVETO]
-    for (x0, y0), (x1, y1) in pairwise(points):
-        middle = (y0 + y1) / 2
-        vertices += [(x0, middle), (x1, middle), (x1, y1)]
-        codes += [Path.CURVE4] * 3
-    return Path(vertices, codes)
