@@ -75,7 +75,7 @@ class Attribution:
         if self.values.ndim == 2:
             return self.values
         if self.method == "smooth_grad":
-            return np.abs(self.values).max(axis=1).reshape(len(self.values), -1)
+            return np.asarray(np.abs(self.values).max(axis=1).reshape(len(self.values), -1))
         return np.asarray(np.abs(self.values.sum(axis=1)).reshape(len(self.values), -1))
 
 
