@@ -374,3 +374,23 @@ def test_a_failed_image_does_not_count():
     found = evaluate(masks, RegionModel(REGION), baselines=(), random_model=False, n_seeds=0)
     assert np.isnan(found.values["distortion"][0, 1])
     assert found.summary("Pixel RDE", "distortion").n == 3
+
+
+def test_a_random_model_of_torch_leaves_the_other_alone():
+    torch = pytest.importorskip("torch", reason="the extra `torch` is not installed")
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3))
+
+    class Adapter:
+        def __init__(self):
+            self.module = module
+
+    model = Adapter()
+    before = module[1].weight.detach().clone()
+    other = randomized(model, 0)
+    assert other is not model
+    assert torch.equal(module[1].weight, before)
+    assert not torch.equal(other.module[1].weight, before)
+    assert torch.equal(
+        other.module[1].weight.detach().flatten().sort().values, before.flatten().sort().values
+    )
+    assert torch.equal(other.module[1].bias, module[1].bias)
