@@ -103,7 +103,7 @@ def main() -> None:
     table = found.cells()
     published = ["rate–distortion AUC, published ↓", *(str(PUBLISHED.get(row, "–")) for row in found.rows)]
     lines = [list(line) for line in zip(*table, strict=True)]
-    print_table(lines[0], [*lines[1:], published])
+    print_table(lines[0], lines[1:] if options.quick else [*lines[1:], published])
     print("\n" + "\n".join(found.sentences()))
 
 
