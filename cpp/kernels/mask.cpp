@@ -155,14 +155,15 @@ void mask_normals(std::uint64_t seed, std::uint32_t image, std::uint32_t stream,
   }
 }
 
-#define WAVELENS_INSTANTIATE(T)                                                      \
-  template void mask_mix(const MaskedImage<T>&, const MaskSamples<T>&);              \
-  template void mask_reduce(const MaskedImage<T>&, const MaskSamples<const T>&, T*); \
-  template void mask_clamp(Index, T*);                                               \
-  template void mask_gate(Index, const T*, T*);                                      \
-  template void mask_update(const MaskStep&, Index, const T*, T*, T*, T*, T*);
-WAVELENS_INSTANTIATE(float)
-WAVELENS_INSTANTIATE(double)
-#undef WAVELENS_INSTANTIATE
+template void mask_mix(const MaskedImage<float>&, const MaskSamples<float>&);
+template void mask_reduce(const MaskedImage<float>&, const MaskSamples<const float>&, float*);
+template void mask_clamp(Index, float*);
+template void mask_gate(Index, const float*, float*);
+template void mask_update(const MaskStep&, Index, const float*, float*, float*, float*, float*);
+template void mask_mix(const MaskedImage<double>&, const MaskSamples<double>&);
+template void mask_reduce(const MaskedImage<double>&, const MaskSamples<const double>&, double*);
+template void mask_clamp(Index, double*);
+template void mask_gate(Index, const double*, double*);
+template void mask_update(const MaskStep&, Index, const double*, double*, double*, double*, double*);
 
 }  // namespace wavelens

@@ -83,8 +83,8 @@ class CartoonX(RateDistortion):
     published preset takes 128,000. Everything else takes some per cent of a photo network's time.
 
     A λ that is large against D(0) makes the empty mask the cheapest. It explains nothing and is not returned as long
-    as a mask is found that keeps the distortion below D(0)/2 at less than twice its objective; compare `Explanations.objectives` with
-    `Explanations.empty_distortions`.
+    as a mask is found that keeps the distortion below D(0)/2 at less than twice its objective; compare
+    `Explanations.objectives` with `Explanations.empty_distortions`.
 
     References
     ----------

@@ -208,7 +208,6 @@ class RateDistortion(ABC):
         )
         before = objective.n_evaluations.copy()
         all_lam = np.full(n, lam)
-        everyone = np.arange(n)
         if not self.model.has_gradient:
             found = search_blocks(objective, mask, all_lam, _trials * self.n_steps * self.n_samples, tick)
         else:

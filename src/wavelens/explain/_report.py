@@ -74,9 +74,9 @@ def _judge(o: Objective, found: Found, lam: float, n_test: int, i: int, out: Rep
 def _residual(o: Objective, one: Index, mask: npt.NDArray[np.float32], lam: float) -> tuple[float, float]:
     """Estimate how much less the objective would be after the best small change block by block, and the error.
 
-    Each block of coefficients (a scale and a cell of a grid) may have its values scaled by 5 % either way, and its zeros
-    raised by up to 0.05 times the block's mean. Which change lowers the objective is taken from one half of the groups
-    of samples and judged by the other.
+    Each block of coefficients (a scale and a cell of a grid) may have its values scaled by 5 % either way, and its
+    zeros raised by 0.05 times the block's mean. Which changes lower the objective, by more than two standard errors,
+    is taken from one half of the groups of samples and judged by the other.
     """
     groups = _groups if o.random else 1
     s = mask[0].astype(np.float64)

@@ -53,6 +53,10 @@ _nothing = 0.01
 _rounding = 1e-9
 _slack = 0.3
 _gentle = 0.2
+_second = 0.5
+_betas = (0.9, 0.99)
+_end = 0.02
+_holds = (0.5, 0.2)
 _look_every = 40
 _settled = 1e-6
 _kept_shares = (0.003, 0.01, 0.03, 0.1, 0.3)
@@ -261,7 +265,7 @@ def _continuation(searcher: Searcher, lam: Doubles, tick: Tick, fresh: Floats | 
     start = searcher.masks.copy()
     heavy = np.maximum(lam, searcher.schedule.heavy * empty)
     first = np.intersect1d(np.flatnonzero(cold), searcher.alive)
-    share = (n_steps if len(first) else 0) / (1.5 * n_steps)
+    share = (n_steps if len(first) else 0) / ((1 + _second) * n_steps)
     paces = np.full(searcher.n, _gentle)
     if len(first):
         watch = _stage(
@@ -275,7 +279,13 @@ def _continuation(searcher: Searcher, lam: Doubles, tick: Tick, fresh: Floats | 
     second = np.intersect1d(np.flatnonzero(~cold | (heavy > lam)), searcher.alive)
     if len(second):
         watch = _stage(
-            searcher, second, lam, empty, paces, n_steps // 2, lambda done: tick(share + (1 - share) * done)
+            searcher,
+            second,
+            lam,
+            empty,
+            paces,
+            max(1, round(_second * n_steps)),
+            lambda done: tick(share + (1 - share) * done),
         )
         candidates += [watch.good, watch.averaged(), searcher.masks.copy()]
     candidates.append(np.ones_like(start))
@@ -287,7 +297,7 @@ def _stage(
     searcher: Searcher, images: Index, lam: Doubles, empty: Doubles, paces: Doubles, n_steps: int, tick: Tick
 ) -> _Watch:
     """Run at one λ for each image, at its pace: 1 holds the rate for half of the steps, less for a fifth."""
-    hold = np.where(paces == 1, 0.5, 0.2)
+    hold = np.where(paces == 1, *_holds)
     watch = _Watch(searcher, lam, empty, paces)
     before = searcher.masks.copy()
     running = images.copy()
@@ -297,8 +307,8 @@ def _stage(
         if not len(running):
             break
         u = (t + 1) / n_steps
-        fall = 0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * np.maximum(u - hold, 0) / (1 - hold)))
-        searcher.step(running, lam, watch.rates * fall, (0.9, 0.99))
+        fall = _end + (1 - _end) * 0.5 * (1 + np.cos(np.pi * np.maximum(u - hold, 0) / (1 - hold)))
+        searcher.step(running, lam, watch.rates * fall, _betas)
         running = running[~searcher.failed[running]]
         for image in running:
             watch.look(int(image))
