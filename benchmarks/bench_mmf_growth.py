@@ -68,7 +68,12 @@ def draw(
 
 
 def main() -> None:
-    options = arguments(__doc__.splitlines()[0], plot="the growth")
+    options = arguments(
+        __doc__.splitlines()[0],
+        lambda parser: parser.add_argument(
+            "--plot", metavar="FILE", help="draw the growth into an .svg or .png"
+        ),
+    )
     sizes = [64, 128, 256] if options.quick else [125, 250, 500, 1000, 2000, 4000]
     orders = [2, 3, 5, 8]
     print_header("MMF: growth")
