@@ -21,7 +21,7 @@ import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from wavelens.exceptions import DataError, WavelensError, WavelensWarning
+from wavelens.exceptions import DataError, ModelError, WavelensError, WavelensWarning
 
 if TYPE_CHECKING:
     from wavelens import data, hierarchy, linalg, models, patterns, plotting, quality, report, wavelets
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DataError",
+    "ModelError",
     "WavelensError",
     "WavelensWarning",
     "build_info",

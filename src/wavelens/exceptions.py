@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DataError", "WavelensError", "WavelensWarning"]
+__all__ = ["DataError", "ModelError", "WavelensError", "WavelensWarning"]
 
 
 class WavelensError(Exception):
@@ -11,6 +11,10 @@ class WavelensError(Exception):
 
 class DataError(WavelensError):
     """A dataset cannot be read or cannot be analysed: no images, one class, a damaged file."""
+
+
+class ModelError(WavelensError):
+    """A network cannot be read or run, or has no such layer."""
 
 
 class WavelensWarning(UserWarning):

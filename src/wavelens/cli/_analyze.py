@@ -6,10 +6,6 @@ import argparse
 import re
 import shlex
 import sys
-import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +13,7 @@ from wavelens.cli import _interrupt
 from wavelens.cli._association import add_association_options, measure_association, read_groups
 from wavelens.cli._output import check_output, whole_folder
 from wavelens.cli._source import add_source_options, positive, read_source
+from wavelens.cli._steps import Steps, told
 
 if TYPE_CHECKING:
     from wavelens.data import ImageData
@@ -111,7 +108,7 @@ def run(options: argparse.Namespace) -> None:
     """Load, analyse, report."""
     out = options.out or Path(f"wavelens-report-{_name(options.source)}")
     check_output(out, options.force)
-    say = _Progress(options.quiet)
+    say = Steps(options.quiet)
     say("loading the engine")
     import wavelens
     from wavelens.patterns._memory import parse_bytes
@@ -145,7 +142,7 @@ def run(options: argparse.Namespace) -> None:
     say.done(out / "report.html")
 
 
-def _fit(options: argparse.Namespace, data: ImageData, say: _Progress) -> PatternAnalysis:
+def _fit(options: argparse.Namespace, data: ImageData, say: Steps) -> PatternAnalysis:
     from wavelens.patterns import PatternAnalysis
     from wavelens.patterns._memory import memory_needed
 
@@ -166,15 +163,15 @@ def _fit(options: argparse.Namespace, data: ImageData, say: _Progress) -> Patter
         memory_limit=options.memory,
     )
     say.note(f"about {memory_needed(analysis, data.images, data.labels)} of memory will be needed")
-    with _told(say):
+    with told(say):
         return analysis.fit(data.images, data.labels)
 
 
-def _compare(options: argparse.Namespace, analysis: PatternAnalysis, data: ImageData, say: _Progress) -> Any:
+def _compare(options: argparse.Namespace, analysis: PatternAnalysis, data: ImageData, say: Steps) -> Any:
     from wavelens.patterns import compare_bases
 
     say("comparing wavelets with pixels")
-    with _told(say):
+    with told(say):
         return compare_bases(data.images, data.labels, analysis, random_state=options.seed)
 
 
@@ -206,43 +203,6 @@ def _write(
     summary = {"wavelens": wavelens.__version__, "command": command, "source": str(options.source)}
     summary |= report.summarize(analysis, data, table, quality) | report.summarize_association(**tied)
     report.write_summary(folder / "summary.json", summary)
-
-
-@contextmanager
-def _told(say: _Progress) -> Iterator[None]:
-    """Turn warnings into notes."""
-    from wavelens.exceptions import WavelensWarning
-
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", WavelensWarning)
-        yield
-    for each in caught:
-        if issubclass(each.category, WavelensWarning):
-            say.note(str(each.message))
-        else:
-            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
-
-
-class _Progress:
-    """One line on stderr for each step, with the time since the start."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
-        self._start = time.perf_counter()
-
-    def __call__(self, step: str) -> None:
-        _interrupt.check()
-        if not self._quiet:
-            print(f"[{time.perf_counter() - self._start:6.1f} s] {step}", file=sys.stderr, flush=True)
-
-    def note(self, text: str) -> None:
-        if not self._quiet:
-            print(f"           note: {text}", file=sys.stderr, flush=True)
-
-    def done(self, page: Path) -> None:
-        if not self._quiet:
-            print(f"[{time.perf_counter() - self._start:6.1f} s] done", file=sys.stderr, flush=True)
-            print(f"The report is at {page.resolve()}", flush=True)
 
 
 def _name(source: str) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wavelens.cli._output import item, print_text
 from wavelens.cli._source import add_source_options, positive, read_source
 
 if TYPE_CHECKING:
@@ -74,17 +75,10 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         skipped = [{"file": str(each.path), "reason": each.reason} for each in data.skipped]
         about = {"wavelens": wavelens.__version__, "source": str(options.source), "skipped": skipped}
-        _print(json.dumps(about | report.to_dict(), indent=2, ensure_ascii=False, allow_nan=False))
+        print_text(json.dumps(about | report.to_dict(), indent=2, ensure_ascii=False, allow_nan=False))
     else:
-        _print("\n".join(_summary(data, report, listed=options.csv is not None)))
+        print_text("\n".join(_summary(data, report, listed=options.csv is not None)))
     return FOUND if options.fail_on_findings and not report.is_sound else 0
-
-
-def _print(text: str) -> None:
-    # Names of files may hold what a terminal cannot show, or would obey.
-    encoding = sys.stdout.encoding or "utf-8"
-    shown = "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
-    print(shown.encode(encoding, "replace").decode(encoding), flush=True)
 
 
 def _summary(data: ImageData, report: QualityReport, *, listed: bool) -> Iterator[str]:
@@ -99,27 +93,16 @@ def _summary(data: ImageData, report: QualityReport, *, listed: bool) -> Iterato
     if not findings:
         yield "Nothing found."
     for each in findings:
-        yield from _item("!" if each.severity == "warning" else "-", each.text, width)
+        yield from item("!" if each.severity == "warning" else "-", each.text, width)
     unchecked = report.unchecked()
     if unchecked:
         yield ""
         yield "Not checked:"
         for text in unchecked:
-            yield from _item("-", text, width)
+            yield from item("-", text, width)
     if any(each.kind != "imbalance" and each.kind != "leak" for each in findings) and not listed:
         yield ""
         yield "All images concerned: --csv FILE, or --json."
-
-
-def _item(mark: str, text: str, width: int) -> list[str]:
-    return textwrap.wrap(
-        text,
-        width,
-        initial_indent=f"  {mark} ",
-        subsequent_indent="    ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 def _write_csv(path: Path, report: QualityReport) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +15,16 @@ from pathlib import Path
 from wavelens.cli import _interrupt
 from wavelens.exceptions import WavelensError
 
-__all__ = ["check_output", "whole_folder"]
+__all__ = ["check_output", "item", "print_text", "whole_folder"]
 
-_results = {"report.html", "figures", "results.npz", "summary.json", "images.csv", "patterns.csv"}
+_results = {"report.html", "figures", "results.npz", "summary.json", "images.csv", "patterns.csv"} | {
+    "hierarchy.npz",
+    "covariance.npz",
+    "graph.json",
+    "graph.dot",
+    "levels.csv",
+    "classes.csv",
+}
 
 
 def check_output(out: Path, force: bool) -> None:
@@ -80,3 +89,22 @@ def _check_parent(out: Path) -> None:
     above = next(each for each in out.resolve().parents if each.exists())
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
         raise WavelensError(f"--out {out} cannot be made: {above} is not a folder that may be written to")
+
+
+def print_text(text: str) -> None:
+    """Print; names of files may hold what a terminal cannot show, or would obey."""
+    encoding = sys.stdout.encoding or "utf-8"
+    shown = "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    print(shown.encode(encoding, "replace").decode(encoding), flush=True)
+
+
+def item(mark: str, text: str, width: int) -> list[str]:
+    """Return a point of a list as lines."""
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=f"  {mark} ",
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

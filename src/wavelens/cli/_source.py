@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from wavelens.data import ImageData
 
-__all__ = ["add_source_options", "positive", "read_source"]
+__all__ = ["add_source_options", "positive", "read_source", "size"]
 
 
 def add_source_options(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
     add("--key", help="array of images inside an .npz file (default: recognised)")
     add("--labels-key", metavar="KEY", help="array of labels inside an .npz file (default: recognised)")
     add("--split", help="part of a dataset with splits: train, test, val or all (default: train)")
-    add("--size", metavar="HxW", type=_size, help="height x width in pixels (default: the median's)")
+    add("--size", metavar="HxW", type=size, help="height x width in pixels (default: the median's)")
     add("--keep-aspect", action="store_true", help="keep the aspect by padding (default: fill the size)")
     add(
         "--color",
@@ -60,7 +60,8 @@ def read_source(options: argparse.Namespace, *, any_classes: bool = False) -> Im
     return load(options.source, options.labels, **settings)
 
 
-def _size(text: str) -> tuple[int, int]:
+def size(text: str) -> tuple[int, int]:
+    """Parse a height and width in pixels."""
     match = re.fullmatch(r"(\d+)\s*[x×X]\s*(\d+)", text)
     if not match or "0" in (match[1].lstrip("0") or "0", match[2].lstrip("0") or "0"):
         raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH in pixels, such as 91x90, got {text!r}")

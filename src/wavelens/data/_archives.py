@@ -86,6 +86,10 @@ class Archive:
         """Shape of an array, without reading it."""
         return self._headers[key][0]
 
+    def dtype(self, key: str) -> np.dtype[Any]:
+        """Dtype of an array, without reading it."""
+        return self._headers[key][2]
+
     def describe(self) -> str:
         """Name the arrays with their shapes and dtypes."""
         return ", ".join(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ __all__ = [
     "Facts",
     "Header",
     "decode",
+    "decode_through",
     "in_threads",
     "read_header",
     "shows_colour",
@@ -139,37 +140,62 @@ def decode(path: Path, target: Target) -> Decoded | SkippedFile:
     precision; 32-bit integers and floats give float32 as they are.
     """
 
-    def read(image: Image.Image) -> Decoded:
-        stored = (image.height, image.width)
-        mode, alpha = image.mode, not _is_deep(image.mode) and bool(image.has_transparency_data)
-        if image.format == "JPEG":
-            enough = REDUCING_GAP * max(target.size)
-            image.draft(None, (enough, enough))
-        image.load()
-        if image.format == "TIFF":  # turned by pillow
-            stored = (image.height, image.width)
-        transparent = alpha and _has_transparent_pixel(image)
-        orientation = _orientation(image)
-        plain = _plain(image, target.colour, image.format)
-        if orientation in TURNS:
-            plain = plain.transpose(TURNS[orientation])
-        pixels: npt.NDArray[Any]
-        if plain.mode == "F":
-            pixels = _finish_float(plain, target, clip=_is_sixteen_bit(mode, image.format))
-        else:
-            pixels = resize_uint8(plain, target)
-        facts = Facts(
-            size=stored[::-1] if orientation >= 5 else stored,
-            mode=mode,
-            deep=plain.mode == "F",
-            alpha=alpha,
-            transparent=transparent,
-            turned=orientation in TURNS,
-            animated=_is_animated(image),
-        )
-        return Decoded(pixels, facts)
+    def finish(plain: Image.Image, clip: bool) -> npt.NDArray[Any]:
+        if plain.mode != "F":
+            return resize_uint8(plain, target)
+        values = resize_float(np.asarray(plain), target)
+        return _in_channels(np.clip(values, 0, 255) if clip else values, target.colour)
 
-    return _with_image(path, read)
+    return _with_image(
+        path, lambda image: _read(image, target.colour, finish, REDUCING_GAP * max(target.size))
+    )
+
+
+def decode_through(
+    path: Path, function: Callable[[npt.NDArray[Any]], npt.NDArray[Any]], *, colour: bool
+) -> Decoded | SkippedFile:
+    """Decode as `decode` does, but at the file's own size, and let `function` make of it what it wants."""
+
+    def finish(plain: Image.Image, clip: bool) -> npt.NDArray[Any]:
+        del clip  # nothing was resampled
+        values = np.asarray(plain)
+        return values if plain.mode != "F" else _in_channels(values, colour)
+
+    decoded = _with_image(path, lambda image: _read(image, colour, finish, None))
+    # Outside: what `function` raises is no fault of the file.
+    return decoded if isinstance(decoded, SkippedFile) else replace(decoded, pixels=function(decoded.pixels))
+
+
+def _read(
+    image: Image.Image,
+    colour: bool,
+    finish: Callable[[Image.Image, bool], npt.NDArray[Any]],
+    enough: int | None,
+) -> Decoded:
+    """Decode; `finish` gets the upright image and whether its values end at 255."""
+    stored = (image.height, image.width)
+    mode, alpha = image.mode, not _is_deep(image.mode) and bool(image.has_transparency_data)
+    if image.format == "JPEG" and enough is not None:
+        image.draft(None, (enough, enough))
+    image.load()
+    if image.format == "TIFF":  # turned by pillow
+        stored = (image.height, image.width)
+    transparent = alpha and _has_transparent_pixel(image)
+    orientation = _orientation(image)
+    plain = _plain(image, colour, image.format)
+    if orientation in TURNS:
+        plain = plain.transpose(TURNS[orientation])
+    pixels = finish(plain, plain.mode == "F" and _is_sixteen_bit(mode, image.format))
+    facts = Facts(
+        size=stored[::-1] if orientation >= 5 else stored,
+        mode=mode,
+        deep=plain.mode == "F",
+        alpha=alpha,
+        transparent=transparent,
+        turned=orientation in TURNS,
+        animated=_is_animated(image),
+    )
+    return Decoded(pixels, facts)
 
 
 def shows_colour(path: Path) -> bool | None:
@@ -291,11 +317,8 @@ def _plain(image: Image.Image, colour: bool, file_format: str | None) -> Image.I
     return image.convert("RGB" if colour and not grey else "L").convert("RGB" if colour else "L")
 
 
-def _finish_float(image: Image.Image, target: Target, *, clip: bool) -> npt.NDArray[Any]:
-    values = resize_float(np.asarray(image), target)
-    if clip:
-        values = np.clip(values, 0, 255)
-    return np.repeat(values[..., np.newaxis], 3, axis=2) if target.colour else values
+def _in_channels(values: npt.NDArray[Any], colour: bool) -> npt.NDArray[Any]:
+    return np.repeat(values[..., np.newaxis], 3, axis=2) if colour else values
 
 
 def _has_transparent_pixel(image: Image.Image) -> bool:

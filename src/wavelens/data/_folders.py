@@ -18,6 +18,7 @@ from wavelens.data._decode import (
     Facts,
     Header,
     decode,
+    decode_through,
     in_threads,
     read_header,
     shows_colour,
@@ -204,6 +205,27 @@ class FolderSource(ImageSource):
             if len(index):
                 yield ImageChunk(images[: len(index)], self.labels[index], index)
 
+    def mapped(self, function: Callable[[Images], Images], size: int) -> Iterator[ImageChunk]:
+        """Decode `size` files at a time at their own sizes; see `ImageSource.mapped`."""
+        check_integer(size, "size", low=1)
+        read = partial(decode_through, function=function, colour=self._target.colour)
+        for start in range(0, self.n_images, size):
+            positions = range(start, min(start + size, self.n_images))
+            index: list[int] = []
+            images: list[Images] = []
+            with closing(in_threads(read, [self._paths[i] for i in positions])) as results:
+                for position, result in zip(positions, results, strict=True):
+                    if isinstance(result, SkippedFile):
+                        self._note_skipped(position, result)
+                    else:
+                        index.append(position)
+                        images.append(result.pixels)
+            if self._strict:
+                self._refuse_skipped()
+            if index:
+                found = np.array(index, dtype=np.intp)
+                yield ImageChunk(np.stack(images), self.labels[found], found)
+
     def load(self, *, progress: bool | None = None) -> ImageData:
         """Decode all files; see `ImageSource.load`. With `strict`, files that cannot be read are an error."""
         images = self._allocate()
@@ -229,16 +251,19 @@ class FolderSource(ImageSource):
         with closing(in_threads(partial(decode, target=self._target), paths)) as results:
             for position, result in zip(positions.tolist(), results, strict=True):
                 if isinstance(result, SkippedFile):
-                    # A source may be read several times.
-                    if position not in self._unreadable:
-                        self._unreadable.add(position)
-                        self.skipped.append(result)
+                    self._note_skipped(position, result)
                 else:
                     images[len(index)] = result.pixels
                     index.append(position)
                     facts.append(result.facts)
                 update()
         return np.array(index, dtype=np.intp), facts
+
+    def _note_skipped(self, position: int, file: SkippedFile) -> None:
+        # A source may be read several times.
+        if position not in self._unreadable:
+            self._unreadable.add(position)
+            self.skipped.append(file)
 
     def _refuse_skipped(self) -> None:
         if self.skipped:

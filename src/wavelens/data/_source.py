@@ -7,7 +7,7 @@ import os
 import re
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -211,6 +211,26 @@ class ImageSource(ABC):
             index[done:after] = chunk.positions
             done = after
         return self._gather(images[:done], index[:done])
+
+    def mapped(self, function: Callable[[Images], Images], size: int) -> Iterator[ImageChunk]:
+        """Read the images in order, each through a function that sees it before any resizing.
+
+        Parameters
+        ----------
+        function : callable
+            Takes an image (height, width) or (height, width, 3) and returns an array, of one shape for all
+            images. May be called in several threads at once.
+        size : int
+            At most so many at a time.
+
+        Yields
+        ------
+        ImageChunk
+            Whose `images` are what the function gave. Of a folder the images have the sizes of their files;
+            of an array, the one that they have there.
+        """
+        for chunk in self.chunks(size):
+            yield chunk._replace(images=np.stack([function(image) for image in chunk.images]))
 
     def _gather(self, images: Images, index: Codes) -> ImageData:
         """Put the images that were read, and their positions, together with all that belongs to them."""

@@ -12,6 +12,7 @@ from wavelens.plotting._classes import ClassTreeDisplay, SharedPatternsDisplay
 from wavelens.plotting._hierarchy import DendrogramDisplay, LevelErrorDisplay, ReorderedMatrixDisplay
 from wavelens.plotting._layer_flow import LayerFlowDisplay
 from wavelens.plotting._mmf_graph import MMFGraphDisplay
+from wavelens.plotting._own_share import OwnShareDisplay
 from wavelens.plotting._pattern_association import AssociationDisplay
 from wavelens.plotting._pattern_images import ImageGridDisplay, PatternDisplay, ReconstructionDisplay
 from wavelens.plotting._pattern_similarity import ClassSimilarityDisplay, SimilarityDisplay, SpectrumDisplay
@@ -29,6 +30,7 @@ __all__ = [
     "LayerFlowDisplay",
     "LevelErrorDisplay",
     "MMFGraphDisplay",
+    "OwnShareDisplay",
     "PatternDisplay",
     "ReconstructionDisplay",
     "ReorderedMatrixDisplay",

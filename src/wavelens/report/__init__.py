@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from wavelens.report._association_section import summarize_association
+from wavelens.report._hierarchy import write_hierarchy_report
+from wavelens.report._hierarchy_tables import (
+    hierarchy_in_words,
+    summarize_hierarchy,
+    write_classes_csv,
+    write_levels_csv,
+)
 from wavelens.report._pattern_csv import write_patterns_csv
 from wavelens.report._pattern_story import LabelledImages
 from wavelens.report._patterns import write_patterns_report
@@ -11,10 +18,15 @@ from wavelens.report._tables import ImageTable, image_table, summarize, write_im
 __all__ = [
     "ImageTable",
     "LabelledImages",
+    "hierarchy_in_words",
     "image_table",
     "summarize",
     "summarize_association",
+    "summarize_hierarchy",
+    "write_classes_csv",
+    "write_hierarchy_report",
     "write_images_csv",
+    "write_levels_csv",
     "write_patterns_csv",
     "write_patterns_report",
     "write_summary",

@@ -99,12 +99,13 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; the first column names the row."""
+    """A table; the first column names the row. `words` are the places of columns that hold words, not numbers."""
 
     kind: ClassVar[str] = "table"
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     caption: str
+    words: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -207,7 +208,8 @@ class Page:
     """A report.
 
     `facts` are pairs of a name and a value, `classes` of name, number of images, share of the largest class,
-    colour and mean image (a data URI, or ""); `findings` are sentences.
+    colour and mean image (a data URI, or ""), and may be empty; `findings` are sentences; `about` is what the
+    page is of, for a heading.
     """
 
     title: str
@@ -222,6 +224,7 @@ class Page:
     skipped_more: int = 0
     command: str = ""
     made: str = field(default="")
+    about: str = "these images"
 
     def render(self) -> str:
         """Return the HTML."""

@@ -1,0 +1,266 @@
+"""``wavelens features``: images through a network, and what its layers say into a file."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wavelens.cli import _interrupt
+from wavelens.cli._source import positive, size
+from wavelens.exceptions import WavelensError
+
+if TYPE_CHECKING:
+    from wavelens.models import LabelledFeatures, Network, Preprocessing
+
+__all__ = ["add_command"]
+
+_description = """\
+Push images through a trained network (.onnx or .pt2) and write what its layers say of each into an .npz file,
+with labels and names. It says what is done to the images before the network, and how many the network
+recognises: a network fed the wrong range of values is the commonest mistake. --list shows the layers.
+"""
+_ranges = {"255": (0.0, 255.0), "1": (0.0, 1.0), "signed": (-1.0, 1.0)}
+
+
+def add_command(commands: Any) -> None:
+    """Add the command and its options to the parser."""
+    parser = commands.add_parser(
+        "features", help="write what the layers of a network say of images", description=_description
+    )
+    parser.add_argument("--model", metavar="FILE", required=True, help="a network: .onnx or .pt2 (required)")
+    parser.add_argument("--list", action="store_true", help="only show the layers (default: run the network)")
+    add = parser.add_argument_group("layers").add_argument
+    add("--layers", metavar="A,B,…", help="names, see --list (default: the network's outputs)")
+    add(
+        "--pool",
+        default="average",
+        help="what is kept of maps: average, max, none, or grid:N for N x N fields (default: %(default)s)",
+    )
+    _add_image_options(parser.add_argument_group("images and labels"))
+    _add_preprocessing_options(parser.add_argument_group("before the network"))
+    _add_output_options(parser.add_argument_group("output"))
+    parser.set_defaults(run=run)
+
+
+def _add_image_options(group: Any) -> None:
+    add = group.add_argument
+    add("--images", metavar="SOURCE", help="folder with a sub-folder per class, .npz, .npy (default: none)")
+    add("--labels", metavar="FILE", help="labels: .npy or .csv, as for analyze (default: the source's)")
+    add("--key", help="array of images inside an .npz file (default: recognised)")
+    add("--labels-key", metavar="KEY", help="array of labels inside an .npz file (default: recognised)")
+    add("--split", help="part of a dataset with splits: train, test, val or all (default: train)")
+    add("--limit", metavar="N", type=positive, help="use at most N images of each class (default: all)")
+    add("--strict", action="store_true", help="refuse bad files (default: list them and leave them out)")
+    add(
+        "--seed",
+        metavar="N",
+        type=int,
+        default=0,
+        help="seed of the choice for --limit (default: %(default)s)",
+    )
+    add(
+        "--class-names",
+        metavar="FILE",
+        help="the network's classes by index: .json or .txt; also turns folders named by WordNet ids into "
+        "words (default: none)",
+    )
+
+
+def _add_preprocessing_options(group: Any) -> None:
+    add = group.add_argument
+    add("--size", metavar="HxW", type=size, help="height x width in pixels (default: the network's)")
+    add(
+        "--resize",
+        choices=["crop", "stretch", "none"],
+        help="the middle of the photo, all of it stretched, or as it is (default: crop)",
+    )
+    add(
+        "--shorter-side",
+        metavar="N",
+        type=positive,
+        help="pixels of the shorter side before the crop (default: 256 for 224, in proportion)",
+    )
+    add(
+        "--filter",
+        choices=["bilinear", "bicubic", "lanczos", "nearest"],
+        help="filter of resizing (default: bilinear)",
+    )
+    add("--color", choices=["rgb", "bgr", "grey"], help="channels and order (default: recognised, else rgb)")
+    add(
+        "--range",
+        choices=sorted(_ranges),
+        help="values that enter the network: 0 to 255, 0 to 1, or -1 to 1 (default: recognised, else ImageNet's "
+        "mean and deviation on 0 to 1)",
+    )
+    add(
+        "--mean",
+        metavar="X,…",
+        type=_numbers,
+        help="to subtract, by channel, on --range (default: recognised)",
+    )
+    add("--std", metavar="X,…", type=_numbers, help="to divide by, by channel (default: recognised)")
+    add("--layout", choices=["nchw", "nhwc"], help="where the channels are (default: recognised)")
+
+
+def _add_output_options(group: Any) -> None:
+    add = group.add_argument
+    add("--out", metavar="FILE", type=Path, help="of the features (default: MODEL-features.npz)")
+    add("--force", action="store_true", help="replace an existing file (default: refuse)")
+    add(
+        "--dtype",
+        choices=["float32", "float16"],
+        default="float32",
+        help="of the features (default: %(default)s)",
+    )
+    add("--batch", metavar="N", type=positive, default=32, help="images at a time (default: %(default)s)")
+    add("--quiet", action="store_true", help="say nothing but errors (default: tell)")
+    add("--threads", metavar="N", type=positive, help="threads of the network (default: all CPUs)")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Open the network, tell the preprocessing, run, write."""
+    if options.images is None and not options.list:
+        raise WavelensError("say which --images, or --list to see the layers of the network")
+    out = options.out or Path(f"{_stem(options.model)}-features.npz")
+    if not options.list:
+        _check_out(out, options.force)
+    import wavelens
+    from wavelens.models import open_network, recognise_preprocessing
+
+    if options.threads is not None:
+        wavelens.set_num_threads(options.threads)
+    network = open_network(options.model, threads=options.threads)
+    if options.list:
+        _print_layers(network, options)
+        return
+    layers = None if options.layers is None else [each.strip() for each in options.layers.split(",")]
+    network.resolve(layers)
+    rule = recognise_preprocessing(network, **_given(options))
+    _tell(options, _rule_in_words(network, rule))
+    features = _extract(network, layers, rule, out, options)
+    _tell(options, _result_in_words(features))
+    if not options.quiet:
+        size = out.stat().st_size / 1e6
+        print(f"{out}: {features!r}, {size:,.1f} MB", flush=True)
+
+
+def _extract(
+    network: Network, layers: list[str] | None, rule: Preprocessing, out: Path, options: argparse.Namespace
+) -> LabelledFeatures:
+    from wavelens.data import open_source
+    from wavelens.models import extract_features
+
+    progress = False if options.quiet else None
+    source = open_source(
+        options.images,
+        options.labels,
+        key=options.key,
+        labels_key=options.labels_key,
+        split=options.split,
+        color="grey" if rule.color == "grey" else "rgb",
+        limit=options.limit,
+        strict=options.strict,
+        progress=progress,
+        random_state=options.seed,
+    )
+    _interrupt.check()
+    return extract_features(
+        network,
+        source,
+        layers,
+        pool=options.pool,
+        preprocessing=rule,
+        class_names=options.class_names,
+        batch_size=options.batch,
+        dtype=options.dtype,
+        out=out,
+        threads=options.threads,
+        progress=progress,
+    )
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    given = {
+        "size": options.size,
+        "resize": options.resize,
+        "shorter_side": options.shorter_side,
+        "filter": options.filter,
+        "color": options.color,
+        "value_range": None if options.range is None else _ranges[options.range],
+        "mean": options.mean,
+        "std": options.std,
+        "layout": options.layout,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _rule_in_words(network: Network, rule: Preprocessing) -> list[str]:
+    lines = [f"{network.name} ({network.kind}), images: {rule.describe()}"]
+    reasons: dict[str, list[str]] = {}
+    for name, reason in (rule.reasons or {}).items():
+        if reason != "given" and not reason.startswith(("within the network", "the input's")):
+            reasons.setdefault(reason, []).append(name.replace("_", " "))
+    lines += [f"  {', '.join(names)}: {reason}" for reason, names in reasons.items()]
+    return lines
+
+
+def _result_in_words(features: LabelledFeatures) -> list[str]:
+    from wavelens.models import PredictionCheck
+
+    lines = list(features.notes)
+    said = features.info.get("predictions")
+    if said is not None:
+        check = PredictionCheck(**said)
+        lines += [f"  {name}: predicted {got}" for name, _, got in check.examples]
+        lines.append(check.describe())
+    return lines
+
+
+def _print_layers(network: Network, options: argparse.Namespace) -> None:
+    from wavelens.models import list_layers
+
+    layers = list_layers(network, size=options.size)
+    width = max(len(each.name) for each in layers)
+    for each in layers:
+        shape = "?" if each.shape is None else " x ".join(map(str, each.shape))
+        about = f"{each.kind:<20} {'output' if each.is_output else '':<7}"
+        other = f"also {', '.join(each.aliases)}" if each.aliases else ""
+        print(f"{each.name:<{width}}  {shape:<16} {about} {other}".rstrip())
+
+
+def _tell(options: argparse.Namespace, lines: list[str]) -> None:
+    if not options.quiet:
+        print("\n".join(lines), file=sys.stderr, flush=True)
+
+
+def _check_out(out: Path, force: bool) -> None:
+    """Refuse early what could not be written after the work is done."""
+    if out.is_dir():
+        raise WavelensError(f"--out {out} is a folder; name a file, such as {out / 'features.npz'}")
+    if out.suffix.lower() != ".npz":
+        raise WavelensError(f"--out {out}: the file is an .npz file; call it {out.name}.npz")
+    if out.exists() and not force:
+        raise WavelensError(f"{out} exists already; say --force to replace it, or choose another --out")
+    above = next(each for each in out.resolve().parents if each.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise WavelensError(f"--out {out} cannot be made: {above} is not a folder that may be written to")
+
+
+def _stem(model: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", Path(model).stem).strip("-.") or "model"
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(each) for each in text.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) not in (1, 3):
+        raise argparse.ArgumentTypeError(
+            f"expected one or three numbers, such as 0.485,0.456,0.406, got {text!r}"
+        )
+    return numbers

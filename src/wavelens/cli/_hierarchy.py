@@ -1,0 +1,441 @@
+"""``wavelens hierarchy``: features of a network in, the hierarchy of its classes out."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wavelens.cli import _interrupt
+from wavelens.cli._output import check_output, item, print_text, whole_folder
+from wavelens.cli._source import positive
+from wavelens.cli._steps import Steps, told
+from wavelens.exceptions import DataError, WavelensError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from wavelens.hierarchy import ClassHierarchy, CompositionStability, LayerFlow
+    from wavelens.models import LabelledFeatures
+
+__all__ = ["add_command"]
+
+_description = """\
+Show how classes hang together inside a network: which belong together first, which join later, which stand
+apart, and how that changes from layer to layer. Reads an .npz file that `wavelens features` wrote, or any with
+an array of features (rows are images) and one of labels. Writes report.html (open it in a browser), figures/,
+hierarchy.npz, covariance.npz, graph.json, graph.dot, levels.csv, classes.csv and summary.json.
+"""
+_default_order = 5
+_outputs = {"logits", "probabilities", "probs", "softmax", "output", "outputs", "predictions", "scores"}
+_rows_at_most = 20_000
+
+
+def add_command(commands: Any) -> None:
+    """Add the command and its options to the parser."""
+    parser = commands.add_parser(
+        "hierarchy",
+        help="show how classes hang together inside a network, and report on it",
+        description=_description,
+    )
+    parser.add_argument("source", metavar="FEATURES", help="an .npz file of features and labels")
+    _add_source_options(parser.add_argument_group("features and classes"))
+    _add_method_options(parser.add_argument_group("method"))
+    _add_output_options(parser.add_argument_group("output"))
+    parser.set_defaults(run=run)
+
+
+def _add_source_options(group: Any) -> None:
+    add = group.add_argument
+    add("--layer", metavar="NAME", help="layer the report is about (default: the last that is no output)")
+    add(
+        "--layers",
+        metavar="A,B,…",
+        help="layers that are compared, in this order; 'none' for no comparison (default: all that are no outputs)",
+    )
+    add("--key", help="array of features in a file of others (default: recognised)")
+    add("--labels-key", metavar="KEY", help="array of labels in a file of others (default: recognised)")
+    add("--rows-are-classes", action="store_true", help="every row is a class (default: as labels say)")
+    add(
+        "--class-names",
+        metavar="FILE",
+        help="names of classes by index or id: .json or .txt (default: those in the file)",
+    )
+    add("--classes", metavar="A,B,…", help="only these, by name (default: all)")
+    add(
+        "--limit-classes", metavar="N", type=positive, help="only N of them, drawn at random (default: all)"
+    )
+
+
+def _add_method_options(group: Any) -> None:
+    add = group.add_argument
+    add(
+        "--order",
+        metavar="K",
+        type=positive,
+        help=f"classes that a composition takes (default: {_default_order}, or all if there are fewer)",
+    )
+    add(
+        "--method",
+        choices=["topk", "exhaustive", "random"],
+        default="topk",
+        help="which compositions are tried: those of similar classes, all, or some (default: %(default)s)",
+    )
+    add(
+        "--rotation",
+        choices=["opt", "eigen", "gram"],
+        default="opt",
+        help="how classes are mixed: with the least error, or as the paper does (default: %(default)s)",
+    )
+    add("--center", action="store_true", help="take off the mean of all images first (default: do not)")
+    add("--correlation", action="store_true", help="compare directions of class means only (default: lengths too)")
+    add(
+        "--resamples",
+        metavar="N",
+        type=_resamples,
+        default=20,
+        help="how often images are drawn anew to see what is stable; 0 or at least 2 (default: %(default)s)",
+    )
+    add("--seed", metavar="N", type=int, default=0, help="seed of all random choices (default: %(default)s)")
+
+
+def _add_output_options(group: Any) -> None:
+    add = group.add_argument
+    add("--out", metavar="DIR", type=Path, help="folder of the results (default: wavelens-hierarchy-FEATURES)")
+    add("--force", action="store_true", help="replace an existing result (default: refuse)")
+    add("--json", action="store_true", help="print the summary as JSON (default: in words)")
+    add("--quiet", action="store_true", help="say nothing but errors (default: tell each step, and a summary)")
+    add("--threads", metavar="N", type=positive, help="threads of the engine (default: all CPUs)")
+
+
+@dataclass
+class _Input:
+    """What is analysed."""
+
+    features: LabelledFeatures
+    labels: npt.NDArray[np.str_]
+    layer: str
+    flow_layers: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def run(options: argparse.Namespace) -> None:
+    """Read, factorize, compare, report."""
+    out = options.out or Path(f"wavelens-hierarchy-{_name(options.source)}")
+    check_output(out, options.force)
+    say = Steps(options.quiet)
+    say("loading the engine")
+    import wavelens
+    from wavelens import report
+
+    if options.threads is not None:
+        wavelens.set_num_threads(options.threads)
+    say(f"reading {options.source}")
+    data = _read(options)
+    for note in data.notes:
+        say.note(note)
+    with told(say):
+        hierarchy, stability, flow = _analyse(options, data, say)
+    say("writing the results")
+    command = shlex.join(["wavelens", *sys.argv[1:]]) if sys.argv[1:] else None
+    summary = {"wavelens": wavelens.__version__, "command": command, "source": str(options.source)}
+    summary |= report.summarize_hierarchy(hierarchy, layer=data.layer, flow=flow, stability=stability)
+    summary["notes"] = list(data.notes)
+    with whole_folder(out, options.force) as folder:
+        _write(folder, options, data, hierarchy, summary, stability=stability, flow=flow, command=command)
+    _tell(options, data, summary)
+    if not options.json:
+        say.done(out / "report.html")
+
+
+def _analyse(
+    options: argparse.Namespace, data: _Input, say: Steps
+) -> tuple[ClassHierarchy, CompositionStability, LayerFlow | None]:
+    from wavelens.hierarchy import ClassHierarchy, composition_stability, layer_flow
+
+    settings = {name: getattr(options, name) for name in ("method", "rotation", "center", "correlation")}
+    n_classes = len(set(data.labels.tolist()))
+    settings["order"] = _order(options.order, n_classes)
+    values = data.features.layers[data.layer]
+    say(f"composing {n_classes:,} classes of {data.layer} ({len(values):,} rows of {values.shape[1]:,} numbers)")
+    with _named(options.source, data.layer):
+        hierarchy = ClassHierarchy(random_state=options.seed, **settings).fit(values, data.labels)
+    say("trying other orders, and other images" if options.resamples else "trying other orders")
+    with _named(options.source, data.layer), _share("Drawing anew", options) as progress:
+        stability = composition_stability(
+            values,
+            data.labels,
+            n_resamples=options.resamples,
+            random_state=options.seed,
+            progress=progress,
+            **settings,
+        )
+    flow = None
+    if len(data.flow_layers) > 1 and options.resamples and int(hierarchy.counts_.min()) > 1:
+        say(f"comparing {len(data.flow_layers)} layers")
+        layers = {name: data.features.layers[name] for name in data.flow_layers}
+        with _named(options.source), _share("Comparing layers", options) as progress:
+            flow = layer_flow(
+                layers,
+                data.labels,
+                n_resamples=options.resamples,
+                random_state=options.seed,
+                progress=progress,
+                **settings,
+            )
+    return hierarchy, stability, flow
+
+
+def _order(asked: int | None, n_classes: int) -> int:
+    if asked is None:
+        return min(_default_order, n_classes)
+    if asked < 2:
+        raise WavelensError(f"--order {asked}: a composition takes at least 2 classes")
+    if asked > n_classes:
+        raise WavelensError(
+            f"--order {asked}: a composition cannot take more classes than there are, {n_classes}; say --order "
+            f"{n_classes} or less (about half of them or fewer tell most)"
+        )
+    return asked
+
+
+def _write(
+    folder: Path,
+    options: argparse.Namespace,
+    data: _Input,
+    hierarchy: ClassHierarchy,
+    summary: dict[str, Any],
+    **results: Any,
+) -> None:
+    import numpy as np
+
+    from wavelens import report
+
+    graph = hierarchy.graph()
+    hierarchy.save(folder / "hierarchy.npz")
+    covariance = hierarchy.covariance_
+    np.savez(
+        folder / "covariance.npz",
+        covariance=covariance.matrix,
+        class_names=covariance.classes,
+        counts=covariance.counts,
+    )
+    (folder / "graph.json").write_text(graph.to_json(indent=1) + "\n", encoding="utf-8")
+    (folder / "graph.dot").write_text(graph.to_dot(), encoding="utf-8")
+    report.write_levels_csv(folder / "levels.csv", hierarchy)
+    report.write_classes_csv(folder / "classes.csv", hierarchy)
+    with _share("Drawing", options) as share:
+        report.write_hierarchy_report(
+            folder,
+            hierarchy,
+            layer=data.layer,
+            source=data.features.source,
+            notes=data.notes,
+            progress=lambda done, _: share(done),
+            **results,
+        )
+    report.write_summary(folder / "summary.json", summary)
+
+
+def _tell(options: argparse.Namespace, data: _Input, summary: dict[str, Any]) -> None:
+    if options.json:
+        print_text(json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False))
+        return
+    if options.quiet:
+        return
+    width = min(100, shutil.get_terminal_size((100, 24)).columns)
+    lines = [f"{summary['n_classes']:,} classes in {data.layer} of {data.features.source}", ""]
+    for mark, texts in (("-", summary["findings"]), ("!", summary["remarks"])):
+        for text in texts:
+            lines += item(mark, text, width)
+    print_text("\n".join(lines))
+
+
+# Reading
+
+
+def _read(options: argparse.Namespace) -> _Input:
+    import numpy as np
+
+    features, notes = _labelled(options)
+    labels = features.labels
+    assert labels is not None
+    names = _distinct_names(features.class_names)
+    chosen = _chosen_classes(options, names, labels)
+    layer, flow_layers, more = _layers(options, features)
+    notes += more
+    if len(chosen) < 2:
+        one = f"one class, {names[chosen[0]]!r}" if len(chosen) else "none"
+        raise DataError(f"{options.source}: at least two classes are needed, got {one}")
+    present = np.flatnonzero(np.bincount(labels, minlength=len(names)))
+    if len(chosen) < len(present):
+        rows = np.flatnonzero(np.isin(labels, chosen))
+        kept = {name: np.asarray(features.layers[name])[rows] for name in {layer, *flow_layers}}
+        features = _with_layers(features, kept)
+        labels = labels[rows]
+        notes += (f"{len(chosen):,} of {len(present):,} classes were taken",)
+    return _Input(features, np.array(names)[labels], layer, flow_layers, notes)
+
+
+def _labelled(options: argparse.Namespace) -> tuple[LabelledFeatures, tuple[str, ...]]:
+    from wavelens.models import load_features
+
+    path = Path(options.source).expanduser()
+    if path.is_dir():
+        raise DataError(
+            f"{path} is a folder; `wavelens features --model … --images {path}` makes the file that is needed here"
+        )
+    if path.suffix.lower() != ".npz" and path.exists():
+        raise DataError(f"{path}: expected an .npz file of features and labels")
+    key, labels_key = options.key, options.labels_key
+    if key is None and labels_key is None:
+        key, labels_key = _usual_pair(path)
+    found = load_features(path, key=key, labels_key=labels_key)
+    notes = tuple(found.notes)
+    if found.labels is None or options.rows_are_classes:
+        return _rows_as_classes(options, found), notes
+    if options.class_names is not None:
+        found = load_features(path, key=key, labels_key=labels_key, class_names=options.class_names)
+    return found, notes
+
+
+def _usual_pair(path: Path) -> tuple[str | None, str | None]:
+    """Return the keys of images and labels where a file has them as Keras' datasets do."""
+    from wavelens.data._archives import Archive
+
+    keys = set(Archive(path).keys)
+    return ("x_train", "y_train") if {"x_train", "y_train"} <= keys else (None, None)
+
+
+def _rows_as_classes(options: argparse.Namespace, found: LabelledFeatures) -> LabelledFeatures:
+    named = options.class_names
+    if not options.rows_are_classes:
+        from wavelens.models import read_class_names
+
+        fits = named is not None and len(read_class_names(named)) == found.n_images
+        if not fits:
+            raise DataError(
+                f"{options.source}: nothing says which class a row belongs to; name the array with --labels-key, or "
+                "say --rows-are-classes if every row is a class"
+            )
+    if found.n_images > _rows_at_most:
+        raise DataError(
+            f"{options.source}: {found.n_images:,} rows as classes are too many ({_rows_at_most:,} are allowed)"
+        )
+    return found.rows_as_classes(named)
+
+
+def _with_layers(features: LabelledFeatures, layers: dict[str, Any]) -> LabelledFeatures:
+    from wavelens.models import LabelledFeatures
+
+    return LabelledFeatures(layers=layers, source=features.source, notes=features.notes)
+
+
+def _distinct_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names without those that two classes share."""
+    shared = {name for name in names if list(names).count(name) > 1} if len(set(names)) < len(names) else set()
+    return tuple(f"{name} ({i})" if name in shared else name for i, name in enumerate(names))
+
+
+def _chosen_classes(
+    options: argparse.Namespace, names: Sequence[str], labels: npt.NDArray[np.intp]
+) -> list[int]:
+    import numpy as np
+
+    present = np.flatnonzero(np.bincount(labels, minlength=len(names))).tolist()
+    chosen = present
+    if options.classes is not None:
+        known = {_folded(names[i]): i for i in present}
+        asked = [each.strip() for each in options.classes.split(",") if each.strip()]
+        for each in asked:
+            if _folded(each) not in known:
+                raise WavelensError(f"--classes: there is no class {each!r}{_nearest(each, [names[i] for i in present])}")
+        chosen = sorted({known[_folded(each)] for each in asked})
+    if options.limit_classes is not None and options.limit_classes < len(chosen):
+        rng = np.random.default_rng(options.seed)
+        chosen = sorted(rng.choice(chosen, options.limit_classes, replace=False).tolist())
+    return chosen
+
+
+def _layers(
+    options: argparse.Namespace, features: LabelledFeatures
+) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    names = list(features.layers)
+    hidden = [name for name in names if name.lower() not in _outputs] or names
+    notes: tuple[str, ...] = ()
+    layer = hidden[-1] if options.layer is None else _layer(options.layer, names, "--layer")
+    if options.layers is None:
+        flow = hidden
+        if options.layer is None and len(hidden) < len(names):
+            left_out = ", ".join(name for name in names if name not in hidden)
+            notes = (f"{left_out}: outputs of the network, not looked at; --layer and --layers take them",)
+    elif options.layers.strip() == "none":
+        flow = []
+    else:
+        flow = [_layer(each.strip(), names, "--layers") for each in options.layers.split(",") if each.strip()]
+        if len(flow) < 2 or len(set(flow)) < len(flow):
+            raise WavelensError("--layers: name two or more layers, each once, or 'none'")
+    return layer, tuple(flow), notes
+
+
+def _layer(asked: str, names: Sequence[str], option: str) -> str:
+    if asked in names:
+        return asked
+    raise WavelensError(f"{option}: there is no layer {asked!r}{_nearest(asked, names)}")
+
+
+def _nearest(asked: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(_folded(asked), [_folded(each) for each in names], 3, 0.5)
+    by_folded = {_folded(each): each for each in names}
+    if near:
+        return f"; did you mean {' or '.join(repr(by_folded[each]) for each in near)}?"
+    return f"; there are {', '.join(map(repr, names[:8]))}{', …' if len(names) > 8 else ''}"
+
+
+def _folded(name: str) -> str:
+    return " ".join(name.replace("_", " ").casefold().split())
+
+
+@contextmanager
+def _named(source: str, layer: str | None = None) -> Iterator[None]:
+    """Say of which file and layer an error speaks."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        where = f"{source}, layer {layer!r}" if layer else source
+        raise DataError(f"{where}: {str(error).replace('`X`', 'features').replace('`y`', 'labels')}") from error
+
+
+@contextmanager
+def _share(what: str, options: argparse.Namespace) -> Iterator[Callable[[float], None]]:
+    """Give a callback of the share done that shows it, and hears Ctrl-C."""
+    from wavelens._progress import progress_share
+
+    with progress_share(what, False if options.quiet else None) as show:
+
+        def told_share(done: float) -> None:
+            _interrupt.check()
+            if show is not None:
+                show(done)
+
+        yield told_share
+
+
+def _name(source: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", Path(source).resolve().stem).strip("-.") or "features"
+
+
+def _resamples(text: str) -> int:
+    if not text.isdecimal() or int(text) == 1:
+        raise argparse.ArgumentTypeError(f"expected 0 or a whole number from 2 on, got {text!r}")
+    return int(text)

@@ -1,0 +1,340 @@
+"""The ``.npz`` file of features: written batch by batch, there whole or not at all; and reading foreign ones.
+
+A file of ours holds an array for each layer under its name, ``labels``, ``class_names``, ``file_names`` and
+``header``, a JSON text with the format's version and how the features were made. Nothing is compressed, so that
+`wavelens` maps it into memory, and nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wavelens.data._archives import Archive
+from wavelens.data._labels import check_labels, encode_labels
+from wavelens.exceptions import DataError
+from wavelens.models._class_names import ClassNames, read_class_names
+from wavelens.models._labelled_features import LabelledFeatures
+
+__all__ = ["FeaturesWriter", "load_features"]
+
+FORMAT = "wavelens-features"
+VERSION = 1
+HEADER = "header"
+RESERVED = ("labels", "class_names", "file_names", HEADER)
+FEATURE_KEYS = ("features", "embeddings", "activations", "representations", "codes", "x", "data")
+LABEL_KEYS = ("labels", "label", "y", "target", "targets", "imagenet_index", "class_index", "classes")
+FILE_NAME_KEYS = ("file_names", "filenames", "files", "image_names", "paths", "names")
+CLASS_NAME_KEYS = ("class_names", "label_names", "target_names", "classes")
+
+Array = npt.NDArray[Any]
+
+
+@dataclass
+class _Column:
+    """One layer on its way to the file."""
+
+    file: IO[bytes]
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    rows: int = 0
+
+
+class FeaturesWriter:
+    """Takes the layers' values a batch at a time; memory for one batch is all that is needed.
+
+    Each layer grows in a file of its own in a folder beside the target; `finish` packs them into one and puts
+    it in its place. Leaving the ``with`` block removes the folder, whatever has happened.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file to be.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.expanduser().resolve()
+        self._columns: dict[str, _Column] = {}
+
+    def __enter__(self) -> FeaturesWriter:
+        folder = self.path.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name}-partial-", dir=folder))
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, __: object, ___: TracebackType | None) -> None:
+        for each in self._columns.values():
+            each.file.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def append(self, layer: str, values: Array) -> None:
+        """Add the values of some images.
+
+        Parameters
+        ----------
+        layer : str
+            Name.
+        values : ndarray of shape (m, ...)
+            Of one shape and dtype for all batches of a layer.
+        """
+        if layer not in self._columns:
+            file = (self._folder / str(len(self._columns))).open("w+b")
+            self._columns[layer] = _Column(file, values.shape[1:], values.dtype)
+        column = self._columns[layer]
+        column.file.write(np.ascontiguousarray(values).data)
+        column.rows += len(values)
+
+    def finish(
+        self,
+        labels: Array | None,
+        class_names: Sequence[str],
+        file_names: Sequence[str],
+        source: str,
+        info: Mapping[str, Any],
+        notes: Sequence[str],
+    ) -> None:
+        """Write the file.
+
+        Parameters
+        ----------
+        labels, class_names, file_names, source, info, notes
+            As `LabelledFeatures` has them.
+        """
+        from wavelens import _core
+
+        keys = {name: f"layer_{name}" if name in RESERVED else name for name in self._columns}
+        header = {
+            "format": FORMAT,
+            "format_version": VERSION,
+            "wavelens": _core.version,
+            "source": source,
+            "layers": [
+                {"name": name, "key": keys[name], "shape": list(each.shape)}
+                for name, each in self._columns.items()
+            ],
+            "info": dict(info),
+            "notes": list(notes),
+        }
+        partial = self._folder / "features.npz"
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+            _add(archive, HEADER, np.array(json.dumps(header, ensure_ascii=False)))
+            if labels is not None:
+                _add(archive, "labels", np.asarray(labels, np.int64))
+                _add(archive, "class_names", np.array(class_names, dtype=str))
+            if len(file_names):
+                _add(archive, "file_names", np.array(file_names, dtype=str))
+            for name, column in self._columns.items():
+                self._pack(archive, keys[name], column)
+        partial.replace(self.path)
+
+    def _pack(self, archive: zipfile.ZipFile, key: str, column: _Column) -> None:
+        shape = (column.rows, math.prod(column.shape))
+        about = {
+            "descr": np.lib.format.dtype_to_descr(column.dtype),
+            "fortran_order": False,
+            "shape": shape,
+        }
+        column.file.flush()
+        column.file.seek(0)
+        with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
+            np.lib.format.write_array_header_1_0(member, about)
+            shutil.copyfileobj(column.file, member, 1 << 20)
+
+
+def _add(archive: zipfile.ZipFile, key: str, array: Array) -> None:
+    with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
+        np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def load_features(
+    path: str | os.PathLike[str],
+    *,
+    key: str | Sequence[str] | None = None,
+    labels_key: str | None = None,
+    class_names: ClassNames | str | os.PathLike[str] | Sequence[str] | None = None,
+) -> LabelledFeatures:
+    """Read features from a ``.npz`` file.
+
+    Parameters
+    ----------
+    path : path
+        Of a file that ``wavelens features`` or `LabelledFeatures.save` has written, or of any other with one
+        array of features (n, d) or several with as many rows.
+    key : str or sequence of str, optional
+        Which arrays are the features. By default all layers of a file of ours; in other files ``features``,
+        ``embeddings`` and the like, and all matrices of floats beside them with as many rows.
+    labels_key : str, optional
+        Which array holds one label (integer or string) for each row; ``labels``, ``y``, ``target``,
+        ``imagenet_index`` and the like are recognised.
+    class_names : ClassNames, path or sequence of str, optional
+        What integer labels mean, or ids such as ``"n01440764"``; see `read_class_names`.
+
+    Returns
+    -------
+    LabelledFeatures
+        Arrays that are not compressed are mapped into memory and not read yet. Without labels in the file,
+        `labels` is None; see `LabelledFeatures.rows_as_classes`.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, no array is recognised, or rows and labels do not fit; lists what the file
+        holds.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from wavelens.models import load_features
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.savez(folder + "/some.npz", features=np.eye(3), y=["cat", "dog", "cat"])
+    ...     features = load_features(folder + "/some.npz")
+    >>> features
+    <LabelledFeatures 'some': 3 images of 2 classes (features: 3)>
+    """
+    where = Path(os.fsdecode(path)).expanduser()
+    archive = Archive(where)
+    header = _header(archive)
+    if header is not None and key is None and labels_key is None:
+        found = _own(archive, header)
+    else:
+        found = _foreign(archive, header, key, labels_key, class_names)
+    return found if class_names is None else found.with_class_names(class_names)
+
+
+def _header(archive: Archive) -> dict[str, Any] | None:
+    if HEADER not in archive.keys or archive.shape(HEADER) != ():
+        return None
+    try:
+        header = json.loads(str(archive.read(HEADER)))
+    except ValueError:
+        return None
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        return None
+    version = header.get("format_version")
+    if not isinstance(version, int) or version > VERSION:
+        raise DataError(
+            f"{archive.path}: written by a newer Wavelens (format {version}, {VERSION} is known); update it"
+        )
+    return header
+
+
+def _own(archive: Archive, header: Mapping[str, Any]) -> LabelledFeatures:
+    try:
+        layers = {each["name"]: archive.read(each["key"]) for each in header["layers"]}
+        shapes = {each["name"]: tuple(each["shape"]) for each in header["layers"]}
+        labels = archive.read("labels").astype(np.intp) if "labels" in archive.keys else None
+        return LabelledFeatures(
+            layers=layers,
+            labels=labels,
+            class_names=_strings(archive, "class_names"),
+            file_names=_strings(archive, "file_names"),
+            source=str(header["source"]),
+            shapes=shapes,
+            info=header["info"],
+            notes=tuple(header["notes"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{archive.path}: the file is damaged: {error}") from error
+
+
+def _foreign(
+    archive: Archive,
+    header: Mapping[str, Any] | None,
+    key: str | Sequence[str] | None,
+    labels_key: str | None,
+    names: ClassNames | str | os.PathLike[str] | Sequence[str] | None,
+) -> LabelledFeatures:
+    keys = [key] if isinstance(key, str) else list(key or _feature_keys(archive))
+    layers = {each: _matrix(archive, each) for each in keys}
+    shapes = {each: archive.shape(each)[1:] for each in keys}
+    counts = {each: len(values) for each, values in layers.items()}
+    n = counts[keys[0]]
+    if len(set(counts.values())) > 1:
+        raise DataError(f"{archive.path}: the arrays have different numbers of rows: {counts}")
+    label_key = labels_key or _recognised(archive, LABEL_KEYS, n, set(keys))
+    file_key = _recognised(archive, FILE_NAME_KEYS, n, {*keys, label_key or ""})
+    labels, class_names = None, ()
+    if label_key is not None:
+        labels, class_names = _labels(archive, label_key, n, names)
+    return LabelledFeatures(
+        layers=layers,
+        labels=labels,
+        class_names=class_names,
+        file_names=_strings(archive, file_key) if file_key else (),
+        source=str(header["source"]) if header else archive.path.stem,
+        shapes=shapes,
+    )
+
+
+def _feature_keys(archive: Archive) -> list[str]:
+    """Recognise the features, and what lies beside them with as many rows."""
+    lowered = {each.lower(): each for each in archive.keys}
+    main = next((lowered[each] for each in FEATURE_KEYS if each in lowered), None)
+    floats = [
+        each for each in archive.keys if len(archive.shape(each)) >= 2 and archive.dtype(each).kind == "f"
+    ]
+    if main is None and len(floats) == 1:
+        main = floats[0]
+    if main is None:
+        raise DataError(
+            f"{archive.path}: none of the arrays is recognised as features: {archive.describe()}. Name them: "
+            "key='...', labels_key='...' (--key, --labels-key), or call the array `features`"
+        )
+    beside = [each for each in floats if each != main and archive.shape(each)[0] == archive.shape(main)[0]]
+    return [main, *beside]
+
+
+def _matrix(archive: Archive, key: str) -> Array:
+    array = archive.read(key)
+    if array.dtype.kind not in "fiu" or array.ndim < 2 or 0 in array.shape:
+        raise DataError(
+            f"{archive.path}: the array {key!r} must be features of shape (n, d), got {array.dtype} of shape "
+            f"{array.shape}"
+        )
+    return array.reshape(len(array), -1)
+
+
+def _recognised(archive: Archive, names: Sequence[str], n: int, used: set[str]) -> str | None:
+    lowered = {each.lower(): each for each in archive.keys if each not in used}
+    return next(
+        (lowered[each] for each in names if each in lowered and archive.shape(lowered[each]) == (n,)), None
+    )
+
+
+def _labels(
+    archive: Archive, key: str, n: int, names: ClassNames | str | os.PathLike[str] | Sequence[str] | None
+) -> tuple[Array, tuple[str, ...]]:
+    try:
+        values = check_labels(archive.read(key), n, "rows", name=key)
+        known: Sequence[str] | None = None
+        if names is not None and values.dtype.kind in "iu":
+            known = (names if isinstance(names, ClassNames) else read_class_names(names)).names
+        elif values.dtype.kind in "iu":
+            own = next((each for each in CLASS_NAME_KEYS if each in archive.keys and each != key), None)
+            known = _strings(archive, own) or None if own else None
+        codes, class_names, _ = encode_labels(values, known)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{archive.path}: {error}") from error
+    return codes, class_names
+
+
+def _strings(archive: Archive, key: str) -> tuple[str, ...]:
+    if key not in archive.keys:
+        return ()
+    values = archive.read(key)
+    if values.dtype.kind == "S":
+        return tuple(each.decode("utf-8", "replace") for each in values.tolist())
+    return tuple(str(each) for each in values.tolist())
