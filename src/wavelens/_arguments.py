@@ -13,11 +13,13 @@ __all__ = [
     "FloatArray",
     "as_array",
     "as_float_matrix",
+    "as_image_stack",
     "as_images",
     "check_choice",
     "check_finite",
     "check_integer",
     "check_progress",
+    "refuse_nonfinite_image",
 ]
 
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -106,11 +108,34 @@ def as_images(images: npt.ArrayLike, name: str, *, shape: tuple[int, ...] | None
     if array.size == 0:
         raise ValueError(f"`{name}` must not be empty, got shape {array.shape}")
     if array.dtype.kind == "f" and not np.isfinite(array.sum(dtype=np.float64)):
-        _refuse_nonfinite_image(array, name)
+        refuse_nonfinite_image(array, name)
     return array
 
 
-def _refuse_nonfinite_image(array: npt.NDArray[Any], name: str) -> None:
+def as_image_stack(images: npt.ArrayLike, name: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """Return `images` as an array (..., *shape) of at least one leading axis and any real dtype; never a copy.
+
+    Raises
+    ------
+    TypeError
+        As `as_images`.
+    ValueError
+        If the last axes are not `shape`, or there is no image. Whether pixels are finite is not looked at.
+    """
+    array = as_array(images, name)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"`{name}` must hold real numbers, got dtype {array.dtype}")
+    if array.ndim <= len(shape) or array.shape[-len(shape) :] != shape:
+        expected = ", ".join(map(str, shape))
+        hint = ". Reshape your data: a single image is images[None]" if array.ndim <= len(shape) else ""
+        raise ValueError(f"`{name}` must have shape (n_images, {expected}), got {array.shape}{hint}")
+    if array.size == 0:
+        raise ValueError(f"`{name}` must not be empty, got shape {array.shape}")
+    return array
+
+
+def refuse_nonfinite_image(array: npt.NDArray[Any], name: str) -> None:
+    """Raise `ValueError` with the first place in a stack of images that is NaN or infinite, if there is one."""
     for i, image in enumerate(array):
         bad = np.argwhere(~np.isfinite(image))
         if len(bad):

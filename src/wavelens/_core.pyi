@@ -97,3 +97,30 @@ def ho_gsvd(
     progress: Callable[[float], None] | None = None,
 ) -> tuple[Any, ...]: ...
 def ho_gsvd_rows(solver: tuple[Any, ...], x: _Floats) -> _Floats: ...
+
+# wavelet; images are (images, channels, rows, cols) of any strides, uint8 too in `wavelet_forward`, coefficients
+# (images, channels, coefficients); `filters` are dec_lo, dec_hi, rec_lo and rec_hi
+def wavelet_forward(
+    images: npt.NDArray[Any],
+    filters: list[list[float]],
+    level: int,
+    mode: str,
+    out: _Floats,
+    progress: _Progress = None,
+) -> bool: ...
+def wavelet_inverse(
+    coefficients: _Floats,
+    filters: list[list[float]],
+    level: int,
+    mode: str,
+    out: _Floats,
+    progress: _Progress = None,
+) -> None: ...
+def wavelet_inverse_adjoint(
+    images: _Floats,
+    filters: list[list[float]],
+    level: int,
+    mode: str,
+    out: _Floats,
+    progress: _Progress = None,
+) -> None: ...

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from wavelens._arguments import FloatArray, as_images, check_integer
-from wavelens.wavelets._transform import float_type
+from wavelens._arguments import FloatArray, as_image_stack, check_integer, refuse_nonfinite_image
+from wavelens.wavelets._transform import check_out, float_type
 
 __all__ = ["PixelTransform"]
 
@@ -47,44 +47,74 @@ class PixelTransform:
     def __repr__(self) -> str:
         return f"PixelTransform(shape={self.shape!r})"
 
-    def forward(self, images: npt.ArrayLike) -> FloatArray:
+    def forward(self, images: npt.ArrayLike, *, out: FloatArray | None = None) -> FloatArray:
         """Return the pixels of images as rows.
 
         Parameters
         ----------
-        images : array of shape (n_images, *shape)
-            Any real dtype; finite.
+        images : array of shape (n_images, *shape) or (..., *shape)
+            Any real dtype; finite. Several leading axes are kept.
+        out : array of shape (n_images, n_coefficients) or (..., n_coefficients), optional
+            Where the pixels go: C-contiguous and of the dtype that the result would have.
 
         Returns
         -------
-        array of shape (n_images, n_coefficients), float32 or float64
+        array of shape (n_images, n_coefficients) or (..., n_coefficients), float32 or float64
+            `out` if given.
         """
-        pixels = as_images(images, "images", shape=self.shape)
-        if pixels.ndim == 4:
-            pixels = np.moveaxis(pixels, 3, 1)
-        return np.array(pixels, dtype=float_type(pixels.dtype), order="C").reshape(len(pixels), -1)
+        pixels = as_image_stack(images, "images", self.shape)
+        stack = pixels.reshape(-1, *self.shape)
+        if pixels.dtype.kind == "f" and not np.isfinite(pixels.sum(dtype=np.float64)):
+            refuse_nonfinite_image(stack, "images")
+        lead = pixels.shape[: -len(self.shape)]
+        out = check_out(out, (*lead, self.n_coefficients), float_type(pixels.dtype))
+        if len(self.shape) == 3:
+            stack = np.moveaxis(stack, 3, 1)
+        np.copyto(out.reshape(stack.shape), stack)
+        return out
 
-    def inverse(self, coefficients: npt.ArrayLike) -> FloatArray:
+    def inverse(self, coefficients: npt.ArrayLike, *, out: FloatArray | None = None) -> FloatArray:
         """Return rows of pixels as images.
 
         Parameters
         ----------
-        coefficients : array of shape (n_images, n_coefficients)
+        coefficients : array of shape (n_images, n_coefficients) or (..., n_coefficients)
+        out : array of shape (n_images, *shape) or (..., *shape), optional
+            Where the images go: C-contiguous and of the dtype that the result would have.
 
         Returns
         -------
-        array of shape (n_images, *shape), float32 or float64
+        array of shape (n_images, *shape) or (..., *shape), float32 or float64
+            `out` if given.
         """
         flat = np.asarray(coefficients)
-        if flat.ndim != 2 or flat.shape[1] != self.n_coefficients:
+        if flat.ndim < 2 or flat.shape[-1] != self.n_coefficients:
             raise ValueError(
                 f"`coefficients` must have shape (n_images, {self.n_coefficients}), got {flat.shape}"
             )
-        flat = np.array(flat, dtype=float_type(flat.dtype), order="C")
-        if len(self.shape) == 2:
-            return flat.reshape(-1, *self.shape)
-        height, width, channels = self.shape
-        return np.ascontiguousarray(np.moveaxis(flat.reshape(-1, channels, height, width), 1, 3))
+        out = check_out(out, (*flat.shape[:-1], *self.shape), float_type(flat.dtype))
+        to = out.reshape(-1, *self.shape)
+        if len(self.shape) == 3:
+            to = np.moveaxis(to, 3, 1)
+        np.copyto(to, flat.reshape(to.shape))
+        return out
+
+    def inverse_adjoint(self, images: npt.ArrayLike, *, out: FloatArray | None = None) -> FloatArray:
+        """Apply the adjoint of `inverse`, which is `forward`.
+
+        Parameters
+        ----------
+        images : array of shape (n_images, *shape) or (..., *shape)
+            As in `forward`.
+        out : array of shape (n_images, n_coefficients) or (..., n_coefficients), optional
+            As in `forward`.
+
+        Returns
+        -------
+        array of shape (n_images, n_coefficients) or (..., n_coefficients), float32 or float64
+            `out` if given.
+        """
+        return self.forward(images, out=out)
 
     def support(self, index: int) -> npt.NDArray[np.bool_]:
         """Return the pixel that a coefficient is, as a mask of shape (height, width).

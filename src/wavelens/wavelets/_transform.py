@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,13 +12,19 @@ import numpy as np
 import numpy.typing as npt
 import pywt
 
-from wavelens._arguments import FloatArray, as_images, check_choice, check_integer
-from wavelens._threads import num_threads
+from wavelens import _core
+from wavelens._arguments import (
+    FloatArray,
+    as_image_stack,
+    check_choice,
+    check_integer,
+    refuse_nonfinite_image,
+)
 
-__all__ = ["Band", "WaveletTransform", "float_type"]
+__all__ = ["Band", "WaveletTransform", "check_out", "float_type"]
 
 _orientations = ("horizontal", "vertical", "diagonal")
-_images_per_task = 64
+_pixels_at_once = 2**20
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,12 @@ class WaveletTransform:
 
     Notes
     -----
-    Cost: O(pixels) an image, in threads. float32 stays float32, all else becomes float64.
+    Cost: O(pixels × filter length) an image, in threads; results do not depend on their number, on the
+    instruction set, nor on what other images there are. Images of uint8, float32 and float64 are read where
+    they are, whatever their strides; of other dtypes some are converted at a time. float32 (float16 too)
+    gives float32, all else float64. Coefficients are PyWavelets' up to rounding. In the mode "smooth" the
+    straight lines past the edges grow with the filter's length, and rounding with them: with the longest
+    filters float32 keeps three digits.
 
     Source: I. Daubechies, *Ten Lectures on Wavelets*, SIAM 1992; S. Mallat, IEEE PAMI 11 (1989).
 
@@ -125,9 +136,22 @@ class WaveletTransform:
         self.level = check_integer(
             level, "level", low=1, high=deepest, why=f"the shorter side has {shortest} pixels"
         )
-        shapes = [part.shape[1:] for part in self._decompose(np.zeros((1, *self.shape[:2])))]
-        self.bands = tuple(_layout(shapes, self.level, self._n_channels))
+        self.bands = tuple(_layout(self._band_shapes(), self.level, self._n_channels))
         self.n_coefficients = self.bands[-1].slice.stop
+
+    def _band_shapes(self) -> list[tuple[int, int]]:
+        """Shapes of a channel's bands, in the order of the flat vector."""
+        down, across = (self._lengths_along(size) for size in self.shape[:2])
+        levels = list(zip(down, across, strict=True))
+        return [levels[-1], *(shape for shape in reversed(levels) for _ in range(3))]
+
+    def _lengths_along(self, size: int) -> list[int]:
+        """Return how many coefficients a side has at each level, the finest first."""
+        lengths: list[int] = []
+        for _ in range(self.level):
+            size = pywt.dwt_coeff_len(size, self._filters, self.mode)
+            lengths.append(size)
+        return lengths
 
     def __repr__(self) -> str:
         names = ("shape", "wavelet", "level", "mode")
@@ -137,77 +161,130 @@ class WaveletTransform:
     def _n_channels(self) -> int:
         return self.shape[2] if len(self.shape) == 3 else 1
 
-    def forward(self, images: npt.ArrayLike) -> FloatArray:
+    def forward(self, images: npt.ArrayLike, *, out: FloatArray | None = None) -> FloatArray:
         """Transform images.
 
         Parameters
         ----------
-        images : array of shape (n_images, *shape)
-            Any real dtype; finite.
+        images : array of shape (n_images, *shape) or (..., *shape)
+            Any real dtype and strides; finite. Several leading axes are kept, so that a transform of
+            ``(height, width)`` takes ``(batch, channels, height, width)`` as networks have it.
+        out : array of shape (n_images, n_coefficients) or (..., n_coefficients), optional
+            Where the coefficients go: C-contiguous and of the dtype that the result would have.
 
         Returns
         -------
-        array of shape (n_images, n_coefficients), float32 or float64
+        array of shape (n_images, n_coefficients) or (..., n_coefficients), float32 or float64
+            `out` if given.
         """
-        pixels = as_images(images, "images", shape=self.shape)
-        out = np.empty((len(pixels), self.n_coefficients), dtype=float_type(pixels.dtype))
-        per_channel = self.n_coefficients // self._n_channels
-
-        def transform(start: int, stop: int) -> None:
-            for channel in range(self._n_channels):
-                batch = pixels[start:stop] if pixels.ndim == 3 else pixels[start:stop, ..., channel]
-                batch = batch.astype(out.dtype, copy=False)
-                for band, part in zip(self.bands, self._decompose(batch), strict=False):
-                    place = slice(
-                        band.slice.start + channel * per_channel, band.slice.stop + channel * per_channel
-                    )
-                    out[start:stop, place] = part.reshape(len(batch), -1)
-
-        _in_threads(transform, len(pixels))
+        pixels = as_image_stack(images, "images", self.shape)
+        out, finite = self._analyze(pixels, out, _core.wavelet_forward)
+        if not finite:
+            refuse_nonfinite_image(pixels.reshape(-1, *self.shape), "images")
         return out
 
-    def inverse(self, coefficients: npt.ArrayLike) -> FloatArray:
+    def inverse(self, coefficients: npt.ArrayLike, *, out: FloatArray | None = None) -> FloatArray:
         """Rebuild images from their coefficients.
 
         Parameters
         ----------
-        coefficients : array of shape (n_images, n_coefficients)
+        coefficients : array of shape (n_images, n_coefficients) or (..., n_coefficients)
+        out : array of shape (n_images, *shape) or (..., *shape), optional
+            Where the images go: C-contiguous and of the dtype that the result would have.
 
         Returns
         -------
-        array of shape (n_images, *shape), float32 or float64
+        array of shape (n_images, *shape) or (..., *shape), float32 or float64
+            `out` if given.
         """
         flat = np.asarray(coefficients)
-        if flat.ndim != 2 or flat.shape[1] != self.n_coefficients:
+        if flat.ndim < 2 or flat.shape[-1] != self.n_coefficients:
             raise ValueError(
                 f"`coefficients` must have shape (n_images, {self.n_coefficients}), got {flat.shape}"
             )
-        flat = flat.astype(float_type(flat.dtype), copy=False)
-        out = np.empty((len(flat), *self.shape), dtype=flat.dtype)
-        per_channel = len(self.bands) // self._n_channels
-
-        def transform(start: int, stop: int) -> None:
-            for channel in range(self._n_channels):
-                bands = self.bands[channel * per_channel : (channel + 1) * per_channel]
-                parts = [flat[start:stop, band.slice].reshape(-1, *band.shape) for band in bands]
-                levels = [tuple(parts[i : i + 3]) for i in range(1, len(parts), 3)]
-                image = pywt.waverec2([parts[0], *levels], self.wavelet, self.mode, axes=(1, 2))
-                image = image[:, : self.shape[0], : self.shape[1]]
-                if out.ndim == 3:
-                    out[start:stop] = image
-                else:
-                    out[start:stop, ..., channel] = image
-
-        _in_threads(transform, len(flat))
+        flat = np.ascontiguousarray(flat, dtype=float_type(flat.dtype))
+        out = check_out(out, (*flat.shape[:-1], *self.shape), flat.dtype)
+        if out.size:
+            _core.wavelet_inverse(self._by_plane(flat), *self._engine, self._as_planes(out))
         return out
 
-    def _decompose(self, batch: FloatArray) -> list[FloatArray]:
-        """Bands of a batch of one channel, in the order of the flat vector."""
-        details: list[FloatArray] = []
-        for _ in range(self.level):
-            batch, finer = pywt.dwt2(batch, self._filters, self.mode, axes=(1, 2))
-            details = [*finer, *details]
-        return [batch, *details]
+    def inverse_adjoint(self, images: npt.ArrayLike, *, out: FloatArray | None = None) -> FloatArray:
+        """Apply the adjoint of `inverse`: turn gradients by pixels into gradients by coefficients.
+
+        For all coefficients c and images g, ``(inverse(c) * g).sum() == (c * inverse_adjoint(g)).sum()`` up
+        to rounding, in every mode, for every wavelet and size. It equals `forward` for orthogonal wavelets
+        in the mode "zero", and "periodization" where no level has an odd size; else the two differ at the
+        edges, and for biorthogonal wavelets everywhere.
+
+        Parameters
+        ----------
+        images : array of shape (n_images, *shape) or (..., *shape)
+            As in `forward`, but whether they are finite is not looked at: NaN in one image does not reach
+            the others' coefficients.
+        out : array of shape (n_images, n_coefficients) or (..., n_coefficients), optional
+            As in `forward`.
+
+        Returns
+        -------
+        array of shape (n_images, n_coefficients) or (..., n_coefficients), float32 or float64
+            `out` if given.
+
+        Notes
+        -----
+        Filters the images, extended by zeros, with the time-reversed synthesis filters (periodization: by
+        period, an odd size made even by a zero). Cost as `forward`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from wavelens.wavelets import WaveletTransform
+        >>> transform = WaveletTransform((21, 34), "bior2.2", mode="symmetric")
+        >>> rng = np.random.default_rng(0)
+        >>> c, g = rng.random((1, transform.n_coefficients)), rng.random((1, 21, 34))
+        >>> bool(np.isclose(np.vdot(transform.inverse(c), g), np.vdot(c, transform.inverse_adjoint(g))))
+        True
+        """
+        pixels = as_image_stack(images, "images", self.shape)
+        return self._analyze(pixels, out, _core.wavelet_inverse_adjoint)[0]
+
+    def _analyze(
+        self, pixels: npt.NDArray[Any], out: FloatArray | None, run: Callable[..., bool | None]
+    ) -> tuple[FloatArray, bool]:
+        """Run the engine; tell whether all coefficients of the coarsest approximations are finite."""
+        lead = pixels.shape[: -len(self.shape)]
+        out = check_out(out, (*lead, self.n_coefficients), float_type(pixels.dtype))
+        if pixels.dtype == np.bool_:
+            pixels = pixels.view(np.uint8)
+        if _fits(pixels, out.dtype, bytes_too=run is _core.wavelet_forward):
+            return out, bool(run(self._as_planes(pixels), *self._engine, self._by_plane(out)))
+        # Converted some images at a time, not all at once.
+        stack, rows = pixels.reshape(-1, *self.shape), out.reshape(-1, self.n_coefficients)
+        step = max(1, _pixels_at_once // math.prod(self.shape))
+        finite = True
+        for start in range(0, len(stack), step):
+            part = np.ascontiguousarray(stack[start : start + step], dtype=out.dtype)
+            to = self._by_plane(rows[start : start + step])
+            finite &= bool(run(self._as_planes(part), *self._engine, to))
+        return out, finite
+
+    @cached_property
+    def _engine(self) -> tuple[list[list[float]], int, str]:
+        filters = self._filters
+        taps = [filters.dec_lo, filters.dec_hi, filters.rec_lo, filters.rec_hi]
+        return [list(map(float, each)) for each in taps], self.level, self.mode
+
+    def _as_planes(self, images: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """View (..., *shape) as (images, channels, height, width)."""
+        if images.ndim == 4 and len(self.shape) == 2:
+            return images
+        stack = images.reshape(-1, *self.shape)
+        return stack[:, None] if len(self.shape) == 2 else np.moveaxis(stack, 3, 1)
+
+    def _by_plane(self, flat: FloatArray) -> FloatArray:
+        """View (..., n_coefficients) as (images, channels, coefficients), in step with `_as_planes`."""
+        if flat.ndim == 3 and len(self.shape) == 2:
+            return flat
+        return flat.reshape(-1, self._n_channels, self.n_coefficients // self._n_channels)
 
     def band_of(self, index: int) -> Band:
         """Return the band that coefficient `index` belongs to."""
@@ -262,9 +339,7 @@ class WaveletTransform:
 
     def _supports_along(self, size: int) -> _Supports:
         """Supports along one side, (level, high pass): (coefficients, pixels); the pixels' are products."""
-        lengths: list[int] = []
-        for _ in range(self.level):
-            lengths.append(pywt.dwt_coeff_len(lengths[-1] if lengths else size, self._filters, self.mode))
+        lengths = self._lengths_along(size)
         supports = {}
         for level in range(1, self.level + 1):
             for high in (False, True):
@@ -291,15 +366,26 @@ def _layout(shapes: list[tuple[int, int]], level: int, n_channels: int) -> Itera
 
 
 def float_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    return np.dtype(np.float32 if dtype in (np.float32, np.float16) else np.float64)
+    return np.dtype(np.float32 if dtype.kind == "f" and dtype.itemsize <= 4 else np.float64)
 
 
-def _in_threads(work: Callable[[int, int], None], n_images: int) -> None:
-    """Call work(start, stop) on batches of images; PyWavelets releases the GIL."""
-    starts = range(0, n_images, _images_per_task)
-    if len(starts) <= 1 or num_threads() == 1:
-        for start in starts:
-            work(start, min(start + _images_per_task, n_images))
-        return
-    with ThreadPoolExecutor(num_threads()) as pool:
-        list(pool.map(lambda start: work(start, min(start + _images_per_task, n_images)), starts))
+def check_out(out: FloatArray | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> FloatArray:
+    """Return `out` if a result of that shape and dtype can be written to it, a new array if it is None."""
+    if out is None:
+        return np.empty(shape, dtype=dtype)
+    if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != dtype:
+        came = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        raise ValueError(f"`out` must be an array of {dtype} and shape {shape}, got {came}")
+    if not (out.flags.c_contiguous and out.flags.writeable and out.flags.aligned):
+        raise ValueError("`out` must be C-contiguous, aligned and writeable")
+    return out
+
+
+def _fits(pixels: npt.NDArray[Any], wanted: np.dtype[Any], *, bytes_too: bool) -> bool:
+    """Whether the engine reads the array as it is."""
+    of_bytes = bytes_too and pixels.dtype == np.uint8
+    return (
+        (of_bytes or pixels.dtype == wanted)
+        and pixels.flags.aligned
+        and not any(stride % pixels.itemsize for stride in pixels.strides)
+    )
