@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wavelens.report._association_section import summarize_association
+from wavelens.report._explain import write_explain_report
 from wavelens.report._hierarchy import write_hierarchy_report
 from wavelens.report._hierarchy_tables import (
     hierarchy_in_words,
@@ -24,6 +25,7 @@ __all__ = [
     "summarize_association",
     "summarize_hierarchy",
     "write_classes_csv",
+    "write_explain_report",
     "write_hierarchy_report",
     "write_images_csv",
     "write_levels_csv",

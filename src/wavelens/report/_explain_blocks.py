@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-__all__ = ["Answer", "Explained", "Mark", "Pane", "Scale", "Step"]
+__all__ = ["Answer", "Explained", "Mark", "MeasureRow", "Measures", "Pane", "Scale", "Step"]
 
 
 @dataclass(frozen=True)
@@ -88,3 +88,28 @@ class Explained:
     marks: tuple[Mark, ...]
     start: int
     crisp: bool
+
+
+@dataclass(frozen=True)
+class MeasureRow:
+    """A measure: its name, which direction is better, what it means, and a text for each method.
+
+    `best` is the place of the best method, or −1.
+    """
+
+    title: str
+    better: str
+    meaning: str
+    cells: tuple[str, ...]
+    best: int
+
+
+@dataclass(frozen=True)
+class Measures:
+    """A table of measures down and methods across, each measure with its meaning."""
+
+    kind: ClassVar[str] = "measures"
+    part: ClassVar[str] = "explain"
+    methods: tuple[str, ...]
+    rows: tuple[MeasureRow, ...]
+    caption: str
