@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from html.parser import HTMLParser
 
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from html_page import Page, check_page
 from sklearn.datasets import load_digits
 
 from wavelens.patterns import PatternAnalysis
 from wavelens.report import write_patterns_report
 from wavelens.report._words import count, joined, number, percent, pvalue, said, signed, times
-
-_void = {"img", "meta", "link", "br", "hr", "input", "use", "path", "image"}
 
 
 @dataclass(frozen=True)
@@ -35,32 +33,6 @@ class Skipped:
     reason: str
 
 
-class Page(HTMLParser):
-    """Collects what the tests ask about."""
-
-    def __init__(self, text):
-        super().__init__(convert_charrefs=True)
-        self.tags, self.text, self.open, self._skip = [], [], [], 0
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        if tag in ("style", "script"):
-            self._skip += 1
-
-    def handle_endtag(self, tag):
-        if tag in ("style", "script"):
-            self._skip -= 1
-
-    def handle_data(self, data):
-        if not self._skip:
-            self.text.append(data)
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.tags if name == tag]
-
-
 def dataset(images, labels, class_names=None, **more):
     labels = np.asarray(labels)
     names = class_names or tuple(f"class {i}" for i in range(labels.max() + 1))
@@ -72,38 +44,6 @@ def write(folder, data, n_coefficients, **options):
     analysis = PatternAnalysis(n_coefficients=n_coefficients).fit(data.images, data.labels)
     path = write_patterns_report(folder, analysis, data, **options)
     return path.read_text(encoding="utf-8")
-
-
-def check_page(html):
-    """Everything that holds for every report."""
-    page = Page(html)
-    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
-    assert len(ids) == len(set(ids))
-    for _, attributes in page.tags:
-        for name in ("href", "xlink:href", "src"):
-            target = attributes.get(name)
-            if target is None:
-                continue
-            if target.startswith("#"):
-                assert target[1:] in ids, target
-            else:
-                assert target.startswith("data:"), target
-        assert not any(name.startswith("on") for name in attributes)
-    for reference in re.findall(r"url\(([^)]*)\)", html):
-        assert reference.startswith("#")
-        assert reference[1:] in ids
-    assert "@import" not in html
-    for attributes in page.all("img"):
-        assert attributes["alt"].strip()
-    for attributes in page.all("svg"):
-        assert attributes["role"] == "img"
-        assert attributes["aria-label"].strip()
-    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
-    assert levels.count(1) == 1
-    assert levels[0] == 1
-    text = " ".join(page.text)
-    assert not re.search(r"\b(nan|inf|None)\b", text), re.search(r".{30}\b(nan|inf|None)\b.{30}", text)
-    return page, " ".join(text.split())
 
 
 @pytest.fixture(scope="module")

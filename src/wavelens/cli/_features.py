@@ -215,7 +215,9 @@ def _result_in_words(features: LabelledFeatures) -> list[str]:
     said = features.info.get("predictions")
     if said is not None:
         check = PredictionCheck(**said)
-        lines += [f"  {name}: predicted {got}" for name, _, got in check.examples]
+        lines += [
+            f"  {name}{f' ({own})' if own else ''}: predicted {got}" for name, own, got in check.examples
+        ]
         lines.append(check.describe())
     return lines
 

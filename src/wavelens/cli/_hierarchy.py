@@ -72,9 +72,7 @@ def _add_source_options(group: Any) -> None:
         help="names of classes by index or id: .json or .txt (default: those in the file)",
     )
     add("--classes", metavar="A,B,…", help="only these, by name (default: all)")
-    add(
-        "--limit-classes", metavar="N", type=positive, help="only N of them, drawn at random (default: all)"
-    )
+    add("--limit-classes", metavar="N", type=positive, help="only N of them, drawn at random (default: all)")
 
 
 def _add_method_options(group: Any) -> None:
@@ -98,7 +96,11 @@ def _add_method_options(group: Any) -> None:
         help="how classes are mixed: with the least error, or as the paper does (default: %(default)s)",
     )
     add("--center", action="store_true", help="take off the mean of all images first (default: do not)")
-    add("--correlation", action="store_true", help="compare directions of class means only (default: lengths too)")
+    add(
+        "--correlation",
+        action="store_true",
+        help="compare directions of class means only (default: lengths too)",
+    )
     add(
         "--resamples",
         metavar="N",
@@ -111,10 +113,14 @@ def _add_method_options(group: Any) -> None:
 
 def _add_output_options(group: Any) -> None:
     add = group.add_argument
-    add("--out", metavar="DIR", type=Path, help="folder of the results (default: wavelens-hierarchy-FEATURES)")
+    add(
+        "--out", metavar="DIR", type=Path, help="folder of the results (default: wavelens-hierarchy-FEATURES)"
+    )
     add("--force", action="store_true", help="replace an existing result (default: refuse)")
     add("--json", action="store_true", help="print the summary as JSON (default: in words)")
-    add("--quiet", action="store_true", help="say nothing but errors (default: tell each step, and a summary)")
+    add(
+        "--quiet", action="store_true", help="say nothing but errors (default: tell each step, and a summary)"
+    )
     add("--threads", metavar="N", type=positive, help="threads of the engine (default: all CPUs)")
 
 
@@ -167,7 +173,9 @@ def _analyse(
     n_classes = len(set(data.labels.tolist()))
     settings["order"] = _order(options.order, n_classes)
     values = data.features.layers[data.layer]
-    say(f"composing {n_classes:,} classes of {data.layer} ({len(values):,} rows of {values.shape[1]:,} numbers)")
+    say(
+        f"composing {n_classes:,} classes of {data.layer} ({len(values):,} rows of {values.shape[1]:,} numbers)"
+    )
     with _named(options.source, data.layer):
         hierarchy = ClassHierarchy(random_state=options.seed, **settings).fit(values, data.labels)
     say("trying other orders, and other images" if options.resamples else "trying other orders")
@@ -343,7 +351,9 @@ def _with_layers(features: LabelledFeatures, layers: dict[str, Any]) -> Labelled
 
 def _distinct_names(names: Sequence[str]) -> tuple[str, ...]:
     """Return names without those that two classes share."""
-    shared = {name for name in names if list(names).count(name) > 1} if len(set(names)) < len(names) else set()
+    shared = (
+        {name for name in names if list(names).count(name) > 1} if len(set(names)) < len(names) else set()
+    )
     return tuple(f"{name} ({i})" if name in shared else name for i, name in enumerate(names))
 
 
@@ -359,7 +369,9 @@ def _chosen_classes(
         asked = [each.strip() for each in options.classes.split(",") if each.strip()]
         for each in asked:
             if _folded(each) not in known:
-                raise WavelensError(f"--classes: there is no class {each!r}{_nearest(each, [names[i] for i in present])}")
+                raise WavelensError(
+                    f"--classes: there is no class {each!r}{_nearest(each, [names[i] for i in present])}"
+                )
         chosen = sorted({known[_folded(each)] for each in asked})
     if options.limit_classes is not None and options.limit_classes < len(chosen):
         rng = np.random.default_rng(options.seed)
@@ -413,7 +425,9 @@ def _named(source: str, layer: str | None = None) -> Iterator[None]:
         yield
     except (ValueError, TypeError) as error:
         where = f"{source}, layer {layer!r}" if layer else source
-        raise DataError(f"{where}: {str(error).replace('`X`', 'features').replace('`y`', 'labels')}") from error
+        raise DataError(
+            f"{where}: {str(error).replace('`X`', 'features').replace('`y`', 'labels')}"
+        ) from error
 
 
 @contextmanager

@@ -105,7 +105,7 @@ def read_class_names(source: str | os.PathLike[str] | Sequence[str]) -> ClassNam
     path = Path(source).expanduser()
     try:
         text = path.read_text(encoding="utf-8-sig")
-        content = json.loads(text) if path.suffix.lower() == ".json" else text.splitlines()
+        content = json.loads(text) if path.suffix.lower() == ".json" else text.rstrip().splitlines()
     except OSError as error:
         raise DataError(f"{path}: cannot read the class names: {error.strerror or error}") from error
     except ValueError as error:  # JSON and UTF-8 both
@@ -114,8 +114,6 @@ def read_class_names(source: str | os.PathLike[str] | Sequence[str]) -> ClassNam
         inner = next(iter(content.values()))
         content = inner if isinstance(inner, list | dict) and not _is_pair(inner) else content
     entries = _in_order(content, path)
-    while entries and entries[-1] == "":  # the text file's last line
-        entries.pop()
     pairs = [("", each) if isinstance(each, str) else each for each in entries]
     if not pairs or not all(_is_pair(each) and each[1].strip() for each in pairs):
         raise DataError(

@@ -266,7 +266,8 @@ def _foreign(
         raise DataError(f"{archive.path}: the arrays have different numbers of rows: {counts}")
     label_key = labels_key or _recognised(archive, LABEL_KEYS, n, set(keys))
     file_key = _recognised(archive, FILE_NAME_KEYS, n, {*keys, label_key or ""})
-    labels, class_names = None, ()
+    labels: Array | None = None
+    class_names: tuple[str, ...] = ()
     if label_key is not None:
         labels, class_names = _labels(archive, label_key, n, names)
     return LabelledFeatures(

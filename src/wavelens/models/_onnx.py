@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-
 from wavelens.exceptions import ModelError
 from wavelens.models._first_steps import Affine, facts_of_affine
 from wavelens.models._network import Array, Fact, Layer, Network, NetworkInput, as_values
@@ -134,7 +133,7 @@ def _layers(graph: Graph, outputs: Sequence[str]) -> tuple[Layer, ...]:
     taken = set(tensors)
     layers = []
     for tensor, node in tensors.items():
-        aliases = ()
+        aliases: tuple[str, ...] = ()
         if node.name and tensor == node.outputs[0] and node.name not in taken:
             aliases = (node.name,)
             taken.add(node.name)

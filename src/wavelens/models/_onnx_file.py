@@ -198,8 +198,8 @@ def _tensor(message: memoryview) -> tuple[str, npt.NDArray[Any] | None]:
         elif key == TENSOR_RAW and not isinstance(value, int):
             raw = value
         elif key in (TENSOR_FLOATS, TENSOR_DOUBLES) and not isinstance(value, int):
-            if len(value) <= 8 * SMALL:
-                parts.append(np.frombuffer(value, "<f4" if key == TENSOR_FLOATS else "<f8"))
+            small = value[: 8 * SMALL]  # more is a weight, and left out below
+            parts.append(np.frombuffer(small, "<f4" if key == TENSOR_FLOATS else "<f8"))
     count = int(np.prod(dims, dtype=np.int64)) if dims else 1
     if kind not in DTYPES or count > SMALL:
         return name, None

@@ -86,4 +86,5 @@ class Pooling:
 def _mean(values: Array, axes: tuple[int, ...]) -> Array:
     # Half precision would overflow in the sum.
     dtype = np.float32 if values.dtype == np.float16 else values.dtype
-    return values.mean(axis=axes, dtype=dtype)
+    mean: Array = values.mean(axis=axes, dtype=dtype)
+    return mean

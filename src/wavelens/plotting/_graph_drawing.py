@@ -11,14 +11,14 @@ from matplotlib.patches import FancyBboxPatch, PathPatch
 from matplotlib.path import Path
 
 from wavelens.plotting._graph_layout import Ellipse, Line, text_width
-from wavelens.plotting._style import INK, MUTED, category_color, plain
+from wavelens.plotting._style import INK, MUTED, PANEL, category_color, plain
 
 __all__ = ["MARGIN", "PADDING", "Picture", "draw", "key_signs", "wrapped"]
 
 MARGIN = 10.0
 PADDING = {"wavelet": 9.0, "earlier": 9.0, "group": 7.0}
 _key_sign = 50.0
-_line_color, _fill, _edge = category_color(0), "#eef3f9", "#7d93ad"
+_line_color, _fill, _edge = category_color(0), PANEL, "#7d93ad"
 
 
 @dataclass

@@ -18,6 +18,7 @@ __all__ = [
     "MAGNITUDE",
     "MUTED",
     "N_COLORS",
+    "PANEL",
     "SIGNED",
     "Display",
     "category_color",
@@ -37,7 +38,7 @@ __all__ = [
 # cannot be seen on a dark page, and their yellow, which cannot on a white one, is left out.
 _categories = ("#0072b2", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#56b4e9", "#8c8c8c")
 N_COLORS = len(_categories)
-INK, MUTED, GRID = "#1c2128", "#5b6470", "#d5dae1"
+INK, MUTED, GRID, PANEL = "#1c2128", "#5b6470", "#d5dae1", "#eef3f9"
 MAGNITUDE, SIGNED = "cividis", "RdBu_r"
 _text_size, _title_size = 9.0, 10.5
 

@@ -18,13 +18,14 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 from PIL import Image
 
-from wavelens.plotting._style import GRID, INK, MUTED, Display
+from wavelens.plotting._style import GRID, INK, MUTED, PANEL, Display
 from wavelens.report._page import Chart
 
 __all__ = ["FigureFolder", "as_data_uri", "as_small_data_uri", "clean"]
 
 _largest_thumbnail = 320
 _most_exact_pixels = 1200
+_page_colors = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--grid)", PANEL: "var(--panel)"}
 _save_settings: Any = {"svg.fonttype": "none", "svg.hashsalt": "wavelens", "svg.image_inline": True}
 
 
@@ -36,8 +37,13 @@ class FigureFolder:
         self._used: set[str] = set()
         folder.mkdir(parents=True, exist_ok=True)
 
-    def chart(self, display: Display, name: str, alt: str, caption: str = "") -> Chart:
-        """Save a drawn Display as PNG and SVG and return it as inline SVG."""
+    def chart(
+        self, display: Display, name: str, alt: str, caption: str = "", *, white_is_paper: bool = False
+    ) -> Chart:
+        """Save a drawn Display as PNG and SVG and return it as inline SVG.
+
+        `white_is_paper` says that what is white in the figure is to be dark on a dark page.
+        """
         figure = self.save(display, name)
         # The layout is settled by now; to find it anew takes as long as drawing.
         figure.set_layout_engine("none")
@@ -46,7 +52,9 @@ class FigureFolder:
             figure.savefig(buffer, format="svg", dpi=150, metadata={"Date": None})
         text = buffer.getvalue().decode("utf-8")
         (self.folder / f"{name}.svg").write_text(text, encoding="utf-8")
-        return Chart(_inline(text, name, alt), alt, round(figure.get_figwidth() * 96), caption)
+        return Chart(
+            _inline(text, name, alt, white_is_paper), alt, round(figure.get_figwidth() * 96), caption
+        )
 
     def save(self, display: Display, name: str) -> Figure:
         """Save a drawn Display as PNG."""
@@ -70,7 +78,7 @@ def _quietly() -> Iterator[None]:
         yield
 
 
-def _inline(svg: str, name: str, alt: str) -> Markup:
+def _inline(svg: str, name: str, alt: str, white_is_paper: bool) -> Markup:
     """Make a saved SVG part of a page: ids of its own, colours of the page's theme, a text for the blind."""
     body = svg[svg.index("<svg") :]
     # The first thing drawn is the white sheet of the file: the page has its own.
@@ -78,14 +86,24 @@ def _inline(svg: str, name: str, alt: str) -> Markup:
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     body = re.sub(r"<style[^>]*>.*?</style>", "", body, flags=re.DOTALL)
     # Only tags are touched from here on: the texts between them may hold anything.
-    body = re.sub(r"<[^>]*>", lambda tag: _inline_tag(tag.group(), name), body)
+    colors = _page_colors | ({"#ffffff": "var(--paper)"} if white_is_paper else {})
+    body = re.sub(r"<[^>]*>", lambda tag: _inline_tag(tag.group(), name, colors), body)
+    # Two images with the same pixels get the same id; nothing refers to it.
+    seen: dict[str, int] = {}
+    body = re.sub(r'(<image\b[^>]*\bid=")([^"]*)"', lambda found: _numbered(found, seen), body)
     box = re.search(r'viewBox="[^"]*"', body)
     opening = f'<svg class="drawn" {box.group() if box else ""} role="img" aria-label="{escape(alt)}">'
     return Markup(re.sub(r"<svg[^>]*>", lambda _: opening, body, count=1))
 
 
-def _inline_tag(tag: str, name: str) -> str:
-    for color, variable in ((INK, "var(--ink)"), (MUTED, "var(--muted)"), (GRID, "var(--grid)")):
+def _numbered(found: re.Match[str], seen: dict[str, int]) -> str:
+    start, name = found.groups()
+    seen[name] = seen.get(name, 0) + 1
+    return f'{start}{name}"' if seen[name] == 1 else f'{start}{name}-{seen[name]}"'
+
+
+def _inline_tag(tag: str, name: str, colors: dict[str, str]) -> str:
+    for color, variable in colors.items():
         tag = tag.replace(color, variable)
     tag = re.sub(r'\bid="', f'id="{name}-', tag)
     tag = tag.replace("url(#", f"url(#{name}-")

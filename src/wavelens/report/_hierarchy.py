@@ -125,9 +125,13 @@ def _page(
 ) -> Page:
     subtitle = joined([shorten(name, 30) for name in story.names], 10)
     largest = int(story.counts.max())
-    bars = () if story.single_images else tuple(
-        (name, f"{size:,}", round(100 * size / largest, 1), "var(--accent)", "")
-        for name, size in zip(story.names, story.counts.tolist(), strict=True)
+    bars = (
+        ()
+        if story.single_images
+        else tuple(
+            (name, f"{size:,}", round(100 * size / largest, 1), "var(--accent)", "")
+            for name, size in zip(story.names, story.counts.tolist(), strict=True)
+        )
     )
     where = f" in the layer “{story.layer}”" if story.layer else ""
     return Page(
@@ -154,7 +158,10 @@ def _facts(story: HierarchyStory) -> tuple[tuple[str, str], ...]:
         ("Classes", f"{story.m:,}"),
         ("Images", "one row a class" if story.single_images else f"{int(story.counts.sum()):,}"),
         ("Compared", f"{kind}, {'about the mean of all' if covariance.center else 'as they are'}"),
-        ("Composition", f"{factors.order} classes, tuples “{factors.method}”, rotations “{factors.rotation}”"),
+        (
+            "Composition",
+            f"{factors.order} classes, tuples “{factors.method}”, rotations “{factors.rotation}”",
+        ),
         ("Levels", f"{factors.n_levels:,}, core of {count(factors.core_size, 'class', 'classes')}"),
         ("Version", f"Wavelens {wavelens.__version__}"),
     )

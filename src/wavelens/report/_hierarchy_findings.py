@@ -62,7 +62,7 @@ def _next(story: HierarchyStory) -> str:
             told.append(f"{names} (level {level})")
         if len(told) == _levels_told:
             break
-    return f"Next come {'; '.join(told)}." if told else ""
+    return f"Next: {'; '.join(told)}." if told else ""
 
 
 def _late(story: HierarchyStory) -> str:
@@ -72,15 +72,17 @@ def _late(story: HierarchyStory) -> str:
     last = int(entry.max())
     if last > 1:
         late = [story.said(int(i)) for i in np.flatnonzero(entry == last)]
-        parts.append(f"{_capital(joined(late, 6))} {'comes' if len(late) == 1 else 'come'} last, at level {last:,} of {n:,}.")
+        parts.append(
+            f"{_capital(joined(late, 6))} {'comes' if len(late) == 1 else 'come'} last, at level {last:,} of {n:,}."
+        )
     aside = [i for i in np.argsort(-story.companions.left, kind="stable") if not story.is_main(int(i))]
     if aside and n:
         names = joined([story.said(int(i)) for i in aside], 6)
         one = len(aside) == 1
         parts.append(
             f"{_capital(names)} {'has' if one else 'have'} only a small part in the composition at which "
-            f"{'it enters' if one else 'they enter'} (a weight below {PART}): {'it does' if one else 'they do'} not belong "
-            "to any of them in particular."
+            f"{'it enters' if one else 'they enter'} (a weight below {PART}): "
+            f"{'it does' if one else 'they do'} not belong to any of them in particular."
         )
     return " ".join(parts)
 
@@ -88,7 +90,7 @@ def _late(story: HierarchyStory) -> str:
 def _apart(story: HierarchyStory) -> str:
     order, shares = story.apart
     first, last = int(order[0]), int(order[-1])
-    if shares[first] <= 0:
+    if shares[first] <= 1e-9:
         return "Every class can be composed of the others: none has anything of its own."
     whom = f"its best {count(story.companions.indices.shape[1], 'companion')}"
     if story.shares is not None:
@@ -125,12 +127,13 @@ def stability_in_words(story: HierarchyStory) -> str:
         return orders_in_words(story)
     overlap = float(found.first_overlap.mean())
     start = (
-        f"With images drawn anew {found.n_resamples} times, {percent(overlap)} of the first composition come "
+        f"With images drawn anew {found.n_resamples} times, {percent(overlap)} of the first composition comes "
         f"again on average (by chance {percent(found.chance)}), and the order in which classes meet agrees with "
         f"a rank correlation of {number(float(np.median(found.joining)))} in the median (1: the same, 0: none)"
     )
     if found.is_steady:
-        return f"{start}: what composes first is steady."
+        later = "" if np.median(found.joining) >= 0.5 else ", the later levels are not"
+        return f"{start}: what composes first is steady{later}."
     return f"{start}: another set of images would have given another hierarchy, so take single compositions lightly."
 
 
@@ -142,11 +145,17 @@ def orders_in_words(story: HierarchyStory) -> str:
     others = [i for i, k in enumerate(found.orders) if k != story.factors.order]
     shares = [float(found.order_first[i]) for i in others]
     chance = float(np.mean(found.order_chance[others]))
-    again = "comes again" if min(shares) > 0.75 else "comes in part again" if np.mean(shares) > chance else "is another"
+    again = (
+        "comes again"
+        if min(shares) > 0.75
+        else "comes in part again"
+        if np.mean(shares) > chance
+        else "is another"
+    )
     return (
         f"How many classes a composition takes is a choice. With {joined([str(found.orders[i]) for i in others])} in "
-        f"place of {story.factors.order}, the first composition {again}: on average {percent(float(np.mean(shares)))} of it "
-        f"{'is' if len(others) == 1 else 'are'} shared (by chance {percent(chance)})."
+        f"place of {story.factors.order}, the first composition {again}: on average "
+        f"{percent(float(np.mean(shares)))} of it is shared (by chance {percent(chance)})."
     )
 
 
@@ -193,9 +202,7 @@ def remarks(story: HierarchyStory) -> Iterator[str]:
     joining = None if story.stability is None else story.stability.order_joining
     if joining is not None and story.stability is not None and len(joining) > 1:
         others = [
-            float(value)
-            for order, value in zip(story.stability.orders, joining, strict=True)
-            if order != k
+            float(value) for order, value in zip(story.stability.orders, joining, strict=True) if order != k
         ]
         if max(others) < 0.3:
             yield "Other orders than the one chosen give quite other hierarchies: see “How far to trust it”."

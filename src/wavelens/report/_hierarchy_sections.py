@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from wavelens.plotting import (
@@ -35,7 +37,7 @@ def graph(story: HierarchyStory) -> Section | None:
         "anything to do with all other classes. That one is done with; the others go on. So what belongs "
         "together most closely stands at the first levels, and what needs others to be described hangs on them."
     )
-    collapse = 1 if story.m <= _most_drawn else max(2, round(story.m / 45))
+    collapse = 1 if story.m <= _most_drawn else int(np.clip(story.m / 20, 5, 40))
     display = MMFGraphDisplay.from_graph(story.graph, collapse=collapse).plot()
     caption = (
         f"The compositions of {story.m:,} classes. A class stands in the ellipse of the level at which it enters; "
@@ -53,10 +55,11 @@ def graph(story: HierarchyStory) -> Section | None:
                 "graph-early",
                 _graph_alt(story),
                 f"The first {at} levels with every class in them. These are the closest relations of all.",
+                white_is_paper=True,
             )
         )
     blocks += [
-        story.figures.chart(display, "graph", _graph_alt(story), caption),
+        story.figures.chart(display, "graph", _graph_alt(story), caption, white_is_paper=True),
         Text(
             (
                 "The same graph, whole, is in graph.json (all numbers) and graph.dot (for Graphviz) beside this "
@@ -70,7 +73,9 @@ def graph(story: HierarchyStory) -> Section | None:
 
 def _graph_alt(story: HierarchyStory) -> str:
     levels = min(story.graph.n_levels, 5)
-    parts = [f"level {at}: {joined([story.said(i) for i in story.strong(at)])}" for at in range(1, levels + 1)]
+    parts = [
+        f"level {at}: {joined([story.said(i) for i in story.strong(at)])}" for at in range(1, levels + 1)
+    ]
     return f"Graph of compositions. {'; '.join(parts)}."
 
 
@@ -84,7 +89,9 @@ def levels(story: HierarchyStory) -> Section | None:
     for level in range(1, n + 1):
         members, weights = story.members(level)
         new = set(whole.entering(level))
-        parts = [f"{story.said(int(i))}\u00a0{number(float(w))}" for i, w in zip(members, weights, strict=True)]
+        parts = [
+            f"{story.said(int(i))}\u00a0{number(float(w))}" for i, w in zip(members, weights, strict=True)
+        ]
         entering = [story.said(int(i)) for i in members if int(i) in new]
         rows.append(
             (
@@ -114,7 +121,19 @@ def levels(story: HierarchyStory) -> Section | None:
         "composition is not the whole truth about its classes.",
     )
     lead = f"{count(whole.n_levels, 'level')}, and what each of them takes and loses."
-    return Section("levels", "Level by level", (Text((lead,)), error, Table(header, tuple(rows), caption, words=(1, 2, 3))))
+    return Section(
+        "levels",
+        "Level by level",
+        (Text((lead,)), error, _folded(rows, header, caption, (1, 2, 3), "levels")),
+    )
+
+
+def _folded(
+    rows: Sequence[tuple[str, ...]], header: tuple[str, ...], caption: str, words: tuple[int, ...], what: str
+) -> Block:
+    """Return a table, to be opened by a click if it is long."""
+    table = Table(header, tuple(rows), caption, words=words)
+    return table if len(rows) <= _rows_unfolded else Fold(f"Table of {len(rows)} {what}", (table,))
 
 
 def classes(story: HierarchyStory) -> Section:
@@ -148,20 +167,18 @@ def classes(story: HierarchyStory) -> Section:
         *(() if story.single_images else ("Images",)),
     )
     caption = (
-        f"Together with: the other main parts (weight {PART} or more) of the composition at which the class enters, if it "
-        f"is one itself. Best composed of: the {story.companions.indices.shape[1]} classes that together explain it "
+        f"Together with: the other main parts (weight {PART} or more) of the composition at which the class enters, if "
+        f"it is one itself. Best composed of: the {story.companions.indices.shape[1]} classes that together explain it "
         "best, with their weights; “they leave” is what they cannot give."
     )
     if some:
-        caption += f" The 40 classes that stand apart most, then the 40 that do least, of {story.m:,}; classes.csv has all."
-    table = Table(header, tuple(rows), caption, words=(3, 4))
+        caption += f" The 40 of {story.m:,} classes that stand apart most, then the 40 that do least; all: classes.csv."
     lead = (
         "Of every class: at which level the hierarchy takes it up and with whom, and which others describe it best "
         "when one asks for it alone."
     )
-    folded = len(rows) > _rows_unfolded
-    block: Block = Fold(f"Table of {len(rows)} classes", (table,)) if folded else table
-    return Section("classes", "Where each class belongs", (Text((lead,)), block))
+    table = _folded(rows, header, caption, (3, 4), "classes")
+    return Section("places", "Where each class belongs", (Text((lead,)), table))
 
 
 def _composed(story: HierarchyStory, i: int) -> str:
@@ -200,7 +217,11 @@ def apart(story: HierarchyStory) -> Section:
 def matrix(story: HierarchyStory) -> Section:
     """Show the covariance as it is and in the order of the hierarchy."""
     display = ReorderedMatrixDisplay.from_graph(story.graph, story.matrix).plot()
-    what = "cosine of the class means" if story.hierarchy.covariance_.correlation else "covariance of the classes"
+    what = (
+        "cosine of the class means"
+        if story.hierarchy.covariance_.correlation
+        else "covariance of the classes"
+    )
     chart = story.figures.chart(
         display,
         "matrix",
@@ -243,4 +264,3 @@ def tree(story: HierarchyStory) -> Section:
         "are.",
     )
     return Section("tree", "Beside it: an agglomerative tree", (Text((lead,)), chart, Text((words,))))
-

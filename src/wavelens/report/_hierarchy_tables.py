@@ -200,7 +200,15 @@ def write_classes_csv(path: Path, hierarchy: ClassHierarchy) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(
-            ["class", "images", "enters_at", "weight_there", "best_composed_of", "they_leave", "all_others_leave"]
+            [
+                "class",
+                "images",
+                "enters_at",
+                "weight_there",
+                "best_composed_of",
+                "they_leave",
+                "all_others_leave",
+            ]
         )
         for i, name in enumerate(hierarchy.classes_.tolist()):
             others = [

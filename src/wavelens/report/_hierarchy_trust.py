@@ -48,7 +48,14 @@ def layers(story: HierarchyStory) -> Section | None:
                 number(float(flow.joining[i])),
             )
         )
-    header = ("Layers", "The later one", "Error in the earlier's", "Images drawn anew", "Classes shuffled", "Order of meeting")
+    header = (
+        "Layers",
+        "The later one",
+        "Error in the earlier's",
+        "Images drawn anew",
+        "Classes shuffled",
+        "Order of meeting",
+    )
     caption = (
         "Error in the earlier's: error of the later layer described by the compositions of the earlier one, over "
         "that by its own. Images drawn anew: the same for its own compositions from other images (9 in 10 are "
@@ -145,9 +152,7 @@ def storage(story: HierarchyStory) -> Section:
     tried: list[tuple[int, int, float]] = []
     if story.stability is not None:
         found = story.stability
-        tried = list(
-            zip(found.orders, found.order_nbytes.tolist(), found.order_errors.tolist(), strict=True)
-        )
+        tried = list(zip(found.orders, found.order_nbytes.tolist(), found.order_errors.tolist(), strict=True))
     else:
         tried = [(story.factors.order, story.factors.nbytes, story.factors.relative_error)]
     rows = tuple(
@@ -225,9 +230,9 @@ def reading(story: HierarchyStory) -> Section:
             Text(
                 (
                     f"Multiresolution matrix factorization of order {story.factors.order}, tuples by "
-                    f"“{story.factors.method}”, rotations by “{story.factors.rotation}”, of the {story.m:,} × {story.m:,} "
-                    "matrix of inner products of class means: C = QᵀΛQ up to the error told, Q a product of rotations "
-                    f"of {story.factors.order} rows at a time.",
+                    f"“{story.factors.method}”, rotations by “{story.factors.rotation}”, of the "
+                    f"{story.m:,} × {story.m:,} matrix of inner products of class means: C = QᵀΛQ up to the "
+                    f"error told, Q a product of rotations of {story.factors.order} rows at a time.",
                     "R. Kondor, N. Teneva, V. Garg, “Multiresolution matrix factorization”, ICML (2014). V. K. "
                     "Ithapu, R. Kondor, S. C. Johnson, V. Singh, “The incremental multiresolution matrix "
                     "factorization algorithm”, CVPR (2017). V. K. Ithapu, “Decoding the deep: exploring class "
