@@ -8,7 +8,7 @@ from wavelens.exceptions import ModelError
 from wavelens.models._network import Fact, Network
 from wavelens.models._preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 
-__all__ = ["recognise_preprocessing"]
+__all__ = ["check_fits", "recognise_preprocessing"]
 
 
 def recognise_preprocessing(network: Network, **given: Any) -> Preprocessing:
@@ -55,7 +55,7 @@ def recognise_preprocessing(network: Network, **given: Any) -> Preprocessing:
         **{name: fact.value for name, fact in values.items()},
         reasons={name: fact.reason for name, fact in values.items()},
     )
-    _check_fits(network, rule)
+    check_fits(network, rule)
     return rule
 
 
@@ -99,7 +99,7 @@ def _from_input(network: Network, given: dict[str, Any]) -> dict[str, Fact]:
     return facts
 
 
-def _check_fits(network: Network, rule: Preprocessing) -> None:
+def check_fits(network: Network, rule: Preprocessing) -> None:
     shape = network.input.shape
     if shape is None:
         return
