@@ -6,6 +6,7 @@ PYBIND11_MODULE(_core, m) {
   wavelens::fill_lapack_from_scipy();
   wavelens::register_engine(m);
   wavelens::register_finite(m);
+  wavelens::register_mask(m);
   wavelens::register_mmf(m);
   wavelens::register_pairwise(m);
   wavelens::register_pivoted_qr(m);

@@ -9,6 +9,7 @@ void fill_lapack_from_scipy();
 
 void register_engine(pybind11::module_& m);
 void register_finite(pybind11::module_& m);
+void register_mask(pybind11::module_& m);
 void register_mmf(pybind11::module_& m);
 void register_pairwise(pybind11::module_& m);
 void register_pivoted_qr(pybind11::module_& m);

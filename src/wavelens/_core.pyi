@@ -124,3 +124,52 @@ def wavelet_inverse_adjoint(
     out: _Floats,
     progress: _Progress = None,
 ) -> None: ...
+
+# mask; masks (images, k), coefficients (images, channels, k), mean and deviation (images, channels or 1, k), samples
+# (images, samples, channels, k); all C-contiguous and of one dtype
+_Words = npt.NDArray[np.uint32]
+
+def mask_mix(
+    masks: _Floats,
+    coefficients: _Floats,
+    mean: _Floats,
+    deviation: _Floats | None,
+    seed: int,
+    images: _Words,
+    streams: _Words,
+    first_sample: int,
+    out: _Floats,
+) -> None: ...
+def mask_reduce(
+    masks: _Floats,
+    coefficients: _Floats,
+    mean: _Floats,
+    deviation: _Floats | None,
+    seed: int,
+    images: _Words,
+    streams: _Words,
+    first_sample: int,
+    gradients: _Floats,
+    out: _Floats,
+) -> None: ...
+def mask_clamp(values: _Floats) -> None: ...
+def mask_gate(clamped: _Floats, gradient: _Floats) -> None: ...
+def mask_update(
+    mask: _Floats,
+    sum: _Floats,
+    first: _Floats,
+    second: _Floats,
+    free: _Floats,
+    rate: float,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    correction1: float,
+    correction2: float,
+    slack: float,
+    scale: float,
+    shift: float,
+) -> None: ...
+def mask_normals(
+    seed: int, image: int, stream: int, sample: int, channel: int, n: int
+) -> npt.NDArray[np.float32]: ...

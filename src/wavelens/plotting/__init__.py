@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from wavelens.plotting._basis_comparison import BasisComparisonDisplay
 from wavelens.plotting._classes import ClassTreeDisplay, SharedPatternsDisplay
+from wavelens.plotting._explain_evaluation import EvaluationDisplay
+from wavelens.plotting._explain_images import ExplanationDisplay, MaskPathDisplay
+from wavelens.plotting._explain_masks import EnergyByScaleDisplay, WaveletMaskDisplay
 from wavelens.plotting._hierarchy import DendrogramDisplay, LevelErrorDisplay, ReorderedMatrixDisplay
 from wavelens.plotting._layer_flow import LayerFlowDisplay
 from wavelens.plotting._mmf_graph import MMFGraphDisplay
@@ -25,11 +28,15 @@ __all__ = [
     "ClassSimilarityDisplay",
     "ClassTreeDisplay",
     "DendrogramDisplay",
+    "EnergyByScaleDisplay",
+    "EvaluationDisplay",
+    "ExplanationDisplay",
     "ImageGridDisplay",
     "InfluenceDisplay",
     "LayerFlowDisplay",
     "LevelErrorDisplay",
     "MMFGraphDisplay",
+    "MaskPathDisplay",
     "OwnShareDisplay",
     "PatternDisplay",
     "ReconstructionDisplay",
@@ -38,4 +45,5 @@ __all__ = [
     "SimilarityDisplay",
     "SingularValueDisplay",
     "SpectrumDisplay",
+    "WaveletMaskDisplay",
 ]

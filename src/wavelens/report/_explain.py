@@ -12,6 +12,7 @@ import numpy as np
 import wavelens
 from wavelens.report import _explain_sections
 from wavelens.report._embed import clean
+from wavelens.report._explain_figures import evaluation_figures, image_figures
 from wavelens.report._explain_findings import findings, remarks
 from wavelens.report._explain_images import images
 from wavelens.report._explain_story import ExplainStory
@@ -44,7 +45,8 @@ def write_explain_report(
     Parameters
     ----------
     folder : str or Path
-        Where `report.html` goes; made if it is not there. A file of this name is written over.
+        Where `report.html` and the folder `figures` go; made if it is not there. Files of the same names are
+        written over.
     paths : ExplanationPath or sequence of them
         From `CartoonX.path` and `PixelRDE.path`, of the same images and targets, with as many λ each. The
         first is the one that the page recommends by.
@@ -92,6 +94,8 @@ def write_explain_report(
     named = [f"image {i + 1}" for i in range(n)] if image_names is None else [str(each) for each in image_names]
     if len(named) != n:
         raise ValueError(f"`image_names` must name the {n} images, got {len(named)} names")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     story = ExplainStory(
         listed,
         model,
@@ -103,8 +107,12 @@ def write_explain_report(
         random_state=random_state,
     )
     told = progress or (lambda done, what: None)
-    story.read(lambda done: told(0.8 * done, "asking the network"))
-    told(0.8, "pictures")
+    story.read(lambda done: told(0.6 * done, "asking the network"))
+    for i in range(story.n):
+        told(0.6 + 0.35 * i / story.n, "figures")
+        image_figures(folder / "figures", story, i)
+    evaluation_figures(folder / "figures", story)
+    told(0.95, "the page")
     sections = (
         images(story),
         _explain_sections.trust(story),
@@ -124,8 +132,6 @@ def write_explain_report(
         made=datetime.date.today().isoformat(),
         about="these images" if n > 1 else "this image",
     )
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "report.html"
     path.write_text(page.render(), encoding="utf-8")
     told(1.0, "report.html")

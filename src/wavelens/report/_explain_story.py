@@ -89,6 +89,7 @@ class ExplainStory:
         n_samples: int,
         random_state: int,
     ) -> None:
+        self.paths = tuple(paths)
         self.n_paths = len(paths)
         # The page goes from the smallest λ, where most is kept, to the largest.
         orders = [np.argsort(path.lambdas, kind="stable") for path in paths]

@@ -1,0 +1,84 @@
+"""Curves over the share of parts kept, most relevant first: distortion, insertion and deletion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.integrate import trapezoid
+
+from wavelens.explain._parts import ImageParts
+from wavelens.explain._scores import Counted
+
+__all__ = ["SHARES", "area", "deletion", "insertion", "most_relevant", "rank", "rate_distortion"]
+
+# Closer where curves bend: explanations keep a few per cent.
+SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 1.0)
+
+Array = npt.NDArray[Any]
+
+
+def rank(relevance: Array, random_state: int) -> npt.NDArray[np.intp]:
+    """Return the parts from the most relevant to the least; equals come in random order.
+
+    A mask has many zeros and ones: in the order of the layout the coarsest coefficients would come first, and a
+    mask that says nothing would be credited with it.
+    """
+    rng = np.random.default_rng(random_state)
+    return np.lexsort((rng.random(len(relevance)), -np.asarray(relevance, np.float64)))
+
+
+def most_relevant(order: npt.NDArray[np.intp], count: int) -> npt.NDArray[np.float32]:
+    """Return the mask that keeps the first `count` parts of an order."""
+    mask = np.zeros(len(order), np.float32)
+    mask[order[:count]] = 1
+    return mask
+
+
+def masks_of(order: npt.NDArray[np.intp], shares: Array) -> Array:
+    """Return the masks that keep these shares of an order, (n_shares, k)."""
+    return np.stack([most_relevant(order, round(float(share) * len(order))) for share in shares])
+
+
+def rate_distortion(
+    counted: Counted,
+    parts: ImageParts,
+    order: npt.NDArray[np.intp],
+    target: int,
+    score: float,
+    shares: Array,
+    n_samples: int,
+    random_state: tuple[int, ...],
+) -> Array:
+    """Return the mean squared change of the target's probability where the rest is noise, (n_shares,).
+
+    The noise depends on `random_state` alone: methods in the same basis are compared under the same.
+    """
+    out = np.empty(len(shares))
+    for i, mask in enumerate(masks_of(order, shares)):
+        # With all kept there is no noise, and with any mask of one basis there is the same at share 0.
+        n = 1 if mask.all() else n_samples
+        noise = parts.noise(n, np.random.default_rng([*random_state, i]))
+        found = counted.of(parts.obscure(np.broadcast_to(mask, (n, parts.size)), noise), np.full(n, target))
+        out[i] = np.mean((found - score) ** 2)
+    return out
+
+
+def insertion(
+    counted: Counted, parts: ImageParts, order: npt.NDArray[np.intp], target: int, shares: Array
+) -> Array:
+    """Return the target's probability with these shares put in, most relevant first, (n_shares,)."""
+    return counted.of(parts.insert(masks_of(order, shares)), np.full(len(shares), target))
+
+
+def deletion(
+    counted: Counted, parts: ImageParts, order: npt.NDArray[np.intp], target: int, shares: Array
+) -> Array:
+    """Return the target's probability with these shares taken out, most relevant first, (n_shares,)."""
+    return counted.of(parts.insert(1 - masks_of(order, shares)), np.full(len(shares), target))
+
+
+def area(shares: Array, curves: Array) -> Array:
+    """Return the area under curves (..., n_shares), by trapezoids."""
+    return np.asarray(trapezoid(curves, shares, axis=-1))

@@ -1,0 +1,335 @@
+"""The search for masks: the published schedule and the default one, some images in lockstep.
+
+**adam** is what the articles do: Adam by the mean gradient of many samples at one rate, projected onto [0, 1] after
+each step, for a fixed number of steps.
+
+**continuation**, the default, needs a hundredth of the model evaluations. What it does differently and why:
+
+* It starts from the quantiles of the gradient's size at the image itself, not from all ones: half of the mask is
+  gone at once, and what matters to the model stays.
+* One fresh sample of noise a step. The gradient's mean is what counts in the end, and Adam averages over steps as
+  well as over samples; the rate, held and then lowered along a cosine, settles what the noise stirs up.
+* Entries pushed out of [0, 1] are remembered as far as 0.3 outside (lazy projection): projected at once, an
+  irrelevant coefficient bounces off zero at each gradient that is only noise, and keeps the mask from emptying.
+* Where λ is small against the distortion D(0) of the empty mask, noise drowns it: an irrelevant coefficient drifts
+  to zero at the speed of λ over the gradient's noise. The search therefore runs at λ₀ = 20·D(0) first, whose mask
+  holds at most a twentieth of the coefficients, and then goes on from there, at small rates, with the λ wanted.
+* Where the label is lost, the squared distance has no gradient any more and λ empties the mask. If the running mean
+  of the distortion exceeds half of D(0), the search goes back to its last good mask and halves its rate.
+* In the end the masks met on the way (the last one, the best one, and thresholds of the start) and the empty one
+  are compared on the same fresh samples, and the best is kept: what is returned is never worse than any of them but
+  for the noise of that comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from wavelens import _core
+from wavelens.explain._objective import ModelFailure, Objective
+
+__all__ = ["Found", "Schedule", "quantiles", "search"]
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Index = npt.NDArray[np.intp]
+Tick = Callable[[float], None]
+
+# Streams of noise: steps count from 0, what is not a step has streams of its own.
+CHOICE_STREAM = 2**31
+REPORT_STREAM = 2**31 + 1
+RESIDUAL_STREAM = 2**31 + 2
+
+_heavy = 20.0
+_lost = 0.5
+_memory = 0.95
+_slack = 0.3
+_look_every = 40
+_settled = 1e-6
+_kept_shares = (0.003, 0.01, 0.03, 0.1, 0.3)
+_n_look = 4
+_n_choice = 16
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a search goes.
+
+    Attributes
+    ----------
+    optimizer : {"continuation", "adam"}
+    n_steps : int
+        At one λ; a step from one λ to the next takes half of them.
+    n_samples : int
+        Of noise, in each step.
+    rate : float
+        Largest change of a coefficient of the mask in a step, about.
+    """
+
+    optimizer: str
+    n_steps: int
+    n_samples: int
+    rate: float
+
+
+@dataclass(eq=False)
+class Found:
+    """Masks and how they came about, one row or entry for each image.
+
+    Attributes
+    ----------
+    masks : (n, k) array of float32
+    stopped : list of str
+        "finished", "settled", or "failed: …".
+    history : list of dict of str to array
+        Per step: "lam", "distortion" (mean over the step's samples) and "rate" (before the step).
+    """
+
+    masks: Floats
+    stopped: list[str]
+    history: list[dict[str, Doubles]] = field(default_factory=list)
+
+
+def quantiles(values: Floats) -> Floats:
+    """Return the share of each row's entries that are smaller, in [0, 1); ties get the lowest."""
+    out = np.empty_like(values)
+    for row, each in enumerate(values):
+        out[row] = np.searchsorted(np.sort(each), each, side="left") / np.float32(len(each))
+    return out
+
+
+class Searcher:
+    """State of all images of one search."""
+
+    def __init__(self, objective: Objective, start: Floats, schedule: Schedule) -> None:
+        self.objective = objective
+        self.schedule = schedule
+        self.masks = np.ascontiguousarray(start, dtype=np.float32).copy()
+        self.n = len(start)
+        self.stopped = ["finished"] * self.n
+        self.failed = np.zeros(self.n, dtype=bool)
+        self.rows: list[list[tuple[float, float, float]]] = [[] for _ in range(self.n)]
+        self.stream = 0
+        self._first = np.zeros_like(self.masks)
+        self._second = np.zeros_like(self.masks)
+        self._free = self.masks.copy()
+        self._n_updates = np.zeros(self.n, dtype=np.intp)
+
+    @property
+    def alive(self) -> Index:
+        """Images that have not failed."""
+        return np.flatnonzero(~self.failed)
+
+    def fail(self, images: Index, why: str) -> None:
+        """Take images out of the search."""
+        for image in images:
+            self.failed[image] = True
+            self.stopped[image] = f"failed: {why}"
+
+    def guarded(self, images: Index, run: Callable[[Index], None]) -> None:
+        """Run on images; those whose model answers are not finite fail, and the others run again."""
+        while len(images):
+            try:
+                return run(images)
+            except ModelFailure as error:
+                self.fail(error.images, f"{error} after {self.stream} steps")
+                images = np.setdiff1d(images, error.images)
+
+    def forget(self, images: Index) -> None:
+        """Begin anew where the masks are: forget the moments, and what was pushed out of [0, 1]."""
+        self._free[images] = self.masks[images]
+        self._first[images] = 0
+        self._second[images] = 0
+        self._n_updates[images] = 0
+
+    def step(self, images: Index, lam: Doubles, rates: Doubles, betas: tuple[float, float]) -> None:
+        """Make one step; `lam` and `rates` have one entry for each image of the search."""
+
+        def run(images: Index) -> None:
+            o = self.objective
+            n_samples = self.schedule.n_samples if o.random else 1
+            masks = self.masks[images]
+            values, gradients = o.gradients(images, masks, self.stream, n_samples)
+            o.add_spatial_gradient(images, masks, gradients)
+            for row, image in enumerate(images):
+                self.rows[image].append((lam[image], values[row].mean(), masks[row].mean(dtype=np.float64)))
+                self._update(image, gradients[row], lam[image], rates[image], betas)
+
+        self.guarded(images, run)
+        self.stream += 1
+
+    def _update(self, image: int, gradient: Floats, lam: float, rate: float, betas: tuple[float, float]) -> None:
+        self._n_updates[image] += 1
+        t = int(self._n_updates[image])
+        # Adam does not see a factor of the gradient but through ε: k times the gradient is of the size of λ, and
+        # ε = 1e-8 of the published one becomes k·1e-8.
+        k = self.objective.k
+        _core.mask_update(
+            self.masks[image],
+            gradient,
+            self._first[image],
+            self._second[image],
+            self._free[image],
+            rate,
+            *betas,
+            1e-8 * k,
+            1 / (1 - betas[0] ** t),
+            1 / (1 - betas[1] ** t),
+            0.0 if self.schedule.optimizer == "adam" else _slack,
+            float(k),
+            lam,
+        )
+
+
+def search(
+    objective: Objective, start: Floats, lam: Doubles, schedule: Schedule, tick: Tick, *, warm: bool = False
+) -> Found:
+    """Search masks of all images of an objective.
+
+    Parameters
+    ----------
+    objective : Objective
+    start : (n, k) array of float32
+    lam : (n,) array
+    schedule : Schedule
+    tick : callable
+        Called with the share done.
+    warm : bool
+        Whether `start` is the solution for a larger λ.
+    """
+    searcher = Searcher(objective, start, schedule)
+    if schedule.optimizer == "adam":
+        _published(searcher, lam, tick)
+    else:
+        _continuation(searcher, lam, tick, warm)
+    history = [
+        dict(zip(("lam", "distortion", "rate"), np.array(rows, dtype=np.float64).reshape(-1, 3).T, strict=True))
+        for rows in searcher.rows
+    ]
+    return Found(searcher.masks, searcher.stopped, history)
+
+
+def _published(searcher: Searcher, lam: Doubles, tick: Tick) -> None:
+    schedule = searcher.schedule
+    rates = np.full(searcher.n, schedule.rate)
+    for t in range(schedule.n_steps):
+        if not len(searcher.alive):
+            return
+        searcher.step(searcher.alive, lam, rates, (0.9, 0.999))
+        tick((t + 1) / schedule.n_steps)
+
+
+def _continuation(searcher: Searcher, lam: Doubles, tick: Tick, warm: bool) -> None:
+    o, start = searcher.objective, searcher.masks.copy()
+    n_steps = searcher.schedule.n_steps
+    empty = np.zeros(searcher.n)
+
+    def look(images: Index) -> None:
+        n = _n_look if o.random else 1
+        empty[images] = o.distortions(images, np.zeros_like(start[images]), CHOICE_STREAM, n).mean(axis=1)
+
+    searcher.guarded(searcher.alive, look)
+    heavy = np.maximum(lam, _heavy * empty)
+    candidates = [] if warm else [start]
+    later = np.flatnonzero(heavy > lam)
+    share = n_steps / (n_steps + (n_steps // 2 if len(later) and not warm else 0))
+    if warm:
+        candidates += _stage(searcher, searcher.alive, lam, empty, 0.2, n_steps // 2, tick)
+    else:
+        candidates += _stage(searcher, searcher.alive, heavy, empty, 1.0, n_steps, lambda done: tick(share * done))
+        later = np.setdiff1d(later, np.flatnonzero(searcher.failed))
+        if len(later):
+            candidates.append(searcher.masks.copy())
+            candidates += _stage(
+                searcher, later, lam, empty, 0.2, n_steps // 2, lambda done: tick(share + (1 - share) * done)
+            )
+    _choose(searcher, lam, [*candidates, searcher.masks.copy()], [] if warm else _thresholds(start))
+
+
+def _stage(
+    searcher: Searcher, images: Index, lam: Doubles, empty: Doubles, pace: float, n_steps: int, tick: Tick
+) -> list[Floats]:
+    """Run at one λ for each image; return the masks with the least running mean of the objective."""
+    n = searcher.n
+    hold = 0.5 if pace == 1 else 0.2
+    cooled = np.full(n, searcher.schedule.rate * pace)
+    mean = np.zeros(n)
+    age = np.zeros(n)
+    least = np.full(n, np.inf)
+    good, before = searcher.masks.copy(), searcher.masks.copy()
+    running = images.copy()
+    searcher.forget(images)
+    for t in range(n_steps):
+        running = running[~searcher.failed[running]]
+        if not len(running):
+            break
+        u = (t + 1) / n_steps
+        fall = 1.0 if u <= hold else 0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * (u - hold) / (1 - hold)))
+        searcher.step(running, lam, cooled * fall, (0.9, 0.99))
+        running = running[~searcher.failed[running]]
+        for image in running:
+            _, distortion, rate = searcher.rows[image][-1]
+            age[image] += 1
+            mean[image] += (distortion - mean[image]) * max(1 - _memory, 1 / age[image])
+            if mean[image] > _lost * empty[image] and age[image] >= 5 and empty[image] > 0:
+                searcher.masks[image] = good[image]
+                cooled[image] /= 2
+                mean[image], age[image] = 0.0, 0
+                searcher.forget(np.array([image]))
+            elif age[image] >= 20 and mean[image] + lam[image] * rate < least[image]:
+                least[image] = mean[image] + lam[image] * rate
+                good[image] = searcher.masks[image]
+        if (t + 1) % _look_every == 0:
+            still = np.abs(searcher.masks[running] - before[running]).mean(axis=1) < _settled
+            for image in running[still]:
+                searcher.stopped[image] = "settled"
+            before[running] = searcher.masks[running]
+            running = running[~still]
+        tick(u)
+    return [good]
+
+
+def _thresholds(start: Floats) -> list[Floats]:
+    """Return masks that keep only the start's largest entries, some shares of them."""
+    k = start.shape[1]
+    ordered = np.sort(start, axis=1)
+    found = []
+    for share in _kept_shares:
+        least = ordered[:, [max(0, k - 1 - int(share * k))]]
+        found.append((start > least).astype(np.float32))
+    return found
+
+
+def _choose(searcher: Searcher, lam: Doubles, candidates: list[Floats], others: list[Floats]) -> None:
+    """Keep the best of the masks on the same fresh noise: a few samples for all, more for the two best."""
+    o, n = searcher.objective, searcher.n
+    everyone = [*candidates, *others, np.zeros_like(candidates[0])]
+    scores = np.full((len(everyone), n), np.inf)
+
+    def weigh(images: Index, which: Index, n_samples: int) -> None:
+        for i in np.unique(which):
+            rows = images[(which == i).any(axis=0)]
+            masks = everyone[i][rows]
+            values = o.distortions(rows, masks, CHOICE_STREAM, n_samples).mean(axis=1)
+            scores[i, rows] = values + o.penalties(rows, masks, 0.0) + lam[rows] * masks.mean(axis=1)
+
+    def first(images: Index) -> None:
+        weigh(images, np.repeat(np.arange(len(everyone))[:, None], len(images), 1), _n_look if o.random else 1)
+
+    def second(images: Index) -> None:
+        best = np.argsort(scores[:, images], axis=0, kind="stable")[:3]
+        kept = scores.copy()
+        scores[:, images] = np.inf
+        weigh(images, best, _n_choice)
+        if not np.isfinite(scores[:, images]).any(axis=0).all():
+            scores[:] = kept
+
+    searcher.guarded(searcher.alive, first)
+    if o.random:
+        searcher.guarded(searcher.alive, second)
+    for image in searcher.alive:
+        searcher.masks[image] = everyone[int(scores[:, image].argmin())][image]

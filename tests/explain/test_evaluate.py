@@ -1,0 +1,374 @@
+"""Each measure by its closed form or its extreme cases; the whole by what a table promises."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from explain.toy_models import LinearModel, Masks, PredictOnly, RegionModel
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wavelens.explain import evaluate, random_wavelet_mask
+from wavelens.explain._curves import area, rank
+from wavelens.explain._evaluation import Summary
+from wavelens.explain._measures import conciseness_preciseness, edges, hallucination, information, overlap
+from wavelens.explain._optimality import optimality
+from wavelens.explain._parts import ImageParts
+from wavelens.explain._randomized import other_classes, randomized
+from wavelens.explain._scores import Counted
+from wavelens.wavelets import WaveletTransform
+
+SIZE = 12
+REGION = np.add.outer(np.arange(SIZE), np.zeros(SIZE)) < 3  # a quarter of the pixels
+
+
+def pictures(n=4, seed=0):
+    """Bright where the model looks."""
+    rng = np.random.default_rng(seed)
+    return np.where(REGION, 0.7, 0.1) + 0.2 * rng.random((n, SIZE, SIZE))
+
+
+def region_masks(n=4):
+    return np.broadcast_to(REGION.ravel().astype(float), (n, SIZE * SIZE))
+
+
+def evaluated(masks, *, model=None, n=4, **options):
+    explanations = Masks(pictures(n), masks, np.zeros(n, int), lam=0.01)
+    options = {"baselines": (), "random_model": False, "n_seeds": 0, **options}
+    return evaluate({"it": explanations}, model or RegionModel(REGION), **options)
+
+
+def test_a_perfect_mask():
+    found = evaluated(region_masks())
+    assert found.summary("it", "rate").mean == 0.25
+    assert found.summary("it", "distortion").mean == pytest.approx(0, abs=1e-12)
+    curve = found.curves["rate_distortion"]
+    assert np.all(curve.values[0][:, curve.shares >= 0.25] < 1e-12)
+    assert np.all(curve.values[0][:, 0] > 0.05)
+    # In and out: the probability runs from the mean colour's to the image's within the first quarter.
+    shares = found.curves["insertion"].shares
+    inside = found.curves["insertion"].values[0][:, shares >= 0.25]
+    np.testing.assert_allclose(inside, np.broadcast_to(found.probabilities[:, None], inside.shape), rtol=1e-5)
+    outside = found.curves["deletion"].values[0][:, shares >= 0.25]
+    np.testing.assert_allclose(outside, np.broadcast_to(pictures().mean(axis=(1, 2))[:, None], outside.shape), rtol=1e-5)
+
+
+def test_the_empty_and_the_full_mask():
+    full = evaluated(np.ones((4, SIZE * SIZE)))
+    assert full.summary("it", "distortion").mean == pytest.approx(0, abs=1e-12)
+    assert full.summary("it", "conciseness_preciseness").mean == pytest.approx(1, abs=1e-6)
+    assert full.summary("it", "hallucination").mean == 0
+    empty = evaluated(np.zeros((4, SIZE * SIZE)), n_samples=200)
+    assert empty.summary("it", "conciseness_preciseness").mean == 0
+    assert empty.summary("it", "hallucination").mean == 0
+    x, n = pictures(), REGION.sum()
+    p = x[:, REGION].mean(axis=1)
+    # D(0) in closed form: bias² + variance of the mean of n independent draws.
+    expected = (x.mean(axis=(1, 2)) - p) ** 2 + x.var(axis=(1, 2)) / n
+    np.testing.assert_allclose(empty.values["distortion"][0], expected, rtol=0.1)
+    report = empty.optimality["it"][0]
+    assert report.rate_bound == pytest.approx(report.empty_distortion / 0.01)
+    assert report.beats_empty
+
+
+def test_the_order_reversed_is_worse_everywhere():
+    x = pictures()
+    order = x[:, ::1].reshape(4, -1) * REGION.ravel()
+    right = evaluated(order / order.max())
+    wrong = evaluated(1 - order / order.max())
+    for key, better in (("rate_distortion", -1), ("insertion", 1), ("deletion", -1)):
+        assert np.all(better * (right.values[key] - wrong.values[key]) > 0), key
+
+
+def test_insertion_and_deletion_are_mirror_images():
+    rng = np.random.default_rng(3)
+    masks = rng.permuted(np.tile(np.linspace(0, 1, SIZE * SIZE), (4, 1)), axis=1)
+    ahead, back = evaluated(masks), evaluated(1 - masks)
+    shares = np.linspace(0, 1, 9)
+    ahead, back = evaluated(masks, shares=shares), evaluated(1 - masks, shares=shares)
+    # Taking out the most relevant leaves what putting in the least relevant has put in.
+    np.testing.assert_allclose(
+        ahead.curves["deletion"].values, back.curves["insertion"].values[..., ::-1], atol=1e-6
+    )
+
+
+@given(st.integers(0, 10**6), st.sampled_from(["zero", "symmetric", "periodization"]))
+@settings(max_examples=10, deadline=None)
+def test_the_mask_gradient_is_that_of_the_distortion(seed, mode):
+    rng = np.random.default_rng(seed)
+    transform = WaveletTransform((9, 10), "db2", 2, mode)
+    parts = ImageParts(0.4 + 0.2 * rng.random((2, 9, 10)), transform)
+    model = LinearModel(0.1 * rng.standard_normal((180, 3)))
+    counted, noise = Counted(model), parts.mean + 0.1 * (parts.noise(2, rng) - parts.mean)
+    mask, direction = rng.random((2, parts.size)), rng.standard_normal((2, parts.size))
+    targets = np.array([0, 2])
+    obscured = parts.obscure(mask, noise)
+    _, gradient = counted.gradient(obscured, targets)
+    slope = (parts.pull_back(obscured, gradient, noise) * direction).sum(axis=1)
+    step = 1e-3
+    ends = [counted.of(parts.obscure(mask + sign * step * direction, noise), targets) for sign in (1, -1)]
+    np.testing.assert_allclose(slope, (ends[0] - ends[1]) / (2 * step), atol=2e-3 * np.abs(slope).max() + 2e-4)
+
+
+def test_the_closed_form_of_a_linear_model_is_optimal_and_others_are_not():
+    # Without noise in place of the mean: pixels of two values, the model sees one of them.
+    x = np.full((4, 4), 0.2, np.float32)
+    x[1, 2] = 0.9
+    parts = ImageParts(x[None], None)
+    parts.deviation[:] = 0
+    weights = np.zeros((16, 2))
+    weights[6, 0] = 1.0
+    counted = Counted(LinearModel(weights, outputs="probabilities"))
+    c, lam, k = float(x[1, 2] - parts.mean[6]), 0.5, 16
+    best = np.zeros(16)
+    best[6] = max(0.0, 1 - lam / (2 * k * c**2))
+    assert 0 < best[6] < 1
+
+    def judged(mask):
+        return optimality(counted, parts, mask, lam, 0, 0.9, n_samples=8)
+
+    right = judged(best)
+    assert right.residual == pytest.approx(0, abs=1e-4)
+    assert right.gain == pytest.approx(0, abs=1e-4)
+    assert right.objective == pytest.approx((1 - best[6]) ** 2 * c**2 + lam * best.mean(), rel=1e-4)
+    assert right.rate <= right.rate_bound
+    for wrong in (np.ones(16), np.full(16, 0.5), np.zeros(16)):
+        report = judged(wrong)
+        assert report.residual > 0.05
+        assert report.objective > right.objective
+        # To first order at least the difference: the objective is convex here.
+        assert report.gain >= report.objective - right.objective - 1e-6
+    assert judged(np.ones(16)).rate > judged(np.ones(16)).rate_bound
+
+
+def test_noise_alone_is_no_residual():
+    # A distortion that is flat in the mask, and noisy: the optimum of a λ that pushes nothing is anywhere.
+    rng = np.random.default_rng(0)
+    parts = ImageParts(rng.random((1, 16, 16)), None)
+    counted = Counted(RegionModel(np.ones((16, 16), bool)))
+    score = float(parts.plane.mean())
+    mask = np.zeros(256)
+    report = optimality(counted, parts, mask, 1.0, 0, score, n_samples=64)
+    # At the empty mask a λ of 1 dwarfs the distortion's slope.
+    assert report.residual < 0.02
+    assert report.gain < 0.01
+    assert report.residual_low <= report.residual <= report.residual_high
+
+
+def test_information_and_conciseness_preciseness():
+    x = pictures(1)[0]
+    assert information(x, x) == 1
+    assert information(x, 0 * x) == 0
+    assert information(x, 0.5 * x) == pytest.approx(0.5)
+    assert information(0 * x, 0 * x) == 0
+    assert conciseness_preciseness(0.8, 0.8, 1.0) == 1
+    assert conciseness_preciseness(0.8, 0.4, 0.1) == pytest.approx(5)
+    assert conciseness_preciseness(0.8, 0.8, 0.0) == 0
+    assert np.isfinite(conciseness_preciseness(0.0, 0.4, 0.1))
+
+
+def test_edges_lie_where_grey_jumps():
+    x = np.zeros((20, 20))
+    x[:, 10:] = 1
+    found = edges(x)
+    assert set(np.flatnonzero(found.any(axis=0))) <= {9, 10}
+    assert found.any(axis=1).all()
+    assert not edges(np.full((20, 20), 0.5)).any()
+    assert not edges(np.linspace(0, 0.3, 20)[None].repeat(20, 0)).any()
+
+
+def test_hallucination_counts_made_up_edges_only():
+    x = np.zeros((24, 24))
+    x[:, 8:] = 0.8
+    assert hallucination(x, x) == 0
+    assert hallucination(x, 0 * x) == 0
+    blacked = x.copy()
+    blacked[:, 16:] = 0  # a second edge, as long as the first
+    assert hallucination(x, blacked) == pytest.approx(1, abs=0.2)
+    assert hallucination(np.zeros((24, 24)), x) == np.count_nonzero(edges(x))
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=20, deadline=None)
+def test_overlap(seed):
+    a, b = np.random.default_rng(seed).random((2, 30))
+    assert overlap(a, a) == 1
+    assert overlap(a, b) == overlap(b, a)
+    assert 0 <= overlap(a, b) <= 1
+    assert overlap(a, 0 * a) == 0
+    assert overlap(0 * a, 0 * a) == 1
+
+
+def test_equals_come_in_random_order():
+    order = rank(np.zeros(1000), 0)
+    assert sorted(order) == list(range(1000))
+    assert abs(np.corrcoef(order, np.arange(1000))[0, 1]) < 0.15
+    np.testing.assert_array_equal(rank(np.arange(5), 0), [4, 3, 2, 1, 0])
+
+
+def test_area_of_straight_lines():
+    shares = np.array([0, 0.1, 0.5, 1])
+    assert area(shares, np.ones(4)) == pytest.approx(1)
+    assert area(shares, 1 - shares) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("basis", ["wavelet", "pixel"])
+def test_parts_at_the_extremes(basis):
+    rng = np.random.default_rng(0)
+    x = 0.2 + 0.6 * rng.random((3, 13, 11))
+    transform = WaveletTransform((13, 11), "db3", 2, "zero") if basis == "wavelet" else None
+    parts = ImageParts(x, transform)
+    noise = parts.noise(2, rng)
+    ones, zeros = np.ones((2, parts.size)), np.zeros((2, parts.size))
+    for rebuilt in (parts.obscure(ones, noise), parts.insert(ones), parts.keep(ones)):
+        np.testing.assert_allclose(rebuilt, np.broadcast_to(x, rebuilt.shape), atol=1e-5)
+    assert not parts.keep(zeros).any()
+    many = parts.noise(3000, rng)
+    np.testing.assert_allclose(many.mean(axis=(0, 1)), parts.mean, atol=0.12 * parts.deviation.max())
+    np.testing.assert_allclose(many.std(axis=(0, 1)), parts.deviation, rtol=0.1)
+    if basis == "pixel":
+        np.testing.assert_allclose(parts.insert(zeros), x.mean(), rtol=1e-5)
+        assert parts.deviation[0] == pytest.approx(x.std(), rel=1e-4)
+    else:
+        # One mean for the approximation, one for the three orientations of each level.
+        assert len(np.unique(parts.mean)) == 1 + transform.level
+
+
+def test_a_table_with_baselines():
+    rng = np.random.default_rng(0)
+    model = LinearModel(rng.standard_normal((SIZE * SIZE, 3)))
+    x = pictures()
+
+    def again(model, classes, seed):
+        return np.random.default_rng(seed).random((4, SIZE * SIZE))
+
+    explanations = Masks(x, again(None, None, 0), [0, 1, 2, 0], again=again)
+    found = evaluate(explanations, model, n_seeds=2)
+    assert found.rows == (
+        "Pixel RDE",
+        "integrated gradients",
+        "SmoothGrad",
+        "gradient × input",
+        "random wavelets",
+    )
+    assert {each.key for each in found.columns} == set(found.values)
+    rates = found.values["rate"]
+    np.testing.assert_allclose(rates, np.broadcast_to(rates[0], rates.shape), atol=0.01)
+    assert found.summary("Pixel RDE", "evaluations").mean == 7
+    assert found.summary("integrated gradients", "seeds").mean == 1
+    assert found.summary("SmoothGrad", "seeds").mean > 0.5
+    assert found.summary("random wavelets", "seeds").mean < 0.5
+    assert found.summary("random wavelets", "randomized_model").mean == 1
+    assert found.summary("gradient × input", "randomized_model").mean < 0.6
+    assert model.shown > found.n_evaluations > 0
+    assert set(found.optimality) == {"Pixel RDE"}
+    read = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert [row["method"] for row in read["rows"]] == list(found.rows)
+    text = str(found)
+    for each in (*found.rows, *(column.title for column in found.columns), "4 images"):
+        assert each in text
+    assert len(found.cells()) == 1 + len(found.rows)
+    assert found.best("rate_distortion") in found.rows
+
+
+def test_it_repeats_to_the_bit():
+    first, second = (evaluated(region_masks() * 0.5, baselines=("smooth_grad",)) for _ in range(2))
+    assert first.to_dict() == second.to_dict()
+
+
+def test_images_one_by_one_give_the_same():
+    model, x = RegionModel(REGION), pictures()
+    masks = np.random.default_rng(0).random((4, SIZE * SIZE))
+    both = evaluated(masks)
+    alone = evaluate(
+        {"it": Masks(x[:1], masks[:1], [0], lam=0.01)}, model, baselines=(), random_model=False, n_seeds=0
+    )
+    for key, values in alone.values.items():
+        np.testing.assert_allclose(values[:, 0], both.values[key][:, 0], rtol=1e-5, err_msg=key)
+
+
+def test_predictions_alone_leave_out_what_needs_gradients():
+    found = evaluated(
+        region_masks(), model=PredictOnly(RegionModel(REGION)), baselines=("smooth_grad", "random_wavelet")
+    )
+    assert found.rows == ("it", "random wavelets")
+    assert not found.optimality
+    assert any("SmoothGrad were left out" in note for note in found.notes)
+    assert any("optimum was left out" in note for note in found.notes)
+
+
+def test_an_image_without_explanation_does_not_count():
+    masks = np.array(region_masks())
+    masks[2] = np.nan
+    found = evaluated(masks, baselines=("random_wavelet",))
+    assert np.isnan(found.values["distortion"][:, 2]).all()
+    assert found.summary("it", "distortion").n == 3
+    assert np.isfinite(found.curves["insertion"].mean).all()
+    assert any("1 of 4 images have no explanation" in note for note in found.notes)
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_summaries():
+    values = np.array([1.0, 2.0, 3.0, np.nan])
+    found = Summary.of(values, 0.95)
+    assert found.n == 3
+    assert found.mean == 2
+    assert found.high - 2 == pytest.approx(4.3027 / np.sqrt(3), rel=1e-4)
+    assert np.isnan(Summary.of(values[:1], 0.95).low)
+    assert np.isnan(Summary.of(values[3:], 0.95).mean)
+
+
+def test_a_random_model_keeps_the_distribution_of_weights():
+    model = LinearModel(np.random.default_rng(0).random((10, 3)))
+    before = model.weights[0].copy()
+    other = randomized(model, 0)
+    np.testing.assert_array_equal(model.weights[0], before)
+    assert not np.array_equal(other.weights[0], before)
+    np.testing.assert_array_equal(np.sort(other.weights[0].ravel()), np.sort(before.ravel()))
+    assert randomized(PredictOnly(model), 0) is None
+
+
+def test_other_classes_are_others():
+    targets = np.arange(50) % 4
+    found = other_classes(targets, 4, 0)
+    assert (found != targets).all()
+    assert set(found) == {0, 1, 2, 3}
+
+
+def test_bad_input():
+    masks, model, x = region_masks(), RegionModel(REGION), pictures()
+    good = Masks(x, masks, np.zeros(4, int))
+    with pytest.raises(TypeError, match="`explanations` must be Explanations"):
+        evaluate([masks], model)
+    with pytest.raises(ValueError, match="at least one"):
+        evaluate([], model)
+    with pytest.raises(ValueError, match="of the same images"):
+        evaluate([good, Masks(x + 0.01, masks, np.zeros(4, int))], model)
+    with pytest.raises(ValueError, match="of the same targets"):
+        evaluate([good, Masks(x, masks, np.ones(4, int))], model)
+    with pytest.raises(ValueError, match=r"must have shape \(4, 144\)"):
+        evaluate(Masks(x, masks[:, :100], np.zeros(4, int)), model)
+    with pytest.raises(ValueError, match="`shares` must rise from 0 to 1"):
+        evaluate(good, model, shares=[0, 0.5])
+    with pytest.raises(ValueError, match="`baselines` must be one of"):
+        evaluate(good, model, baselines=("lime",))
+    with pytest.raises(ValueError, match="`confidence` must be between 0 and 1"):
+        evaluate(good, model, confidence=95)
+    found = evaluated(masks)
+    with pytest.raises(ValueError, match="`row` must be one of 'it'"):
+        found.summary("that", "rate")
+    with pytest.raises(ValueError, match="`key` must be one of"):
+        found.summary("it", "speed")
+
+
+def test_wavelet_masks_too():
+    x = pictures()
+    random = random_wavelet_mask(x, np.zeros(4, int), wavelet="haar", level=2)
+    explanations = Masks(x, np.ones_like(random.values), np.zeros(4), transform=random.transform, method="cartoonx")
+    explanations.targets = random.targets
+    found = evaluate([explanations, random], RegionModel(REGION), baselines=(), random_model=False, n_seeds=0)
+    assert found.rows == ("CartoonX", "random wavelets")
+    assert found.summary("CartoonX", "distortion").mean == pytest.approx(0, abs=1e-10)
+    assert found.summary("CartoonX", "hallucination").mean == 0
