@@ -5,6 +5,7 @@ Nothing heavy is imported until it is used: the compiled engine loads with the f
 ==================== ==========================================================================
 `wavelens.patterns`  what a labelled image dataset is made of, and which patterns belong to which class
 `wavelens.hierarchy` how classes relate inside a deep representation: multiresolution matrix factorization
+`wavelens.explain`   which part of an image made a classifier say so: CartoonX and pixel masks
 `wavelens.quality`   duplicates, doubtful labels, empty images, and leaks of the class through the files
 `wavelens.linalg`    pivoted QR, higher-order GSVD, pairwise distances
 `wavelens.models`    features of trained networks: torch modules, `.pt2` and `.onnx` files
@@ -24,7 +25,18 @@ from typing import TYPE_CHECKING, Any
 from wavelens.exceptions import DataError, ModelError, WavelensError, WavelensWarning
 
 if TYPE_CHECKING:
-    from wavelens import data, hierarchy, linalg, models, patterns, plotting, quality, report, wavelets
+    from wavelens import (
+        data,
+        explain,
+        hierarchy,
+        linalg,
+        models,
+        patterns,
+        plotting,
+        quality,
+        report,
+        wavelets,
+    )
     from wavelens._build_info import build_info
     from wavelens._threads import num_threads, set_num_threads
 
@@ -35,6 +47,7 @@ __all__ = [
     "WavelensWarning",
     "build_info",
     "data",
+    "explain",
     "hierarchy",
     "linalg",
     "models",
@@ -51,6 +64,7 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 _submodules = (
     "data",
+    "explain",
     "hierarchy",
     "linalg",
     "models",

@@ -14,10 +14,8 @@ from wavelens.explain import evaluate, random_wavelet_mask
 from wavelens.explain._curves import area, rank
 from wavelens.explain._evaluation import Summary
 from wavelens.explain._measures import conciseness_preciseness, edges, hallucination, information, overlap
-from wavelens.explain._optimality import optimality
 from wavelens.explain._parts import ImageParts
 from wavelens.explain._randomized import other_classes, randomized
-from wavelens.explain._scores import Counted
 from wavelens.wavelets import WaveletTransform
 
 SIZE = 12
@@ -68,14 +66,11 @@ def test_the_empty_and_the_full_mask():
     # D(0) in closed form: bias² + variance of the mean of n independent draws.
     expected = (x.mean(axis=(1, 2)) - p) ** 2 + x.var(axis=(1, 2)) / n
     np.testing.assert_allclose(empty.values["distortion"][0], expected, rtol=0.1)
-    report = empty.optimality["it"][0]
-    assert report.rate_bound == pytest.approx(report.empty_distortion / 0.01)
-    assert report.beats_empty
 
 
 def test_the_order_reversed_is_worse_everywhere():
     x = pictures()
-    order = x[:, ::1].reshape(4, -1) * REGION.ravel()
+    order = x.reshape(4, -1) * REGION.ravel()
     right = evaluated(order / order.max())
     wrong = evaluated(1 - order / order.max())
     for key, better in (("rate_distortion", -1), ("insertion", 1), ("deletion", -1)):
@@ -85,76 +80,12 @@ def test_the_order_reversed_is_worse_everywhere():
 def test_insertion_and_deletion_are_mirror_images():
     rng = np.random.default_rng(3)
     masks = rng.permuted(np.tile(np.linspace(0, 1, SIZE * SIZE), (4, 1)), axis=1)
-    ahead, back = evaluated(masks), evaluated(1 - masks)
     shares = np.linspace(0, 1, 9)
     ahead, back = evaluated(masks, shares=shares), evaluated(1 - masks, shares=shares)
     # Taking out the most relevant leaves what putting in the least relevant has put in.
     np.testing.assert_allclose(
         ahead.curves["deletion"].values, back.curves["insertion"].values[..., ::-1], atol=1e-6
     )
-
-
-@given(st.integers(0, 10**6), st.sampled_from(["zero", "symmetric", "periodization"]))
-@settings(max_examples=10, deadline=None)
-def test_the_mask_gradient_is_that_of_the_distortion(seed, mode):
-    rng = np.random.default_rng(seed)
-    transform = WaveletTransform((9, 10), "db2", 2, mode)
-    parts = ImageParts(0.4 + 0.2 * rng.random((2, 9, 10)), transform)
-    model = LinearModel(0.1 * rng.standard_normal((180, 3)))
-    counted, noise = Counted(model), parts.mean + 0.1 * (parts.noise(2, rng) - parts.mean)
-    mask, direction = rng.random((2, parts.size)), rng.standard_normal((2, parts.size))
-    targets = np.array([0, 2])
-    obscured = parts.obscure(mask, noise)
-    _, gradient = counted.gradient(obscured, targets)
-    slope = (parts.pull_back(obscured, gradient, noise) * direction).sum(axis=1)
-    step = 1e-3
-    ends = [counted.of(parts.obscure(mask + sign * step * direction, noise), targets) for sign in (1, -1)]
-    np.testing.assert_allclose(slope, (ends[0] - ends[1]) / (2 * step), atol=2e-3 * np.abs(slope).max() + 2e-4)
-
-
-def test_the_closed_form_of_a_linear_model_is_optimal_and_others_are_not():
-    # Without noise in place of the mean: pixels of two values, the model sees one of them.
-    x = np.full((4, 4), 0.2, np.float32)
-    x[1, 2] = 0.9
-    parts = ImageParts(x[None], None)
-    parts.deviation[:] = 0
-    weights = np.zeros((16, 2))
-    weights[6, 0] = 1.0
-    counted = Counted(LinearModel(weights, outputs="probabilities"))
-    c, lam, k = float(x[1, 2] - parts.mean[6]), 0.5, 16
-    best = np.zeros(16)
-    best[6] = max(0.0, 1 - lam / (2 * k * c**2))
-    assert 0 < best[6] < 1
-
-    def judged(mask):
-        return optimality(counted, parts, mask, lam, 0, 0.9, n_samples=8)
-
-    right = judged(best)
-    assert right.residual == pytest.approx(0, abs=1e-4)
-    assert right.gain == pytest.approx(0, abs=1e-4)
-    assert right.objective == pytest.approx((1 - best[6]) ** 2 * c**2 + lam * best.mean(), rel=1e-4)
-    assert right.rate <= right.rate_bound
-    for wrong in (np.ones(16), np.full(16, 0.5), np.zeros(16)):
-        report = judged(wrong)
-        assert report.residual > 0.05
-        assert report.objective > right.objective
-        # To first order at least the difference: the objective is convex here.
-        assert report.gain >= report.objective - right.objective - 1e-6
-    assert judged(np.ones(16)).rate > judged(np.ones(16)).rate_bound
-
-
-def test_noise_alone_is_no_residual():
-    # A distortion that is flat in the mask, and noisy: the optimum of a λ that pushes nothing is anywhere.
-    rng = np.random.default_rng(0)
-    parts = ImageParts(rng.random((1, 16, 16)), None)
-    counted = Counted(RegionModel(np.ones((16, 16), bool)))
-    score = float(parts.plane.mean())
-    mask = np.zeros(256)
-    report = optimality(counted, parts, mask, 1.0, 0, score, n_samples=64)
-    # At the empty mask a λ of 1 dwarfs the distortion's slope.
-    assert report.residual < 0.02
-    assert report.gain < 0.01
-    assert report.residual_low <= report.residual <= report.residual_high
 
 
 def test_information_and_conciseness_preciseness():
@@ -220,20 +151,22 @@ def test_parts_at_the_extremes(basis):
     x = 0.2 + 0.6 * rng.random((3, 13, 11))
     transform = WaveletTransform((13, 11), "db3", 2, "zero") if basis == "wavelet" else None
     parts = ImageParts(x, transform)
-    noise = parts.noise(2, rng)
-    ones, zeros = np.ones((2, parts.size)), np.zeros((2, parts.size))
-    for rebuilt in (parts.obscure(ones, noise), parts.insert(ones), parts.keep(ones)):
+    ones, zeros = np.ones(parts.size), np.zeros(parts.size)
+    for rebuilt in (parts.obscure(ones, 2, 0, 0), parts.insert(ones[None]), parts.keep(ones)):
         np.testing.assert_allclose(rebuilt, np.broadcast_to(x, rebuilt.shape), atol=1e-5)
     assert not parts.keep(zeros).any()
-    many = parts.noise(3000, rng)
-    np.testing.assert_allclose(many.mean(axis=(0, 1)), parts.mean, atol=0.12 * parts.deviation.max())
-    np.testing.assert_allclose(many.std(axis=(0, 1)), parts.deviation, rtol=0.1)
+    noise = parts.obscure(zeros, 2000, 0, 0)
+    np.testing.assert_array_equal(noise[:5], parts.obscure(zeros, 5, 0, 0))
+    assert not np.array_equal(noise[:5], parts.obscure(zeros, 5, 0, 1))
     if basis == "pixel":
-        np.testing.assert_allclose(parts.insert(zeros), x.mean(), rtol=1e-5)
-        assert parts.deviation[0] == pytest.approx(x.std(), rel=1e-4)
+        np.testing.assert_allclose(parts.insert(zeros[None]), x.mean(), rtol=1e-5)
+        np.testing.assert_allclose(noise.mean(), x.mean(), atol=0.01)
+        np.testing.assert_allclose(noise.std(axis=0), x.std(), rtol=0.12)
     else:
         # One mean for the approximation, one for the three orientations of each level.
         assert len(np.unique(parts.mean)) == 1 + transform.level
+        assert noise.min() == 0
+        assert noise.max() <= 1
 
 
 def test_a_table_with_baselines():
@@ -263,7 +196,7 @@ def test_a_table_with_baselines():
     assert found.summary("random wavelets", "randomized_model").mean == 1
     assert found.summary("gradient × input", "randomized_model").mean < 0.6
     assert model.shown > found.n_evaluations > 0
-    assert set(found.optimality) == {"Pixel RDE"}
+    assert not found.optimality
     read = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert [row["method"] for row in read["rows"]] == list(found.rows)
     text = str(found)
@@ -296,7 +229,6 @@ def test_predictions_alone_leave_out_what_needs_gradients():
     assert found.rows == ("it", "random wavelets")
     assert not found.optimality
     assert any("SmoothGrad were left out" in note for note in found.notes)
-    assert any("optimum was left out" in note for note in found.notes)
 
 
 def test_an_image_without_explanation_does_not_count():

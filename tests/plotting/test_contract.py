@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import io
 
@@ -9,6 +10,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from explain.toy_models import RegionModel
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.text import Text
@@ -16,6 +18,7 @@ from sklearn.datasets import load_digits
 
 import wavelens.plotting
 from wavelens import plotting
+from wavelens.explain import CartoonX, PixelRDE, evaluate
 from wavelens.hierarchy import mmf
 from wavelens.patterns import PatternAnalysis, compare_bases
 
@@ -24,6 +27,18 @@ def factored(a):
     """Return the factorization of the class means of an analysis."""
     means = np.stack([a.embedding_[a.labels_ == i].mean(axis=0) for i in range(len(a.classes_))])
     return mmf(means @ means.T, 2)
+
+
+@functools.cache
+def explained():
+    """Two digits explained to a model that looks at their upper halves, and the evaluation."""
+    x = load_digits().images[:2] / 16
+    model = RegionModel(np.arange(64).reshape(8, 8) < 32)
+    options = {"lam": 0.1, "n_steps": 10, "n_test": 4}
+    wavelet = CartoonX(model, wavelet="haar", level=2, **options)
+    path = wavelet.path(x, [0.1, 0.01], 0)
+    explanations = path[0], PixelRDE(model, **options).explain(x, 0)
+    return path, explanations, evaluate(explanations, model, n_samples=2, n_seeds=0, random_model=False)
 
 
 # How each Display is made from an analysis and its images; a new one needs a line.
@@ -36,6 +51,9 @@ makers = {
     "ClassSimilarityDisplay": lambda a, x: plotting.ClassSimilarityDisplay.from_analysis(a),
     "ClassTreeDisplay": lambda a, x: plotting.ClassTreeDisplay.from_analysis(a),
     "DendrogramDisplay": lambda a, x: plotting.DendrogramDisplay.from_covariance(factored(a).matrix),
+    "EnergyByScaleDisplay": lambda a, x: plotting.EnergyByScaleDisplay.from_explanations(explained()[1][0]),
+    "EvaluationDisplay": lambda a, x: plotting.EvaluationDisplay.from_evaluation(explained()[2]),
+    "ExplanationDisplay": lambda a, x: plotting.ExplanationDisplay.from_explanations(*explained()[1]),
     "ImageGridDisplay": lambda a, x: plotting.ImageGridDisplay.from_images(x, [0, 1, 2], title="Images"),
     "InfluenceDisplay": lambda a, x: plotting.InfluenceDisplay.from_analysis(a, x),
     "LayerFlowDisplay": lambda a, x: plotting.LayerFlowDisplay(
@@ -43,6 +61,7 @@ makers = {
     ),
     "LevelErrorDisplay": lambda a, x: plotting.LevelErrorDisplay.from_mmf(factored(a)),
     "MMFGraphDisplay": lambda a, x: plotting.MMFGraphDisplay.from_mmf(factored(a)),
+    "MaskPathDisplay": lambda a, x: plotting.MaskPathDisplay.from_path(explained()[0]),
     "PatternDisplay": lambda a, x: plotting.PatternDisplay.from_analysis(a, 0, n=5),
     "ReconstructionDisplay": lambda a, x: plotting.ReconstructionDisplay.from_analysis(
         a, x[0], others=[1, 2]
@@ -52,6 +71,7 @@ makers = {
     "SimilarityDisplay": lambda a, x: plotting.SimilarityDisplay.from_analysis(a, 0, max_images=40),
     "SingularValueDisplay": lambda a, x: plotting.SingularValueDisplay.from_analysis(a),
     "SpectrumDisplay": lambda a, x: plotting.SpectrumDisplay.from_analysis(a, 0, 1),
+    "WaveletMaskDisplay": lambda a, x: plotting.WaveletMaskDisplay.from_explanations(explained()[1][0]),
 }
 # Points: captions and numbers in cells, ticks, labels and legends, titles.
 sizes = {7.0, 7.5, 8.0, 8.5, 9.0, 10.5}
@@ -74,6 +94,7 @@ def axes_for(display, figure):
     parts = {
         plotting.ReconstructionDisplay: 2,
         plotting.BasisComparisonDisplay: 3,
+        plotting.EvaluationDisplay: 4,
         plotting.LayerFlowDisplay: 2,
         plotting.LevelErrorDisplay: 2,
         plotting.ReorderedMatrixDisplay: 2,

@@ -49,20 +49,15 @@ def rate_distortion(
     score: float,
     shares: Array,
     n_samples: int,
-    random_state: tuple[int, ...],
+    seed: int,
 ) -> Array:
     """Return the mean squared change of the target's probability where the rest is noise, (n_shares,).
 
-    The noise depends on `random_state` alone: methods in the same basis are compared under the same.
+    The noise depends on `seed` and the place of the share alone: methods in one basis are compared under the same.
     """
-    out = np.empty(len(shares))
-    for i, mask in enumerate(masks_of(order, shares)):
-        # With all kept there is no noise, and with any mask of one basis there is the same at share 0.
-        n = 1 if mask.all() else n_samples
-        noise = parts.noise(n, np.random.default_rng([*random_state, i]))
-        found = counted.of(parts.obscure(np.broadcast_to(mask, (n, parts.size)), noise), np.full(n, target))
-        out[i] = np.mean((found - score) ** 2)
-    return out
+    shown = [parts.obscure(mask, n_samples, seed, i) for i, mask in enumerate(masks_of(order, shares))]
+    found = counted.of(np.concatenate(shown), np.full(len(shown) * n_samples, target))
+    return np.asarray(((found - score) ** 2).reshape(len(shown), n_samples).mean(axis=1))
 
 
 def insertion(

@@ -19,7 +19,7 @@ from wavelens.explain._basis import Basis
 from wavelens.explain._distortion import Distortion, output_cotangent, probabilities_of
 from wavelens.explain._noise import Noise
 
-__all__ = ["Objective", "ModelFailure", "ModelLike", "image_keys"]
+__all__ = ["ModelFailure", "ModelLike", "Objective", "image_keys"]
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -99,22 +99,29 @@ class Objective:
         """Length of a mask."""
         return self.basis.k
 
-    def distortions(
-        self, images: Index, masks: Floats, stream: int, n_samples: int, *, count: bool = True
-    ) -> Doubles:
+    def distortions(self, images: Index, masks: Floats, stream: int, n_samples: int) -> Doubles:
         """Return the distortion of each of the samples 0 … n_samples - 1 of a stream: (len(images), n_samples)."""
-        values = np.empty((len(images), n_samples))
+        np.add.at(self.n_evaluations, images, n_samples)
+        return self.answers(images, masks, stream, n_samples)[0]
+
+    def answers(self, images: Index, masks: Floats, stream: int, n_samples: int) -> tuple[Doubles, Doubles]:
+        """Return distortions and probabilities of the target, both (len(images), n_samples); not counted."""
+        values, own = np.empty((len(images), n_samples)), np.empty((len(images), n_samples))
         for rows, first, last in self._chunks(len(images), n_samples):
             at = images[rows]
             _, pictures = self._mixed(at, masks[rows], stream, first, last)
             stack = pictures.reshape(-1, *pictures.shape[2:])
-            outputs = self._checked(self.model.predict(stack), at, last - first)
-            values[rows, first:last] = self._compare(outputs, at, last - first)[0]
-        if count:
-            self.n_evaluations[images] += n_samples
-        return values
+            p = probabilities_of(
+                self._checked(self.model.predict(stack), at, last - first), self.model.outputs
+            )
+            values[rows, first:last] = self._compare(p, at, last - first)[0]
+            picked = p.reshape(len(at), last - first, -1)
+            own[rows, first:last] = picked[np.arange(len(at)), :, self.targets[at]]
+        return values, own
 
-    def gradients(self, images: Index, masks: Floats, stream: int, n_samples: int) -> tuple[Doubles, Floats]:
+    def gradients(
+        self, images: Index, masks: Floats, stream: int, n_samples: int, *, count: bool = True
+    ) -> tuple[Doubles, Floats]:
         """Return distortions (len(images), n_samples), and gradients of their means by the masks (len(images), k)."""
         values = np.empty((len(images), n_samples))
         sums = np.zeros((len(images), self.k), dtype=np.float32)
@@ -123,21 +130,24 @@ class Objective:
             buffer, pictures = self._mixed(at, masks[rows], stream, first, last)
             stack = pictures.reshape(-1, *pictures.shape[2:])
             outputs, pullback = self.model.forward(stack)  # type: ignore[attr-defined]
-            outputs = self._checked(outputs, at, n)
-            found, cotangent = self._compare(outputs, at, n)
+            p = probabilities_of(self._checked(outputs, at, n), self.model.outputs)
+            found, cotangent = self._compare(p, at, n)
             values[rows, first:last] = found
             gradient = np.array(pullback(cotangent), dtype=np.float32, order="C").reshape(stack.shape)
             if self.basis.clamp:
                 _core.mask_gate(stack, gradient)
             adjoint = self.basis.adjoint(gradient, buffer.reshape(len(stack), -1, self.k))
             part = sums[rows]
-            _core.mask_reduce(*self._engine(at, masks[rows], stream, first), adjoint.reshape(buffer.shape), part)
+            _core.mask_reduce(
+                *self._engine(at, masks[rows], stream, first), adjoint.reshape(buffer.shape), part
+            )
             sums[rows] = part
         sums /= np.float32(n_samples)
         bad = ~np.isfinite(sums).all(axis=1)
         if bad.any():
             raise ModelFailure("the model's gradient is not finite", images[bad])
-        self.n_evaluations[images] += n_samples
+        if count:
+            self.n_evaluations[images] += n_samples
         return values, sums
 
     def penalties(self, images: Index, masks: Floats, lam: float) -> Doubles:
@@ -156,7 +166,7 @@ class Objective:
         signs = np.sign(self.basis.pictures(kept)) * np.float32(self.spatial / np.prod(self.basis.size))
         gradients += self._grey[images] * self.basis.adjoint(signs, np.empty_like(kept))[:, 0]
 
-    def importance(self, images: Index, name: str = "gradient") -> Floats:
+    def importance(self, images: Index) -> Floats:
         """Return Σ_channels |∂(−log p)/∂coefficient| at the images themselves: (len(images), k)."""
         planes = self.planes[images]
         found = np.empty((len(images), self.k), dtype=np.float32)
@@ -207,7 +217,9 @@ class Objective:
             first,
         )
 
-    def _mixed(self, images: Index, masks: Floats, stream: int, first: int, last: int) -> tuple[Floats, Floats]:
+    def _mixed(
+        self, images: Index, masks: Floats, stream: int, first: int, last: int
+    ) -> tuple[Floats, Floats]:
         """Return the buffer (images, samples, channels, k) and the pictures (images, samples, channels, h, w)."""
         channels = self.coefficients.shape[1]
         buffer = np.empty((len(images), last - first, channels, self.k), dtype=np.float32)
@@ -227,10 +239,7 @@ class Objective:
             raise ModelFailure("the model returned NaN or infinity", images[bad])
         return found
 
-    def _compare(
-        self, outputs: npt.NDArray[Any], images: Index, n_samples: int
-    ) -> tuple[Doubles, npt.NDArray[np.float32]]:
-        p = probabilities_of(outputs, self.model.outputs)
+    def _compare(self, p: Doubles, images: Index, n_samples: int) -> tuple[Doubles, npt.NDArray[np.float32]]:
         values, gradient = np.empty(len(p)), np.empty_like(p)
         for row, image in enumerate(images):
             part = slice(row * n_samples, (row + 1) * n_samples)

@@ -7,6 +7,7 @@ An explanation that stays the same when the weights are shuffled shows the image
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,7 +26,10 @@ def randomized(model: Any, random_state: int) -> Any | None:
     rng = np.random.default_rng(random_state)
     found = copy.copy(model)
     if hasattr(getattr(model, "module", None), "parameters"):
-        found.module = copy.deepcopy(model.module)
+        with warnings.catch_warnings():
+            # Copying a graph, torch warns of its own ways.
+            warnings.simplefilter("ignore")
+            found.module = copy.deepcopy(model.module)
         for parameter in found.module.parameters():
             values = parameter.detach()
             if values.ndim > 1:

@@ -12,16 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens._arguments import as_images
+from wavelens.explain._distortion import output_cotangent, probabilities_of
 
-__all__ = ["Counted", "as_planes", "as_targets", "softmax"]
+__all__ = ["Counted", "as_planes", "as_targets"]
 
 Array = npt.NDArray[Any]
-
-
-def softmax(logits: Array) -> Array:
-    """Return the probabilities that rows of logits stand for."""
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
 
 
 def as_planes(images: npt.ArrayLike, name: str = "images") -> npt.NDArray[np.float32]:
@@ -45,14 +40,14 @@ class Counted:
         self.model = model
         self.evaluations = 0
         self.has_gradient = bool(getattr(model, "has_gradient", hasattr(model, "forward")))
-        self._logits = getattr(model, "outputs", "probabilities") == "logits"
+        self._kind = str(getattr(model, "outputs", "probabilities"))
         self._step = int(getattr(model, "batch_size", 32))
 
     def probabilities(self, x: Array) -> Array:
         """Return the probabilities of all classes, (n, n_outputs)."""
         self.evaluations += len(x)
-        found = np.asarray(self.model.predict(np.ascontiguousarray(x, np.float32)), np.float64)
-        return softmax(found) if self._logits else found
+        found = np.asarray(self.model.predict(np.ascontiguousarray(x, np.float32)))
+        return probabilities_of(found, self._kind)
 
     def of(self, x: Array, targets: Array) -> Array:
         """Return the probability of each image's target, (n,); some images at a time."""
@@ -78,15 +73,12 @@ class Counted:
     def _gradient(self, x: Array, targets: Array, scale: str) -> tuple[Array, Array]:
         self.evaluations += len(x)
         outputs, pullback = self.model.forward(np.ascontiguousarray(x, np.float32))
-        outputs = np.asarray(outputs, np.float64)
+        kind = self._kind if scale == "probability" else "probabilities"
+        outputs = probabilities_of(np.asarray(outputs), kind)
         rows = np.arange(len(x))
         cotangent = np.zeros_like(outputs)
         cotangent[rows, targets] = 1.0
-        if scale == "probability" and self._logits:
-            outputs = softmax(outputs)
-            # d p_y / d logits = p_y (e_y - p)
-            cotangent = outputs[rows, targets][:, None] * (cotangent - outputs)
-        gradient = np.asarray(pullback(cotangent.astype(np.float32)))
+        gradient = np.asarray(pullback(output_cotangent(outputs, cotangent, kind)))
         return outputs[rows, targets], gradient
 
 

@@ -47,6 +47,8 @@ RESIDUAL_STREAM = 2**31 + 2
 _heavy = 20.0
 _lost = 0.5
 _memory = 0.95
+_young = 20
+_nothing = 0.01
 _slack = 0.3
 _look_every = 40
 _settled = 1e-6
@@ -162,7 +164,9 @@ class Searcher:
         self.guarded(images, run)
         self.stream += 1
 
-    def _update(self, image: int, gradient: Floats, lam: float, rate: float, betas: tuple[float, float]) -> None:
+    def _update(
+        self, image: int, gradient: Floats, lam: float, rate: float, betas: tuple[float, float]
+    ) -> None:
         self._n_updates[image] += 1
         t = int(self._n_updates[image])
         # Adam does not see a factor of the gradient but through ε: k times the gradient is of the size of λ, and
@@ -207,7 +211,9 @@ def search(
     else:
         _continuation(searcher, lam, tick, warm)
     history = [
-        dict(zip(("lam", "distortion", "rate"), np.array(rows, dtype=np.float64).reshape(-1, 3).T, strict=True))
+        dict(
+            zip(("lam", "distortion", "rate"), np.array(rows, dtype=np.float64).reshape(-1, 3).T, strict=True)
+        )
         for rows in searcher.rows
     ]
     return Found(searcher.masks, searcher.stopped, history)
@@ -240,27 +246,25 @@ def _continuation(searcher: Searcher, lam: Doubles, tick: Tick, warm: bool) -> N
     if warm:
         candidates += _stage(searcher, searcher.alive, lam, empty, 0.2, n_steps // 2, tick)
     else:
-        candidates += _stage(searcher, searcher.alive, heavy, empty, 1.0, n_steps, lambda done: tick(share * done))
+        candidates += _stage(
+            searcher, searcher.alive, heavy, empty, 1.0, n_steps, lambda done: tick(share * done)
+        )
         later = np.setdiff1d(later, np.flatnonzero(searcher.failed))
         if len(later):
             candidates.append(searcher.masks.copy())
             candidates += _stage(
                 searcher, later, lam, empty, 0.2, n_steps // 2, lambda done: tick(share + (1 - share) * done)
             )
-    _choose(searcher, lam, [*candidates, searcher.masks.copy()], [] if warm else _thresholds(start))
+    _choose(searcher, lam, empty, [*candidates, searcher.masks.copy()], [] if warm else _thresholds(start))
 
 
 def _stage(
     searcher: Searcher, images: Index, lam: Doubles, empty: Doubles, pace: float, n_steps: int, tick: Tick
 ) -> list[Floats]:
     """Run at one λ for each image; return the masks with the least running mean of the objective."""
-    n = searcher.n
     hold = 0.5 if pace == 1 else 0.2
-    cooled = np.full(n, searcher.schedule.rate * pace)
-    mean = np.zeros(n)
-    age = np.zeros(n)
-    least = np.full(n, np.inf)
-    good, before = searcher.masks.copy(), searcher.masks.copy()
+    watch = _Watch(searcher, lam, empty, pace)
+    before = searcher.masks.copy()
     running = images.copy()
     searcher.forget(images)
     for t in range(n_steps):
@@ -269,20 +273,10 @@ def _stage(
             break
         u = (t + 1) / n_steps
         fall = 1.0 if u <= hold else 0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * (u - hold) / (1 - hold)))
-        searcher.step(running, lam, cooled * fall, (0.9, 0.99))
+        searcher.step(running, lam, watch.rates * fall, (0.9, 0.99))
         running = running[~searcher.failed[running]]
         for image in running:
-            _, distortion, rate = searcher.rows[image][-1]
-            age[image] += 1
-            mean[image] += (distortion - mean[image]) * max(1 - _memory, 1 / age[image])
-            if mean[image] > _lost * empty[image] and age[image] >= 5 and empty[image] > 0:
-                searcher.masks[image] = good[image]
-                cooled[image] /= 2
-                mean[image], age[image] = 0.0, 0
-                searcher.forget(np.array([image]))
-            elif age[image] >= 20 and mean[image] + lam[image] * rate < least[image]:
-                least[image] = mean[image] + lam[image] * rate
-                good[image] = searcher.masks[image]
+            watch.look(int(image))
         if (t + 1) % _look_every == 0:
             still = np.abs(searcher.masks[running] - before[running]).mean(axis=1) < _settled
             for image in running[still]:
@@ -290,7 +284,46 @@ def _stage(
             before[running] = searcher.masks[running]
             running = running[~still]
         tick(u)
-    return [good]
+    return [watch.good]
+
+
+class _Watch:
+    """Running mean of each image's distortion: remembers the best mask, and goes back to it when the label is lost."""
+
+    def __init__(self, searcher: Searcher, lam: Doubles, empty: Doubles, pace: float) -> None:
+        self.searcher, self.lam, self.empty = searcher, lam, empty
+        self.rates = np.full(searcher.n, searcher.schedule.rate * pace)
+        self.good = searcher.masks.copy()
+        # Where the label is lost at the start and never found, a fuller mask is the place to go back to.
+        self._fuller = 0.5 + 0.5 * searcher.masks
+        self._mean, self._age = np.zeros(searcher.n), np.zeros(searcher.n)
+        self._least = np.full(searcher.n, np.inf)
+        self._armed = np.zeros(searcher.n, dtype=bool)
+
+    def look(self, image: int) -> None:
+        """See what the last step has shown of an image."""
+        _, distortion, rate = self.searcher.rows[image][-1]
+        self._age[image] += 1
+        self._mean[image] += (distortion - self._mean[image]) * max(1 - _memory, 1 / self._age[image])
+        mean, empty = self._mean[image], self.empty[image]
+        if self._age[image] < _young:
+            return
+        if mean > _lost * empty and empty > 0:
+            if self._armed[image]:
+                self._back(image, self.good[image])
+            elif rate < _nothing:
+                self._back(image, self._fuller[image])
+            return
+        self._armed[image] |= mean < _lost / 2 * empty
+        if mean + self.lam[image] * rate < self._least[image]:
+            self._least[image] = mean + self.lam[image] * rate
+            self.good[image] = self.searcher.masks[image]
+
+    def _back(self, image: int, mask: Floats) -> None:
+        self.searcher.masks[image] = mask
+        self.searcher.forget(np.array([image]))
+        self.rates[image] /= 2
+        self._mean[image], self._age[image] = 0.0, 0
 
 
 def _thresholds(start: Floats) -> list[Floats]:
@@ -304,24 +337,30 @@ def _thresholds(start: Floats) -> list[Floats]:
     return found
 
 
-def _choose(searcher: Searcher, lam: Doubles, candidates: list[Floats], others: list[Floats]) -> None:
+def _choose(
+    searcher: Searcher, lam: Doubles, empty: Doubles, candidates: list[Floats], others: list[Floats]
+) -> None:
     """Keep the best of the masks on the same fresh noise: a few samples for all, more for the two best."""
     o, n = searcher.objective, searcher.n
     everyone = [*candidates, *others, np.zeros_like(candidates[0])]
     scores = np.full((len(everyone), n), np.inf)
+    lost = np.zeros((len(everyone), n), dtype=bool)
 
     def weigh(images: Index, which: Index, n_samples: int) -> None:
         for i in np.unique(which):
             rows = images[(which == i).any(axis=0)]
             masks = everyone[i][rows]
             values = o.distortions(rows, masks, CHOICE_STREAM, n_samples).mean(axis=1)
+            lost[i, rows] = values > _lost * empty[rows]
             scores[i, rows] = values + o.penalties(rows, masks, 0.0) + lam[rows] * masks.mean(axis=1)
 
     def first(images: Index) -> None:
-        weigh(images, np.repeat(np.arange(len(everyone))[:, None], len(images), 1), _n_look if o.random else 1)
+        weigh(
+            images, np.repeat(np.arange(len(everyone))[:, None], len(images), 1), _n_look if o.random else 1
+        )
 
     def second(images: Index) -> None:
-        best = np.argsort(scores[:, images], axis=0, kind="stable")[:3]
+        best = np.argsort(scores[:, images] + 1e6 * lost[:, images], axis=0, kind="stable")[:3]
         kept = scores.copy()
         scores[:, images] = np.inf
         weigh(images, best, _n_choice)
@@ -331,5 +370,7 @@ def _choose(searcher: Searcher, lam: Doubles, candidates: list[Floats], others: 
     searcher.guarded(searcher.alive, first)
     if o.random:
         searcher.guarded(searcher.alive, second)
+    # Masks that lose the label come last: they explain nothing, even where λ is so large that they are cheapest.
+    scores += 1e6 * lost
     for image in searcher.alive:
         searcher.masks[image] = everyone[int(scores[:, image].argmin())][image]

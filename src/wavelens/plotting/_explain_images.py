@@ -159,7 +159,8 @@ class MaskPathDisplay(Display):
             Names of the model's outputs.
         title : str or None, default None
         """
-        steps = list(path.explanations)
+        rising = np.argsort(np.asarray(path.lambdas, np.float64))
+        steps = [path.explanations[each] for each in rising]
         first = steps[0]
         if not -len(first.images) <= index < len(first.images):
             raise ValueError(f"`index` must be between 0 and {len(first.images) - 1}, got {index}")
@@ -172,10 +173,12 @@ class MaskPathDisplay(Display):
         captions = [f"image\n{shorten(name, 18)}\n{_percent(first.probabilities[index])}"]
         captions += [mask_words(each, index, short=True) for each in steps]
         recommended = getattr(path, "recommended", None)
-        chosen = None if recommended is None else int(np.asarray(recommended)[index])
+        chosen = None
+        if recommended is not None:
+            chosen = int(np.flatnonzero(rising == int(np.asarray(recommended)[index]))[0])
         wanted = title or "The larger λ, the less is kept"
-        if title is None and chosen is not None and chosen >= 0:
-            wanted += f" (framed: recommended, λ = {float(path.lambdas[chosen]):g})"
+        if title is None and chosen is not None:
+            wanted += f" (framed: recommended, λ = {float(steps[chosen].lam):g})"
         return cls(tuple(shown), tuple(captions), chosen, wanted)
 
     def plot(self, ax: Axes | None = None, *, columns: int = 8) -> Self:

@@ -10,8 +10,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from wavelens.explain import Explanations
-from wavelens.explain._results import explained, transform_of
+from wavelens.explain._given import explained, transform_of
 from wavelens.plotting._style import (
     INK,
     MAGNITUDE,

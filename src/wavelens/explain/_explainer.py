@@ -1,0 +1,291 @@
+"""What `CartoonX` and `PixelRDE` have in common: options, images into groups, the search, and the figures."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wavelens._arguments import check_choice, check_integer
+from wavelens._bytes import parse_bytes
+from wavelens._progress import progress_share
+from wavelens.exceptions import DataError
+from wavelens.explain._basis import Basis
+from wavelens.explain._blocks import search_blocks
+from wavelens.explain._checks import (
+    as_planes,
+    check_lambdas,
+    check_model,
+    check_number,
+    check_targets,
+    first_answers,
+)
+from wavelens.explain._distortion import as_distortion
+from wavelens.explain._noise import NOISES, make_noise
+from wavelens.explain._objective import Objective
+from wavelens.explain._report import Report, report
+from wavelens.explain._results import ExplanationPath, Explanations, recommend
+from wavelens.explain._search import Found, Schedule, quantiles, search
+
+__all__ = ["RateDistortion"]
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+
+_default_limit = 512 * 2**20
+_state_arrays = 16  # of the length of a mask, for each image, at the peak
+_most_at_once = 64
+_tolerance = 0.05
+_trials = 4  # for each step that a search with the gradient would make
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What options are where they are not given."""
+
+    lam: float
+    optimizer: str
+    n_steps: int
+    n_samples: int
+    rate: float
+    init: str
+    distortion: str = "probability"
+    spatial: float = 0.0
+
+
+class RateDistortion(ABC):
+    """Search for the smallest mask under which a model's answer stays; see `CartoonX` and `PixelRDE`."""
+
+    method: str
+    presets: dict[str | None, Defaults]
+
+    def __init__(self, model: Any, options: dict[str, Any]) -> None:
+        self.model = check_model(model)
+        preset = options.pop("preset")
+        if preset not in self.presets:
+            names = ", ".join(repr(name) for name in self.presets)
+            raise ValueError(f"`preset` must be one of {names}, got {preset!r}")
+        self.preset = preset
+        base = self.presets[preset]
+        given = {name: value for name, value in options.items() if value is not None}
+        self.lam = check_number(given.get("lam", base.lam), "lam", above=0.0)
+        self.noise = check_choice(given.get("noise", "gaussian"), "noise", NOISES)
+        self.distortion = given.get("distortion", base.distortion)
+        self._distort = as_distortion(self.distortion)
+        self.spatial = check_number(given.get("spatial", base.spatial), "spatial", least=0.0)
+        self.init = given.get("init", base.init)
+        if isinstance(self.init, str):
+            check_choice(self.init, "init", ("gradient", "ones"))
+        self.optimizer = check_choice(
+            given.get("optimizer", base.optimizer), "optimizer", ("continuation", "adam")
+        )
+        self.n_steps = check_integer(given.get("n_steps", base.n_steps), "n_steps", low=1)
+        self.n_samples = check_integer(given.get("n_samples", base.n_samples), "n_samples", low=1)
+        self.learning_rate = check_number(given.get("learning_rate", base.rate), "learning_rate", above=0.0)
+        self.n_test = check_integer(given.get("n_test", 64), "n_test", low=2)
+        self.random_state = check_integer(given.get("random_state", 0), "random_state", low=0, high=2**64 - 1)
+        limit = given.get("memory_limit")
+        self.memory_limit = _default_limit if limit is None else parse_bytes(limit, "memory_limit")
+        self.progress = options.get("progress")
+
+    @abstractmethod
+    def _basis(self, size: tuple[int, int]) -> Basis:
+        """Return what masks of images of `size` lie on."""
+
+    def explain(self, images: npt.ArrayLike, target: Any = None) -> Explanations:
+        """Search the mask of each image.
+
+        Parameters
+        ----------
+        images : array of shape (n, height, width) or (n, height, width, channels)
+            uint8 (0 to 255) or floats in [0, 1]; finite, of the model's size. One image is ``images[None]``.
+        target : int or array of n ints, optional
+            Class to explain; by default the likeliest of each image.
+
+        Returns
+        -------
+        Explanations
+
+        Raises
+        ------
+        ValueError, TypeError
+            If images, target or the mask to start from don't fit.
+        DataError
+            If the model's answer is none: no classes, not finite for every image, no probabilities. Where it is not
+            finite for some images or midway, these stop, `Explanations.stopped` says so, and the others go on.
+        """
+        return self._run(images, (self.lam,), target)[0]
+
+    def path(self, images: npt.ArrayLike, lambdas: Any, target: Any = None) -> ExplanationPath:
+        """Search the masks for several λ, each from the one before.
+
+        Parameters
+        ----------
+        images : array of shape (n, height, width) or (n, height, width, channels)
+            As in `explain`.
+        lambdas : sequence of float
+            Above 0. The largest is searched first, then the others in falling order from its mask, in half as
+            many steps each.
+        target : int or array of n ints, optional
+            As in `explain`.
+
+        Returns
+        -------
+        ExplanationPath
+            With the λ recommended for each image.
+
+        Raises
+        ------
+        ValueError, TypeError, DataError
+            As `explain`.
+        """
+        ordered = check_lambdas(lambdas)
+        found = tuple(self._run(images, ordered, target))
+        return ExplanationPath(ordered, found, recommend(found, _tolerance), _tolerance)
+
+    def _run(self, images: npt.ArrayLike, lambdas: tuple[float, ...], target: Any) -> list[Explanations]:
+        planes, in_colour = as_planes(images, self.model)
+        basis = self._basis((planes.shape[2], planes.shape[3]))
+        probabilities = first_answers(self.model, planes)
+        targets = check_targets(target, probabilities)
+        start = self._given_start(len(planes), basis.k)
+        ready = np.flatnonzero(np.isfinite(probabilities).all(axis=1))
+        gathered = [_Gathered(len(planes), basis.k) for _ in lambdas]
+        group = self._images_at_once(planes.shape[1], basis)
+        with progress_share(f"explaining {len(planes)} images", self.progress) as show:
+            for begin in range(0, len(ready), group):
+                rows = ready[begin : begin + group]
+                objective = self._objective(planes[rows], basis, probabilities[rows], targets[rows])
+                mask = None if start is None else start[rows]
+                for i, lam in enumerate(lambdas):
+
+                    def tick(done: float, begin: int = begin, size: int = len(rows), i: int = i) -> None:
+                        if show is not None:
+                            show((begin + size * (i + done) / len(lambdas)) / len(ready))
+
+                    mask = self._one(objective, mask, lam, i > 0, rows, gathered[i], tick)
+        shown = np.ascontiguousarray(np.moveaxis(planes, 1, 3)) if in_colour else planes[:, 0]
+        own = probabilities[np.arange(len(planes)), targets]
+        return [
+            Explanations(
+                method=self.method,
+                lam=lam,
+                images=shown,
+                targets=targets,
+                probabilities=own,
+                gradient=self._gradient_used(),
+                noise=self.noise,
+                seed=self.random_state,
+                header=basis.header(),
+                **each.fields(),
+            )
+            for lam, each in zip(lambdas, gathered, strict=True)
+        ]
+
+    def _gradient_used(self) -> str:
+        if self.model.has_gradient:
+            return "exact"
+        return "none: the model only predicts; blocks of coefficients were searched by random trials"
+
+    def _one(
+        self,
+        objective: Objective,
+        mask: Floats | None,
+        lam: float,
+        warm: bool,
+        rows: npt.NDArray[np.intp],
+        out: _Gathered,
+        tick: Callable[[float], None],
+    ) -> Floats:
+        """Search, judge and store one group of images at one λ; return its masks."""
+        n = len(rows)
+        schedule = Schedule(self.optimizer, self.n_steps, self.n_samples, self.learning_rate)
+        before = objective.n_evaluations.copy()
+        all_lam = np.full(n, lam)
+        everyone = np.arange(n)
+        if not self.model.has_gradient:
+            found = search_blocks(objective, mask, all_lam, _trials * self.n_steps * self.n_samples, tick)
+        else:
+            if mask is None and self.init == "gradient":
+                mask = quantiles(objective.importance(everyone))
+            elif mask is None or (self.optimizer == "adam" and self.init == "ones"):
+                mask = np.ones((n, objective.k), dtype=np.float32)
+            found = search(objective, mask, all_lam, schedule, tick, warm=warm and self.optimizer != "adam")
+        used = objective.n_evaluations - before
+        out.store(rows, found, report(objective, found, lam, self.n_test), used)
+        return found.masks
+
+    def _objective(
+        self, planes: Floats, basis: Basis, probabilities: Doubles, targets: npt.NDArray[np.intp]
+    ) -> Objective:
+        coefficients = basis.analyze(planes)
+        per_sample = 4 * planes.shape[1] * (basis.k + 2 * planes.shape[2] * planes.shape[3])
+        return Objective(
+            model=self.model,
+            basis=basis,
+            distortion=self._distort,
+            planes=planes,
+            coefficients=coefficients,
+            noise=make_noise(self.noise, planes, coefficients, basis),
+            probabilities=probabilities,
+            targets=targets,
+            spatial=self.spatial,
+            seed=self.random_state,
+            samples_at_once=max(1, min(_most_at_once, self.memory_limit // 2 // per_sample)),
+        )
+
+    def _images_at_once(self, channels: int, basis: Basis) -> int:
+        per_image = 4 * basis.k * (_state_arrays + 3 * channels)
+        return int(max(1, min(_most_at_once, self.memory_limit // 2 // per_image)))
+
+    def _given_start(self, n: int, k: int) -> Floats | None:
+        if isinstance(self.init, str):
+            return None
+        start = np.asarray(self.init, dtype=np.float32)
+        if start.shape == (k,):
+            start = np.broadcast_to(start, (n, k))
+        if start.shape != (n, k):
+            raise ValueError(
+                f"`init` must be 'gradient', 'ones' or masks of shape ({k},) or ({n}, {k}), got {start.shape}"
+            )
+        if not ((start >= 0) & (start <= 1)).all():
+            raise ValueError("`init` must hold numbers in [0, 1]")
+        return np.array(start)
+
+
+class _Gathered:
+    """Results of all images at one λ, filled group by group; what is not filled had no answer to begin with."""
+
+    def __init__(self, n: int, k: int) -> None:
+        self.masks = np.zeros((n, k), dtype=np.float32)
+        self.figures = {name: np.full(n, np.nan) for name in Report.names}
+        self.stopped = ["failed: the model returned NaN or infinity for the image itself"] * n
+        self.history: list[dict[str, Doubles]] = [{} for _ in range(n)]
+        self.n_evaluations = np.zeros(n, dtype=np.intp)
+
+    def store(
+        self, rows: npt.NDArray[np.intp], found: Found, figures: Report, used: npt.NDArray[np.intp]
+    ) -> None:
+        self.masks[rows] = found.masks
+        self.n_evaluations[rows] = used
+        for name in Report.names:
+            self.figures[name][rows] = getattr(figures, name)
+        for i, row in enumerate(rows):
+            self.stopped[row] = found.stopped[i]
+            self.history[row] = found.history[i]
+
+    def fields(self) -> dict[str, Any]:
+        if all(each.startswith("failed") for each in self.stopped):
+            raise DataError(f"no image could be explained; the first one {self.stopped[0]}")
+        return {
+            "masks": self.masks,
+            "rates": self.masks.mean(axis=1, dtype=np.float64),
+            "stopped": tuple(self.stopped),
+            "history": tuple(self.history),
+            "n_evaluations": self.n_evaluations,
+            **self.figures,
+        }
