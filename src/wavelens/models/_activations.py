@@ -25,7 +25,7 @@ def _identity(z: Array) -> Array:
 
 def _sigmoid(z: Array) -> Array:
     # By the hyperbolic tangent, which does not overflow.
-    return 0.5 * (1 + np.tanh(0.5 * z))
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * z)))
 
 
 def _selu(z: Array) -> Array:
@@ -57,8 +57,8 @@ def _one_vs_rest(z: Array) -> Array:
 
 def _one_vs_rest_back(z: Array, a: Array, g: Array) -> Array:
     p = _sigmoid(z)
-    mixed: Array = (g - (g * a).sum(axis=1, keepdims=True)) / p.sum(axis=1, keepdims=True)
-    return mixed * p * (1 - p)
+    gradient: Array = (g - (g * a).sum(axis=1, keepdims=True)) / p.sum(axis=1, keepdims=True) * p * (1 - p)
+    return gradient
 
 
 ACTIVATIONS: dict[str, Activation] = {

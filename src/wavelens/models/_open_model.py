@@ -6,12 +6,13 @@ import math
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from wavelens._arguments import check_integer
+from wavelens._arguments import check_choice, check_integer
 from wavelens.exceptions import ModelError, WavelensWarning
 from wavelens.models._callable_model import CallableModel
 from wavelens.models._class_names import ClassNames, read_class_names
@@ -118,6 +119,9 @@ def open_model(
         rule = preprocessing
     elif isinstance(preprocessing, Mapping):
         given = dict(preprocessing)
+        known = {each.name for each in fields(Preprocessing)} - {"reasons"}
+        for each in given:
+            check_choice(each, "preprocessing", tuple(sorted(known)))
     elif preprocessing is not None:
         raise TypeError(f"`preprocessing` must be a Preprocessing or a dict, got {preprocessing!r}")
     if is_sklearn(model):
@@ -328,7 +332,7 @@ def _input(
             f"{network.name}: nothing tells its preprocessing, ImageNet's mean and standard deviation are "
             "assumed; say what it was trained with, such as preprocessing={'value_range': (0, 1)}",
             WavelensWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
     return rule, (rule.n_channels, *rule.size)
 

@@ -32,6 +32,7 @@ FEW = 4
 # all wrong scales: one class takes nearly all, or the confidence is less than half of that on the right scale.
 NEARLY_ALL = 0.75
 LESS_SURE = 0.5
+MOSTLY_THE_SAME = 0.5
 # The same image answered twice, or beside others.
 UNSTABLE = 1e-3
 
@@ -50,6 +51,8 @@ class RangeTrial:
         Different classes predicted.
     commonest : float
         Share of the images taken for the class that is predicted most often.
+    agreement : float
+        Share of the images predicted as on the model's own scale.
     right : float or None
         Share predicted right, if the classes are known.
     """
@@ -58,6 +61,7 @@ class RangeTrial:
     confidence: float
     n_classes: int
     commonest: float
+    agreement: float
     right: float | None = None
 
 
@@ -157,9 +161,11 @@ def check_range(
     right = None if targets is None else _targets(targets, len(images), model.n_outputs)
     few = np.unique(np.linspace(0, len(images) - 1, min(len(images), MOST_IMAGES)).astype(np.intp))
     known = None if right is None else right[few]
-    trial = _trial(_scale(model), shares[few], known)
+    trial = _trial(_scale(model), shares[few], shares[few], known)
     others = tuple(
-        _trial(words_of_scale, to_probabilities(other.predict(images[few]), model.outputs), known)
+        _trial(
+            words_of_scale, to_probabilities(other.predict(images[few]), model.outputs), shares[few], known
+        )
         for words_of_scale, other in _alternatives(model)
     )
     suspicion = " ".join(
@@ -194,10 +200,10 @@ def _targets(targets: Sequence[int], n: int, n_outputs: int) -> Array:
     return right
 
 
-def _trial(scale: str, shares: Array, right: Array | None) -> RangeTrial:
+def _trial(scale: str, shares: Array, own: Array, right: Array | None) -> RangeTrial:
     finite = np.isfinite(shares).all(axis=1)
     if not finite.any():
-        return RangeTrial(scale, 0.0, 0, 1.0, None if right is None else 0.0)
+        return RangeTrial(scale, 0.0, 0, 1.0, 0.0, None if right is None else 0.0)
     predicted = shares[finite].argmax(axis=1)
     counts = np.unique(predicted, return_counts=True)[1]
     return RangeTrial(
@@ -205,6 +211,7 @@ def _trial(scale: str, shares: Array, right: Array | None) -> RangeTrial:
         confidence=float(shares[finite].max(axis=1).mean()),
         n_classes=len(counts),
         commonest=float(counts.max() / len(shares)),
+        agreement=float((predicted == own[finite].argmax(axis=1)).mean()),
         right=None if right is None else float((predicted == right[finite]).sum() / len(right)),
     )
 
@@ -302,7 +309,9 @@ def _suspicion(trial: RangeTrial, others: Sequence[RangeTrial], n: int) -> str:
     order = trial.scale.partition(",")[0]
     same_order = [each for each in others if each.scale.partition(",")[0] == order or n >= FEW]
     lively = [each for each in same_order if n < FEW or each.commonest < NEARLY_ALL]
-    best = max(lively, key=lambda each: each.confidence, default=trial)
+    # Larger inputs make any network surer of the same answers; that tells nothing.
+    differing = [each for each in lively if each.agreement < MOSTLY_THE_SAME]
+    best = max(differing, key=lambda each: each.confidence, default=trial)
     if n >= FEW and trial.commonest >= NEARLY_ALL and lively:
         most = max(lively, key=lambda each: each.n_classes)
         return (

@@ -160,13 +160,15 @@ def _layers(final: Any, outputs: str | None) -> tuple[list[Array], list[Array], 
         if outputs == "logits":
             activations[-1] = "identity"
         return weights, biases, activations
-    if not (hasattr(final, "coef_") and hasattr(final, "decision_function") and np.ndim(final.coef_) == 2):
+    if not (
+        hasattr(final, "coef_") and hasattr(final, "decision_function") and np.ndim(final.coef_) in (1, 2)
+    ):
         raise ModelError(
             f"{type(final).__name__}: expected a linear classifier or an MLPClassifier; {OTHERWISE}"
         )
-    weight, bias = np.asarray(final.coef_).T, np.broadcast_to(final.intercept_, len(final.coef_))
-    if hasattr(weight, "toarray"):  # after sparsify()
-        weight = weight.toarray()
+    dense = final.coef_.toarray() if hasattr(final.coef_, "toarray") else final.coef_  # after sparsify()
+    weight = np.atleast_2d(dense).T
+    bias = np.broadcast_to(final.intercept_, weight.shape[1])
     if weight.shape[1] == 1:
         weight, bias = _two_classes(weight, bias)
         rest = False
