@@ -62,6 +62,9 @@ makers = {
     "LevelErrorDisplay": lambda a, x: plotting.LevelErrorDisplay.from_mmf(factored(a)),
     "MMFGraphDisplay": lambda a, x: plotting.MMFGraphDisplay.from_mmf(factored(a)),
     "MaskPathDisplay": lambda a, x: plotting.MaskPathDisplay.from_path(explained()[0]),
+    "OwnShareDisplay": lambda a, x: plotting.OwnShareDisplay(
+        ("cat", "dog", "car"), [0.1, 0.2, 0.6], [0.1, 0.1, 0.5], 2
+    ),
     "PatternDisplay": lambda a, x: plotting.PatternDisplay.from_analysis(a, 0, n=5),
     "ReconstructionDisplay": lambda a, x: plotting.ReconstructionDisplay.from_analysis(
         a, x[0], others=[1, 2]

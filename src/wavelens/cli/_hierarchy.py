@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import re
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wavelens.cli import _interrupt
+from wavelens.cli._hierarchy_input import HierarchyInput, read_input
 from wavelens.cli._output import check_output, item, print_text, whole_folder
 from wavelens.cli._source import positive
 from wavelens.cli._steps import Steps, told
 from wavelens.exceptions import DataError, WavelensError
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from wavelens.hierarchy import ClassHierarchy, CompositionStability, LayerFlow
-    from wavelens.models import LabelledFeatures
 
 __all__ = ["add_command"]
 
@@ -37,8 +32,6 @@ an array of features (rows are images) and one of labels. Writes report.html (op
 hierarchy.npz, covariance.npz, graph.json, graph.dot, levels.csv, classes.csv and summary.json.
 """
 _default_order = 5
-_outputs = {"logits", "probabilities", "probs", "softmax", "output", "outputs", "predictions", "scores"}
-_rows_at_most = 20_000
 
 
 def add_command(commands: Any) -> None:
@@ -124,17 +117,6 @@ def _add_output_options(group: Any) -> None:
     add("--threads", metavar="N", type=positive, help="threads of the engine (default: all CPUs)")
 
 
-@dataclass
-class _Input:
-    """What is analysed."""
-
-    features: LabelledFeatures
-    labels: npt.NDArray[np.str_]
-    layer: str
-    flow_layers: tuple[str, ...]
-    notes: tuple[str, ...]
-
-
 def run(options: argparse.Namespace) -> None:
     """Read, factorize, compare, report."""
     out = options.out or Path(f"wavelens-hierarchy-{_name(options.source)}")
@@ -147,7 +129,7 @@ def run(options: argparse.Namespace) -> None:
     if options.threads is not None:
         wavelens.set_num_threads(options.threads)
     say(f"reading {options.source}")
-    data = _read(options)
+    data = read_input(options)
     for note in data.notes:
         say.note(note)
     with told(say):
@@ -165,7 +147,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _analyse(
-    options: argparse.Namespace, data: _Input, say: Steps
+    options: argparse.Namespace, data: HierarchyInput, say: Steps
 ) -> tuple[ClassHierarchy, CompositionStability, LayerFlow | None]:
     from wavelens.hierarchy import ClassHierarchy, composition_stability, layer_flow
 
@@ -220,7 +202,7 @@ def _order(asked: int | None, n_classes: int) -> int:
 def _write(
     folder: Path,
     options: argparse.Namespace,
-    data: _Input,
+    data: HierarchyInput,
     hierarchy: ClassHierarchy,
     summary: dict[str, Any],
     **results: Any,
@@ -255,7 +237,7 @@ def _write(
     report.write_summary(folder / "summary.json", summary)
 
 
-def _tell(options: argparse.Namespace, data: _Input, summary: dict[str, Any]) -> None:
+def _tell(options: argparse.Namespace, data: HierarchyInput, summary: dict[str, Any]) -> None:
     if options.json:
         print_text(json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False))
         return
@@ -267,155 +249,6 @@ def _tell(options: argparse.Namespace, data: _Input, summary: dict[str, Any]) ->
         for text in texts:
             lines += item(mark, text, width)
     print_text("\n".join(lines))
-
-
-# Reading
-
-
-def _read(options: argparse.Namespace) -> _Input:
-    import numpy as np
-
-    features, notes = _labelled(options)
-    labels = features.labels
-    assert labels is not None
-    names = _distinct_names(features.class_names)
-    chosen = _chosen_classes(options, names, labels)
-    layer, flow_layers, more = _layers(options, features)
-    notes += more
-    if len(chosen) < 2:
-        one = f"one class, {names[chosen[0]]!r}" if len(chosen) else "none"
-        raise DataError(f"{options.source}: at least two classes are needed, got {one}")
-    present = np.flatnonzero(np.bincount(labels, minlength=len(names)))
-    if len(chosen) < len(present):
-        rows = np.flatnonzero(np.isin(labels, chosen))
-        kept = {name: np.asarray(features.layers[name])[rows] for name in {layer, *flow_layers}}
-        features = _with_layers(features, kept)
-        labels = labels[rows]
-        notes += (f"{len(chosen):,} of {len(present):,} classes were taken",)
-    return _Input(features, np.array(names)[labels], layer, flow_layers, notes)
-
-
-def _labelled(options: argparse.Namespace) -> tuple[LabelledFeatures, tuple[str, ...]]:
-    from wavelens.models import load_features
-
-    path = Path(options.source).expanduser()
-    if path.is_dir():
-        raise DataError(
-            f"{path} is a folder; `wavelens features --model … --images {path}` makes the file that is needed here"
-        )
-    if path.suffix.lower() != ".npz" and path.exists():
-        raise DataError(f"{path}: expected an .npz file of features and labels")
-    key, labels_key = options.key, options.labels_key
-    if key is None and labels_key is None:
-        key, labels_key = _usual_pair(path)
-    found = load_features(path, key=key, labels_key=labels_key)
-    notes = tuple(found.notes)
-    if found.labels is None or options.rows_are_classes:
-        return _rows_as_classes(options, found), notes
-    if options.class_names is not None:
-        found = load_features(path, key=key, labels_key=labels_key, class_names=options.class_names)
-    return found, notes
-
-
-def _usual_pair(path: Path) -> tuple[str | None, str | None]:
-    """Return the keys of images and labels where a file has them as Keras' datasets do."""
-    from wavelens.data._archives import Archive
-
-    keys = set(Archive(path).keys)
-    return ("x_train", "y_train") if {"x_train", "y_train"} <= keys else (None, None)
-
-
-def _rows_as_classes(options: argparse.Namespace, found: LabelledFeatures) -> LabelledFeatures:
-    named = options.class_names
-    if not options.rows_are_classes:
-        from wavelens.models import read_class_names
-
-        fits = named is not None and len(read_class_names(named)) == found.n_images
-        if not fits:
-            raise DataError(
-                f"{options.source}: nothing says which class a row belongs to; name the array with --labels-key, or "
-                "say --rows-are-classes if every row is a class"
-            )
-    if found.n_images > _rows_at_most:
-        raise DataError(
-            f"{options.source}: {found.n_images:,} rows as classes are too many ({_rows_at_most:,} are allowed)"
-        )
-    return found.rows_as_classes(named)
-
-
-def _with_layers(features: LabelledFeatures, layers: dict[str, Any]) -> LabelledFeatures:
-    from wavelens.models import LabelledFeatures
-
-    return LabelledFeatures(layers=layers, source=features.source, notes=features.notes)
-
-
-def _distinct_names(names: Sequence[str]) -> tuple[str, ...]:
-    """Return names without those that two classes share."""
-    shared = (
-        {name for name in names if list(names).count(name) > 1} if len(set(names)) < len(names) else set()
-    )
-    return tuple(f"{name} ({i})" if name in shared else name for i, name in enumerate(names))
-
-
-def _chosen_classes(
-    options: argparse.Namespace, names: Sequence[str], labels: npt.NDArray[np.intp]
-) -> list[int]:
-    import numpy as np
-
-    present = np.flatnonzero(np.bincount(labels, minlength=len(names))).tolist()
-    chosen = present
-    if options.classes is not None:
-        known = {_folded(names[i]): i for i in present}
-        asked = [each.strip() for each in options.classes.split(",") if each.strip()]
-        for each in asked:
-            if _folded(each) not in known:
-                raise WavelensError(
-                    f"--classes: there is no class {each!r}{_nearest(each, [names[i] for i in present])}"
-                )
-        chosen = sorted({known[_folded(each)] for each in asked})
-    if options.limit_classes is not None and options.limit_classes < len(chosen):
-        rng = np.random.default_rng(options.seed)
-        chosen = sorted(rng.choice(chosen, options.limit_classes, replace=False).tolist())
-    return chosen
-
-
-def _layers(
-    options: argparse.Namespace, features: LabelledFeatures
-) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-    names = list(features.layers)
-    hidden = [name for name in names if name.lower() not in _outputs] or names
-    notes: tuple[str, ...] = ()
-    layer = hidden[-1] if options.layer is None else _layer(options.layer, names, "--layer")
-    if options.layers is None:
-        flow = hidden
-        if options.layer is None and len(hidden) < len(names):
-            left_out = ", ".join(name for name in names if name not in hidden)
-            notes = (f"{left_out}: outputs of the network, not looked at; --layer and --layers take them",)
-    elif options.layers.strip() == "none":
-        flow = []
-    else:
-        flow = [_layer(each.strip(), names, "--layers") for each in options.layers.split(",") if each.strip()]
-        if len(flow) < 2 or len(set(flow)) < len(flow):
-            raise WavelensError("--layers: name two or more layers, each once, or 'none'")
-    return layer, tuple(flow), notes
-
-
-def _layer(asked: str, names: Sequence[str], option: str) -> str:
-    if asked in names:
-        return asked
-    raise WavelensError(f"{option}: there is no layer {asked!r}{_nearest(asked, names)}")
-
-
-def _nearest(asked: str, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(_folded(asked), [_folded(each) for each in names], 3, 0.5)
-    by_folded = {_folded(each): each for each in names}
-    if near:
-        return f"; did you mean {' or '.join(repr(by_folded[each]) for each in near)}?"
-    return f"; there are {', '.join(map(repr, names[:8]))}{', …' if len(names) > 8 else ''}"
-
-
-def _folded(name: str) -> str:
-    return " ".join(name.replace("_", " ").casefold().split())
 
 
 @contextmanager
