@@ -48,7 +48,9 @@ def add_command(commands: Any) -> None:
         "explain", help="show which part of an image made a classifier say so", description=_description
     )
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="image files, or folders of them")
-    parser.add_argument("--model", metavar="FILE", required=True, help="a classifier: .pt2 or .onnx (required)")
+    parser.add_argument(
+        "--model", metavar="FILE", required=True, help="a classifier: .pt2 or .onnx (required)"
+    )
     parser.add_argument(
         "--labels", metavar="FILE", help="names of its classes by index: .json or .txt (default: numbers)"
     )
@@ -60,7 +62,11 @@ def add_command(commands: Any) -> None:
 
 def _add_method_options(group: Any) -> None:
     add = group.add_argument
-    add("--target", metavar="CLASS", help="class to explain, by name or index (default: what the classifier says)")
+    add(
+        "--target",
+        metavar="CLASS",
+        help="class to explain, by name or index (default: what the classifier says)",
+    )
     add(
         "--method",
         metavar="A,B",
@@ -103,7 +109,9 @@ def _add_method_options(group: Any) -> None:
         default=True,
         help="measure how far to trust the explanations, beside other methods (default: --evaluate)",
     )
-    add("--seed", metavar="N", type=_seed, default=0, help="seed of all random choices (default: %(default)s)")
+    add(
+        "--seed", metavar="N", type=_seed, default=0, help="seed of all random choices (default: %(default)s)"
+    )
 
 
 def _add_output_options(group: Any) -> None:
@@ -182,7 +190,9 @@ def _files(given: list[str], limit: int | None) -> list[Path]:
     for text in given:
         path = Path(text).expanduser()
         if path.is_dir():
-            inside = sorted(each for each in path.iterdir() if each.suffix.lower() in ENDINGS and each.is_file())
+            inside = sorted(
+                each for each in path.iterdir() if each.suffix.lower() in ENDINGS and each.is_file()
+            )
             if not inside:
                 raise DataError(f"{path}: no images in this folder; its sub-folders are not looked into")
             found += inside[:limit]
@@ -204,7 +214,9 @@ def _read(files: list[Path], model: Model, say: Steps) -> _Images:
     for path in files:
         _interrupt.check()
         try:
-            decoded = decode_through(path, lambda pixels: model.prepare(_on_scale(pixels)[None])[0], colour=colour)
+            decoded = decode_through(
+                path, lambda pixels: model.prepare(_on_scale(pixels)[None])[0], colour=colour
+            )
         except ValueError as error:
             raise DataError(f"{path}: {error}") from error
         if isinstance(decoded, SkippedFile):
@@ -216,7 +228,9 @@ def _read(files: list[Path], model: Model, say: Steps) -> _Images:
     if not planes:
         raise DataError(f"no image could be read; {skipped[0][0]}: {skipped[0][1]}")
     if len({each.shape for each in planes}) > 1:
-        raise DataError("the images have different sizes, and the network does not tell its own; say which --size")
+        raise DataError(
+            "the images have different sizes, and the network does not tell its own; say which --size"
+        )
     stack = np.stack(planes)
     pixels = stack[:, 0] if stack.shape[1] == 1 else np.moveaxis(stack, 1, 3)
     return _Images(np.ascontiguousarray(pixels, np.float32), _distinct(names, files), tuple(skipped))
@@ -248,8 +262,9 @@ def _target(asked: str | None, model: Model) -> int | None:
             raise WavelensError(f"--target {asked}: the classes are 0 to {model.n_outputs - 1}")
         return int(asked)
     if model.class_names is None:
-        raise WavelensError(f"--target {asked!r}: without --labels the classes have numbers only, 0 to "
-                            f"{model.n_outputs - 1}")
+        raise WavelensError(
+            f"--target {asked!r}: without --labels the classes have numbers only, 0 to {model.n_outputs - 1}"
+        )
     found = model.class_names.index_of(asked)
     if found is not None:
         return found
@@ -385,7 +400,9 @@ def _write(
     summary = {"wavelens": wavelens.__version__, "command": command, "model": str(options.model)}
     rule = model.preprocessing
     summary["preprocessing"] = None if rule is None else json.loads(json.dumps(rule.to_dict()))
-    summary |= report.summarize_explanations(paths, image_names=images.names, class_names=labels, evaluation=evaluation)
+    summary |= report.summarize_explanations(
+        paths, image_names=images.names, class_names=labels, evaluation=evaluation
+    )
     summary["notes"] = notes
     report.write_summary(folder / "summary.json", summary)
 

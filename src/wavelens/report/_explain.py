@@ -91,7 +91,9 @@ def write_explain_report(
     listed = _checked(paths)
     first = listed[0].explanations[0]
     n = len(first.images)
-    named = [f"image {i + 1}" for i in range(n)] if image_names is None else [str(each) for each in image_names]
+    named = (
+        [f"image {i + 1}" for i in range(n)] if image_names is None else [str(each) for each in image_names]
+    )
     if len(named) != n:
         raise ValueError(f"`image_names` must name the {n} images, got {len(named)} names")
     folder = Path(folder)
@@ -165,15 +167,21 @@ def _facts(story: ExplainStory) -> tuple[tuple[str, str], ...]:
     shape = " × ".join(map(str, story.images.shape[1:3]))
     transform = story.transform(0)
     used = tuple(
-        (f"Shown to it for {story.title(p).lower()}", f"{story.evaluations(p) / story.n:,.0f} images for each explained")
+        (
+            f"Shown to it for {story.title(p).lower()}",
+            f"{story.evaluations(p) / story.n:,.0f} images for each explained",
+        )
         for p in range(story.n_paths)
     )
     return (
         ("Network", clean(getattr(story.model, "kind", story.network))),
         ("Classes", f"{story.answers.shape[1]:,}"),
         ("Images", f"{count(story.n, 'image')} of {shape} pixels, as the network sees them"),
-        *((("Wavelet", f"{transform.wavelet}, {count(transform.level, 'level')}"),) if transform is not None else ()),
+        *(
+            (("Wavelet", f"{transform.wavelet}, {count(transform.level, 'level')}"),)
+            if transform is not None
+            else ()
+        ),
         *used,
         ("Version", f"Wavelens {wavelens.__version__}"),
     )
-

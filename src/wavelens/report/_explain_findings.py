@@ -33,7 +33,9 @@ def _enough(story: ExplainStory, p: int) -> str:
     held = [i for i in range(story.n) if kept[i]]
     if story.n == 1:
         if held:
-            return f"{percent(rates[0])} of the {noun} are enough: the answer holds with noise for all others."
+            return (
+                f"{percent(rates[0])} of the {noun} are enough: the answer holds with noise for all others."
+            )
         return f"No small part of the {noun} was found that holds the answer."
     if not held:
         return f"For none of the {story.n} images a part of the {noun} was found that holds the answer."
@@ -56,7 +58,7 @@ def _compared(story: ExplainStory) -> str:
     if not all(np.isfinite(each).all() for each in (*rates, *errors)):
         return ""
     return (
-        f"At the recommended places {names[0]} keep {percent(float(np.median(rates[0])))} at a distortion of "
+        f"At the recommended λ {names[0]} keep {percent(float(np.median(rates[0])))} at a distortion of "
         f"{np.median(errors[0]):.2g}, {names[1]} {percent(float(np.median(rates[1])))} at {np.median(errors[1]):.2g} "
         f"{'(medians)' if story.n > 1 else ''}".rstrip()
         + "; the first are easier to read, as they keep shapes and not points."
@@ -65,9 +67,7 @@ def _compared(story: ExplainStory) -> str:
 
 def _scales(story: ExplainStory) -> str:
     """Tell at which scale most is kept."""
-    p = next(
-        (p for p in range(story.n_paths) if story.transform(p) is not None), None
-    )
+    p = next((p for p in range(story.n_paths) if story.transform(p) is not None), None)
     if p is None:
         return ""
     each = np.array([story.energies(p, story.recommended(p, i))[i] for i in range(story.n)])
@@ -112,16 +112,17 @@ def remarks(story: ExplainStory) -> tuple[str, ...]:
     if weak:
         names = joined([f"{story.image_names[i]} ({percent(float(top[i]))})" for i in weak], 4)
         told.append(
-            f"The network is not sure of {count(len(weak), 'image')}: {names}. Where its best answer has less than half "
-            "of the probability, check that the images enter it with the right range of values and colours."
+            f"The network is not sure of {count(len(weak), 'image')}: {names}. Where its best answer has less than "
+            "half of the probability, check that the images enter it with the right range of values and colours."
         )
     if story.n > 3:
         values, counts = np.unique(story.predicted, return_counts=True)
         if counts.max() > _alike * story.n and len(values) > 1 and counts.max() == story.n - 1:
             told.append(f"Nearly all images are taken for {said(story.label(int(values[counts.argmax()])))}.")
     empty = [
-        i for i in range(story.n) if story.at_recommended(0, lambda each: each.rates)[i] < _nothing
-        and story.kept_answers(0)[i]
+        i
+        for i in range(story.n)
+        if story.at_recommended(0, lambda each: each.rates)[i] < _nothing and story.kept_answers(0)[i]
     ]
     if empty:
         told.append(

@@ -123,7 +123,7 @@ def _summary(story: ExplainStory, i: int) -> str:
     elif same:
         text += f" With {what} kept and noise for the rest it still says so in {same} of {n} tries."
     else:
-        text += f" With {what} kept and noise for the rest it says something else: this is no explanation of the answer."
+        text += f" With {what} kept and noise for the rest it says something else: this explains no answer."
     if len(told) > 1:
         what, same, n, kept = told[1]
         text += f" Of pixels, {what.split(' of ')[0]} are recommended; the answer then holds in {same} of {n} tries."
@@ -136,7 +136,7 @@ def _stopped(story: ExplainStory, i: int) -> str:
         for step in range(story.n_steps):
             found = story.found(p, step)
             if not np.isfinite(found.rates[i]):
-                return f"It could not be explained in full: {str(found.stopped[i])}."
+                return f"It could not be explained in full: {found.stopped[i]}."
     return ""
 
 

@@ -11,6 +11,8 @@ from wavelens.report._words import count, joined
 
 __all__ = ["method", "reading", "trust"]
 
+_warm = "; each search begins where the one before ended"
+
 
 def trust(story: ExplainStory) -> Section | None:
     """Show the table of measures, and what is known of the search."""
@@ -58,7 +60,9 @@ def _table(evaluation: Any) -> Measures:
         if n == 1
         else f"means over {n:,} images ± half of the {100 * evaluation.confidence:g}% interval"
     )
-    return Measures(tuple(evaluation.rows), tuple(rows), f"Measures at the recommended λ: {kind}. – does not apply.")
+    return Measures(
+        tuple(evaluation.rows), tuple(rows), f"Measures at the recommended λ: {kind}. – does not apply."
+    )
 
 
 def _fairness(evaluation: Any) -> str:
@@ -76,6 +80,7 @@ def _capital(text: str) -> str:
 def reading(story: ExplainStory) -> Section:
     """Explain the page to strangers."""
     both = story.n_paths > 1
+    slider = ", and the slider goes through it" if story.n_steps > 1 else ""
     return Section(
         "reading",
         "How to read it",
@@ -83,8 +88,8 @@ def reading(story: ExplainStory) -> Section:
             Heading("words", "In plain words"),
             Text(
                 (
-                    "A classifier gives one answer for a whole image. Which part of the image made it give that answer? "
-                    "Take the image apart into wavelets: soft spots and edges of all sizes, which added up give the "
+                    "A classifier gives one answer for a whole image. Which part of the image made it give that "
+                    "answer? Take the image apart into wavelets: soft spots and edges of all sizes, which added up give the "
                     "image again. Keep some, put noise of the same strength in place of all others, and ask again. If "
                     "the answer stays, whatever the noise, the kept ones were enough. The picture shows the smallest "
                     "set found that is enough, in grey; black is what the network can do without.",
@@ -96,26 +101,29 @@ def reading(story: ExplainStory) -> Section:
                         if both
                         else ""
                     ),
-                    "Below each picture are the network’s answers when noise takes the place of the rest. Distortion is "
-                    "how far the probability of the explained class moves, squared and averaged over noise: 0.0001 is a "
-                    "probability off by about 1%, 0.01 by 10%, 0.25 by 50%. The share kept is the rate. Less distortion "
-                    "costs a larger share; λ sets the price, and the slider goes through it.",
+                    "Below each picture are the network’s answers when noise takes the place of the rest. "
+                    "Distortion is how far the probability of the explained class moves, squared and averaged over "
+                    "noise: 0.0001 is a probability off by about 1%, 0.01 by 10%, 0.25 by 50%. The share kept is the "
+                    f"rate. Less distortion costs a larger share; λ sets the price{slider}.",
                 )
             ),
             Heading("limits", "What the picture does not say"),
             Text(
                 (
-                    "It does not say that the rest was of no use: another part may be enough by itself too. It says that "
+                    "It does not say that the rest was of no use: another part may be enough by itself too. It says "
+                    "that "
                     "this part is enough.",
                     "It does not say that the network understands the thing as a person does, nor that the answer is "
-                    "right: a wrong answer is explained just as well. If what is kept is background, the network looks "
+                    "right: a wrong answer is explained just as well. If what is kept is background, the network "
+                    "looks "
                     "at the background.",
                     "It speaks of this image and this network alone. Other images of the same class may be decided "
                     "otherwise.",
                     "“Enough” means against this kind of noise. Noise makes images that the network never saw when it "
                     "was trained, so what it says of them deserves a doubt; other kinds of noise may ask for other "
                     "parts.",
-                    "Noise may be an argument as well: where the probability rises with less of the image, or an image "
+                    "Noise may be an argument as well: where the probability rises with less of the image, or an "
+                    "image "
                     "keeps its answer with next to nothing kept, the network says so of noise.",
                 )
             ),
@@ -140,12 +148,13 @@ def method(story: ExplainStory) -> Section:
         (
             Text(
                 (
-                    "For each image x and class y a mask s with values from 0 to 1 is sought that makes D(s) + λ·mean(s) "
+                    "For each image x and class y a mask s with values from 0 to 1 is sought that makes D(s) + "
+                    "λ·mean(s) "
                     "small. D(s) is the mean over noise v of (p(x) − p(z))², where p is the probability of y and z = "
                     f"clamp(Wᵀ(s∘Wx + (1 − s)∘v)) is the image with noise where s is 0.{basis} One mask serves all "
                     "colours. Noise is Gaussian, with mean and deviation of each scale of the image. For pixels the "
                     "same without W.",
-                    f"λ was {joined(lams)}; each search begins where the one before ended. All searches together "
+                    f"λ was {joined(lams)}{_warm * (story.n_steps > 1)}. All searches together "
                     f"showed the network {evaluations:,} images.",
                     f"The answers below the pictures are means over {count(story.n_samples, 'draw')} of noise that no "
                     "search has seen.",

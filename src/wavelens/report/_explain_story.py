@@ -60,7 +60,9 @@ def ask(model: Any, explanations: Explanations, n_samples: int, random_state: in
     means, same, examples = [], [], []
     for i, target in enumerate(explanations.targets):
         # Image by image, as so many noisy copies of all would take much memory.
-        one = replace(explanations, images=explanations.images[i : i + 1], masks=explanations.masks[i : i + 1])
+        one = replace(
+            explanations, images=explanations.images[i : i + 1], masks=explanations.masks[i : i + 1]
+        )
         shown = one.obfuscations(n_samples, random_state)[0]
         answers = probabilities(model, shown)
         means.append(answers.mean(axis=0))
@@ -93,7 +95,9 @@ class ExplainStory:
         self.n_paths = len(paths)
         # The page goes from the smallest λ, where most is kept, to the largest.
         orders = [np.argsort(path.lambdas, kind="stable") for path in paths]
-        self._found = [[path.explanations[k] for k in order] for path, order in zip(paths, orders, strict=True)]
+        self._found = [
+            [path.explanations[k] for k in order] for path, order in zip(paths, orders, strict=True)
+        ]
         self._recommended = [
             np.argsort(order)[np.asarray(path.recommended)] for path, order in zip(paths, orders, strict=True)
         ]
