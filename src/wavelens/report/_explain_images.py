@@ -182,7 +182,7 @@ def _step(story: ExplainStory, p: int, step: int, i: int, quality: Quality) -> S
     target = int(story.targets[i])
     lam, rate = _lam(story, p, step), float(found.rates[i])
     noun = story.title(p).lower()
-    mask, scales = "", ()
+    mask, scales = "", tuple[Scale, ...]()
     transform = story.transform(p)
     if transform is not None:
         mask = encode(mosaic(found.masks[i], transform.bands), quality.side, quality.mask)

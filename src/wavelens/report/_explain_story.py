@@ -95,7 +95,7 @@ class ExplainStory:
         self.n_paths = len(paths)
         # The page goes from the smallest λ, where most is kept, to the largest.
         orders = [np.argsort(path.lambdas, kind="stable") for path in paths]
-        self._found = [
+        self._found: list[list[Explanations]] = [
             [path.explanations[k] for k in order] for path, order in zip(paths, orders, strict=True)
         ]
         self._recommended = [
@@ -186,7 +186,7 @@ class ExplainStory:
     @cached_property
     def predicted(self) -> npt.NDArray[np.intp]:
         """The network's answers."""
-        return self.answers.argmax(axis=1)
+        return np.argmax(self.answers, axis=1)
 
     def label(self, index: int) -> str:
         """Return the short name of a class."""
@@ -212,4 +212,4 @@ class ExplainStory:
     @property
     def crisp(self) -> bool:
         """Whether the images are so small that their pixels are shown as squares."""
-        return max(self.images.shape[1:3]) <= 64
+        return bool(max(self.images.shape[1:3]) <= 64)
