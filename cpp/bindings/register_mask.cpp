@@ -1,5 +1,5 @@
-// The steps of a mask's search, for a batch of images. Arrays are C-contiguous and of one dtype; results go into
-// arrays of the caller's.
+// The steps of a mask's search, for a batch of images. Arrays are C-contiguous and of one dtype; results go
+// into arrays of the caller's.
 #include "arrays.hpp"
 #include "registers.hpp"
 #include "wavelens/mask.hpp"
@@ -92,8 +92,9 @@ struct Batch {
   }
 };
 
-void mix(const py::array& masks, const py::array& coefficients, const py::array& mean, const py::object& deviation,
-         std::uint64_t seed, const Words& images, const Words& streams, std::uint32_t first_sample, py::array out) {
+void mix(const py::array& masks, const py::array& coefficients, const py::array& mean,
+         const py::object& deviation, std::uint64_t seed, const Words& images, const Words& streams,
+         std::uint32_t first_sample, py::array out) {
   const Batch batch{masks, coefficients, mean, deviation, seed, images, streams, first_sample};
   batch.check();
   expect(batch.fits(out), "out must have shape (images, samples, channels, k)");
@@ -152,9 +153,9 @@ void gate(const py::array& clamped, py::array gradient) {
   });
 }
 
-void update(py::array mask, const py::array& sum, py::array first, py::array second, py::array free, double rate,
-            double beta1, double beta2, double epsilon, double correction1, double correction2, double slack,
-            double scale, double shift) {
+void update(py::array mask, const py::array& sum, py::array first, py::array second, py::array free,
+            double rate, double beta1, double beta2, double epsilon, double correction1, double correction2,
+            double slack, double scale, double shift) {
   expect(mask.size() == sum.size() && mask.size() == first.size() && mask.size() == second.size() &&
              mask.size() == free.size(),
          "mask, sum, first, second and free must have one shape");
@@ -171,8 +172,8 @@ void update(py::array mask, const py::array& sum, py::array first, py::array sec
   });
 }
 
-py::array_t<float> normals(std::uint64_t seed, std::uint32_t image, std::uint32_t stream, std::uint32_t sample,
-                           std::uint32_t channel, Index n) {
+py::array_t<float> normals(std::uint64_t seed, std::uint32_t image, std::uint32_t stream,
+                           std::uint32_t sample, std::uint32_t channel, Index n) {
   expect(n >= 0, "n must not be negative");
   py::array_t<float> out(n);
   mask_normals(seed, image, stream, sample, channel, n, out.mutable_data());
@@ -184,9 +185,9 @@ py::array_t<float> normals(std::uint64_t seed, std::uint32_t image, std::uint32_
 void register_mask(py::module_& m) {
   m.def("mask_mix", &mix, py::arg("masks"), py::arg("coefficients"), py::arg("mean"), py::arg("deviation"),
         py::arg("seed"), py::arg("images"), py::arg("streams"), py::arg("first_sample"), py::arg("out"));
-  m.def("mask_reduce", &reduce, py::arg("masks"), py::arg("coefficients"), py::arg("mean"), py::arg("deviation"),
-        py::arg("seed"), py::arg("images"), py::arg("streams"), py::arg("first_sample"), py::arg("gradients"),
-        py::arg("out"));
+  m.def("mask_reduce", &reduce, py::arg("masks"), py::arg("coefficients"), py::arg("mean"),
+        py::arg("deviation"), py::arg("seed"), py::arg("images"), py::arg("streams"), py::arg("first_sample"),
+        py::arg("gradients"), py::arg("out"));
   m.def("mask_clamp", &clamp, py::arg("values"));
   m.def("mask_gate", &gate, py::arg("clamped"), py::arg("gradient"));
   m.def("mask_update", &update, py::arg("mask"), py::arg("sum"), py::arg("first"), py::arg("second"),

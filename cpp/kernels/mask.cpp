@@ -1,27 +1,28 @@
-// A mask s ∈ [0, 1]^k keeps a part of an image: where s is 1 the image's coefficients h stay, where it is 0 noise
-// v takes their place, S turns coefficients into pixels, and a classifier Φ looks at S(s∘h + (1 − s)∘v). Wanted
-// is the smallest mask under which it still sees what it saw: the minimum of
+// A mask s ∈ [0, 1]^k keeps a part of an image: where s is 1 the image's coefficients h stay, where it is 0
+// noise v takes their place, S turns coefficients into pixels, and a classifier Φ looks at S(s∘h + (1 −
+// s)∘v). Wanted is the smallest mask under which it still sees what it saw: the minimum of
 //
 //     F(s) = E_v[d(Φ(S(s∘h + (1 − s)∘v)))] + λ·mean(s),
 //
-// rate and distortion weighed against each other (MacDonald, Wäldchen, Hauch and Kutyniok; Kolek et al.). With the
-// gradient g of d by pixels, sample by sample, ∂F/∂s = E_v[Σ_channels (Sᵀg)∘(h − v)] + λ/k. The model gives g, the
-// kernel `wavelet` S and Sᵀ; this one does what stands around them.
+// rate and distortion weighed against each other (MacDonald, Wäldchen, Hauch and Kutyniok; Kolek et al.).
+// With the gradient g of d by pixels, sample by sample, ∂F/∂s = E_v[Σ_channels (Sᵀg)∘(h − v)] + λ/k. The
+// model gives g, the kernel `wavelet` S and Sᵀ; this one does what stands around them.
 //
-// The noise appears twice, in the mixing and in the gradient. Instead of being kept, 54 MB for 64 samples of a
-// photo, it is made again, by a generator without state: Threefry-4x32 with 20 rounds, which scrambles an address
-// (seed, image, stream; coefficient, channel, sample) into four words. It needs nothing but additions, rotations
-// and exclusive ors, so that all lanes of a vector work on addresses of their own; Box and Muller's formula makes
-// two normals of two words. A normal costs about as much as reading it from memory would.
+// The noise appears twice, in the mixing and in the gradient. Instead of being kept, 54 MB for 64 samples of
+// a photo, it is made again, by a generator without state: Threefry-4x32 with 20 rounds, which scrambles an
+// address (seed, image, stream; coefficient, channel, sample) into four words. It needs nothing but
+// additions, rotations and exclusive ors, so that all lanes of a vector work on addresses of their own; Box
+// and Muller's formula makes two normals of two words. A normal costs about as much as reading it from memory
+// would.
 //
-// Mixing is cut into ranges of coefficients of one sample and channel; the reduction into ranges of coefficients
-// alone, each of which adds sample after sample and channel after channel, so that neither threads nor the size
-// of calls change the order of a sum.
+// Mixing is cut into ranges of coefficients of one sample and channel; the reduction into ranges of
+// coefficients alone, each of which adds sample after sample and channel after channel, so that neither
+// threads nor the size of calls change the order of a sum.
 //
-// J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC11 (2011);
-// G. E. P. Box, M. E. Muller, Annals of Mathematical Statistics 29 (1958); D. P. Kingma, J. Ba, "Adam", ICLR 2015;
-// J. MacDonald et al., "A rate-distortion framework for explaining neural network decisions", 2019; S. Kolek et
-// al., "Cartoon explanations of image classifiers", ECCV 2022.
+// J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC11
+// (2011); G. E. P. Box, M. E. Muller, Annals of Mathematical Statistics 29 (1958); D. P. Kingma, J. Ba,
+// "Adam", ICLR 2015; J. MacDonald et al., "A rate-distortion framework for explaining neural network
+// decisions", 2019; S. Kolek et al., "Cartoon explanations of image classifiers", ECCV 2022.
 
 #include "wavelens/mask.hpp"
 
@@ -130,18 +131,16 @@ void mask_clamp(Index n, T* values) {
 template <class T>
 void mask_gate(Index n, const T* clamped, T* gradient) {
   const MaskLeaf<T> leaf = mask_leaf<T>();
-  by_ranges(n, n,
-            [&](Index begin, Index end) { leaf.gate(end - begin, clamped + begin, gradient + begin); });
+  by_ranges(n, n, [&](Index begin, Index end) { leaf.gate(end - begin, clamped + begin, gradient + begin); });
 }
 
 template <class T>
 void mask_update(const MaskStep& step, Index k, const T* sum, T* first, T* second, T* free, T* mask) {
-  const double numbers[] = {step.rate,        step.beta1,       step.beta2, step.epsilon,
-                            step.correction1, step.correction2, step.slack,   step.scale, step.shift};
+  const double numbers[] = {step.rate,        step.beta1, step.beta2, step.epsilon, step.correction1,
+                            step.correction2, step.slack, step.scale, step.shift};
   const MaskLeaf<T> leaf = mask_leaf<T>();
   by_ranges(k, k, [&](Index begin, Index end) {
-    leaf.update(numbers, end - begin, sum + begin, first + begin, second + begin, free + begin,
-                mask + begin);
+    leaf.update(numbers, end - begin, sum + begin, first + begin, second + begin, free + begin, mask + begin);
   });
 }
 
@@ -156,14 +155,15 @@ void mask_normals(std::uint64_t seed, std::uint32_t image, std::uint32_t stream,
   }
 }
 
-#define WAVELENS_INSTANTIATE(T)                                                           \
-  template void mask_mix(const MaskedImage<T>&, const MaskSamples<T>&);                   \
-  template void mask_reduce(const MaskedImage<T>&, const MaskSamples<const T>&, T*);      \
-  template void mask_clamp(Index, T*);                                                    \
-  template void mask_gate(Index, const T*, T*);                                           \
-  template void mask_update(const MaskStep&, Index, const T*, T*, T*, T*, T*);
-WAVELENS_INSTANTIATE(float)
-WAVELENS_INSTANTIATE(double)
-#undef WAVELENS_INSTANTIATE
+template void mask_mix(const MaskedImage<float>&, const MaskSamples<float>&);
+template void mask_reduce(const MaskedImage<float>&, const MaskSamples<const float>&, float*);
+template void mask_clamp(Index, float*);
+template void mask_gate(Index, const float*, float*);
+template void mask_update(const MaskStep&, Index, const float*, float*, float*, float*, float*);
+template void mask_mix(const MaskedImage<double>&, const MaskSamples<double>&);
+template void mask_reduce(const MaskedImage<double>&, const MaskSamples<const double>&, double*);
+template void mask_clamp(Index, double*);
+template void mask_gate(Index, const double*, double*);
+template void mask_update(const MaskStep&, Index, const double*, double*, double*, double*, double*);
 
 }  // namespace wavelens

@@ -29,7 +29,18 @@ def test_examples_in_docstrings_run(name):
 
 @pytest.mark.parametrize(
     "package",
-    ["linalg", "wavelets", "data", "models", "patterns", "hierarchy", "explain", "plotting", "quality", "report"],
+    [
+        "linalg",
+        "wavelets",
+        "data",
+        "models",
+        "patterns",
+        "hierarchy",
+        "explain",
+        "plotting",
+        "quality",
+        "report",
+    ],
 )
 def test_everything_public_is_documented(package):
     module = importlib.import_module(f"wavelens.{package}")

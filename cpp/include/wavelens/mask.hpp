@@ -1,9 +1,9 @@
 // One step of the search for a mask on an image's coefficients: mixing with noise, the gradient of what was
 // mixed, and the projected update.
 //
-// Noise is a function of its address (seed, image, stream, sample, channel, coefficient): any part of it can be
-// had at any time, in any order, and again. It is float32 for both types. Results are the same, to the bit,
-// for any number of threads, any instruction set, and however samples and images are cut into calls.
+// Noise is a function of its address (seed, image, stream, sample, channel, coefficient): any part of it can
+// be had at any time, in any order, and again. It is float32 for both types. Results are the same, to the
+// bit, for any number of threads, any instruction set, and however samples and images are cut into calls.
 #pragma once
 
 #include <cstddef>
@@ -11,8 +11,8 @@
 
 namespace wavelens {
 
-// What one image's noise is: v[c, i] = mean[c, i] + deviation[c, i]·z, z standard normal. A stride of 0 gives all
-// channels the same; no deviation, noise that is no noise.
+// What one image's noise is: v[c, i] = mean[c, i] + deviation[c, i]·z, z standard normal. A stride of 0 gives
+// all channels the same; no deviation, noise that is no noise.
 template <class T>
 struct MaskNoise {
   const T* mean = nullptr;
@@ -58,8 +58,8 @@ template <class T>
 void mask_gate(std::ptrdiff_t n, const T* clamped, T* gradient);
 
 // Adam with projection onto [0, 1]. `rate` and the two corrections 1/(1 − βᵗ) are of this step. What moves is
-// `free`, kept within [−slack, 1 + slack]; the mask is its projection. With no slack that is projected Adam; with
-// some an entry that was often pushed out of [0, 1] does not come back at the first push inwards.
+// `free`, kept within [−slack, 1 + slack]; the mask is its projection. With no slack that is projected Adam;
+// with some an entry that was often pushed out of [0, 1] does not come back at the first push inwards.
 struct MaskStep {
   double rate = 1e-3, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
   double correction1 = 1, correction2 = 1, slack = 0;
@@ -67,8 +67,7 @@ struct MaskStep {
 };
 
 template <class T>
-void mask_update(const MaskStep& step, std::ptrdiff_t k, const T* sum, T* first, T* second, T* free,
-                 T* mask);
+void mask_update(const MaskStep& step, std::ptrdiff_t k, const T* sum, T* first, T* second, T* free, T* mask);
 
 // Standard normals of coefficients [0, n) at one address; for tests and for who wants to see the noise.
 void mask_normals(std::uint64_t seed, std::uint32_t image, std::uint32_t stream, std::uint32_t sample,

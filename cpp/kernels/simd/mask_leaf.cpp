@@ -11,7 +11,7 @@ namespace {
 using Index = std::ptrdiff_t;
 
 constexpr int lanes = WAVELENS_VECTOR_BYTES / 4;
-constexpr int words = 4;                                      // of one output of the generator
+constexpr int words = 4;                                       // of one output of the generator
 constexpr int outputs = static_cast<int>(mask_block) / words;  // of the generator, in a block
 constexpr int groups = outputs / lanes;
 
@@ -66,9 +66,7 @@ inline void threefry(const NoiseAddress& at, std::uint32_t first, Words (&x)[wor
   }
 }
 
-inline Floats as_floats(Words x) {
-  return __builtin_convertvector(reinterpret_cast<Integers>(x), Floats);
-}
+inline Floats as_floats(Words x) { return __builtin_convertvector(reinterpret_cast<Integers>(x), Floats); }
 
 inline Floats chosen(Integers mask, Floats yes, Floats no) {
   return reinterpret_cast<Floats>((mask & reinterpret_cast<Integers>(yes)) |
@@ -99,8 +97,8 @@ inline Floats minus_two_logs(Words w) {
   return chosen(found > 0.0F, found, Floats{});
 }
 
-// cos and sin of 2π·w/2³²: the two upper bits are the quarter, the rest an angle in [−π/4, π/4) about its middle.
-// Taylor's series; what is left out is below 4·10⁻⁹. A word's lowest 6 bits are dropped.
+// cos and sin of 2π·w/2³²: the two upper bits are the quarter, the rest an angle in [−π/4, π/4) about its
+// middle. Taylor's series; what is left out is below 4·10⁻⁹. A word's lowest 6 bits are dropped.
 inline void turn(Words w, Floats& cosine, Floats& sine) {
   const Integers quarter = reinterpret_cast<Integers>(w >> 30);
   const Integers within = reinterpret_cast<Integers>((w & 0x3FFFFFFFU) >> 6) - (1 << 23);
@@ -120,8 +118,8 @@ inline void turn(Words w, Floats& cosine, Floats& sine) {
   sine = chosen(quarter >= 2, -b, b);
 }
 
-// Box and Muller: words 0 and 1 of an output give two normals, words 2 and 3 two more. Coefficient 16·w + j of a
-// block is number w of the block's output j.
+// Box and Muller: words 0 and 1 of an output give two normals, words 2 and 3 two more. Coefficient 16·w + j
+// of a block is number w of the block's output j.
 inline void block_normals(const NoiseAddress& at, Index block, float* out) {
   for (int g = 0; g < groups; ++g) {
     Words x[words] = {};
@@ -141,7 +139,8 @@ void normals(const NoiseAddress& at, Index block, float* out) { block_normals(at
 
 // Calls each(i, v) with the noise v of every coefficient i of [begin, end).
 template <class T, class Each>
-inline void for_each_noise(const NoiseAddress& at, Index begin, Index end, const MaskPlane<T>& plane, Each each) {
+inline void for_each_noise(const NoiseAddress& at, Index begin, Index end, const MaskPlane<T>& plane,
+                           Each each) {
   if (plane.deviation == nullptr) {
     for (Index i = begin; i < end; ++i) each(i, plane.mean[i]);
     return;
@@ -161,7 +160,7 @@ inline void for_each_noise(const NoiseAddress& at, Index begin, Index end, const
 
 template <class T>
 void mix(const NoiseAddress& at, Index begin, Index end, const MaskPlane<T>& plane, T* __restrict out) {
-  const T *__restrict mask = plane.mask, *__restrict h = plane.h;
+  const T* __restrict mask = plane.mask, * __restrict h = plane.h;
   for_each_noise(at, begin, end, plane, [=](Index i, T v) { out[i] = mask[i] * h[i] + (1 - mask[i]) * v; });
 }
 

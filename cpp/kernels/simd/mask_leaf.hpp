@@ -1,5 +1,5 @@
-// The inner loops of a mask's step. Noise comes in blocks of 64 coefficients; a call covers whole blocks but for
-// the end of the plane. What is done to an entry does not depend on how the loops are cut.
+// The inner loops of a mask's step. Noise comes in blocks of 64 coefficients; a call covers whole blocks but
+// for the end of the plane. What is done to an entry does not depend on how the loops are cut.
 #pragma once
 
 #include <cstddef>

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -33,19 +32,19 @@ class Basis(Protocol):
     size: tuple[int, int]
     k: int
     clamp: bool
-    scales: Sequence[slice]
+    scales: tuple[slice, ...]
 
     def analyze(self, planes: Floats) -> Floats:
-        """(n, c, h, w) to (n, c, k)."""
+        """Turn (n, c, h, w) into (n, c, k)."""
 
     def pictures(self, buffer: Floats) -> Floats:
-        """(n, c, k) to (n, c, h, w), which may share its memory."""
+        """Turn (n, c, k) into (n, c, h, w), which may share its memory."""
 
     def adjoint(self, gradient: Floats, buffer: Floats) -> Floats:
-        """(n, c, h, w) to (n, c, k), in `buffer` if it is needed."""
+        """Turn (n, c, h, w) into (n, c, k), in `buffer` if it is needed."""
 
     def header(self) -> dict[str, Any]:
-        """What a file has to say of it."""
+        """Return what a file has to say of it."""
 
 
 class WaveletBasis:
@@ -60,23 +59,25 @@ class WaveletBasis:
         self.k = self.transform.n_coefficients
         bands = self.transform.bands
         groups = [bands[:1], *(bands[i : i + 3] for i in range(1, len(bands), 3))]
-        self.scales = tuple(slice(each[0].slice.start, each[-1].slice.stop) for each in groups)
+        self.scales: tuple[slice, ...] = tuple(
+            slice(each[0].slice.start, each[-1].slice.stop) for each in groups
+        )
 
     def analyze(self, planes: Floats) -> Floats:
-        """(n, c, h, w) to (n, c, k)."""
+        """Turn (n, c, h, w) into (n, c, k)."""
         return np.asarray(self.transform.forward(planes), dtype=np.float32)
 
     def pictures(self, buffer: Floats) -> Floats:
-        """(n, c, k) to (n, c, h, w)."""
+        """Turn (n, c, k) into (n, c, h, w)."""
         return np.asarray(self.transform.inverse(buffer), dtype=np.float32)
 
     def adjoint(self, gradient: Floats, buffer: Floats) -> Floats:
-        """(n, c, h, w) to (n, c, k)."""
+        """Turn (n, c, h, w) into (n, c, k)."""
         self.transform.inverse_adjoint(gradient, out=buffer)
         return buffer
 
     def header(self) -> dict[str, Any]:
-        """What a file has to say of it."""
+        """Return what a file has to say of it."""
         t = self.transform
         return {"size": list(self.size), "wavelet": t.wavelet, "level": t.level, "mode": t.mode}
 
@@ -89,20 +90,20 @@ class PixelBasis:
     def __init__(self, size: tuple[int, int]) -> None:
         self.size = size
         self.k = size[0] * size[1]
-        self.scales = (slice(0, self.k),)
+        self.scales: tuple[slice, ...] = (slice(0, self.k),)
 
     def analyze(self, planes: Floats) -> Floats:
-        """(n, c, h, w) to (n, c, k)."""
+        """Turn (n, c, h, w) into (n, c, k)."""
         return np.ascontiguousarray(planes).reshape(*planes.shape[:2], self.k)
 
     def pictures(self, buffer: Floats) -> Floats:
-        """(n, c, k) to (n, c, h, w)."""
+        """Turn (n, c, k) into (n, c, h, w)."""
         return buffer.reshape(*buffer.shape[:2], *self.size)
 
     def adjoint(self, gradient: Floats, buffer: Floats) -> Floats:
-        """(n, c, h, w) to (n, c, k)."""
+        """Turn (n, c, h, w) into (n, c, k)."""
         return gradient.reshape(buffer.shape)
 
     def header(self) -> dict[str, Any]:
-        """What a file has to say of it."""
+        """Return what a file has to say of it."""
         return {"size": list(self.size)}

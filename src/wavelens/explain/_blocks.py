@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens.explain._basis import Basis, WaveletBasis
-from wavelens.explain._objective import ModelFailure, Objective
+from wavelens.explain._objective import ModelAnswerError, Objective
 from wavelens.explain._search import CHOICE_STREAM, Found
 
 __all__ = ["blocks_of", "search_blocks"]
@@ -49,7 +49,7 @@ def blocks_of(basis: Basis) -> npt.NDArray[np.intp]:
 
 
 def _cells(shape: tuple[int, int], most: int) -> npt.NDArray[np.intp]:
-    """Number of each place's cell in a grid of at most `most` × `most`."""
+    """Return the number of each place's cell in a grid of at most `most` × `most`."""
     rows, cols = (np.arange(size) * min(most, size) // size for size in shape)
     return np.asarray(rows[:, None] * most + cols[None, :])
 
@@ -75,10 +75,14 @@ def search_blocks(
     stopped, history = [], []
     for i in range(n):
         trials = _Trials(objective, i, lam[i], blocks)
+
+        def show(done: float, i: int = i) -> None:
+            tick((i + done) / n)
+
         try:
-            theta = trials.run(None if start is None else start[i], budget, lambda done: tick((i + done) / n))
+            theta = trials.run(None if start is None else start[i], budget, show)
             stopped.append("finished")
-        except ModelFailure as error:
+        except ModelAnswerError as error:
             theta = trials.last
             stopped.append(f"failed: {error} after {len(trials.rows)} trials")
         masks[i] = theta[blocks]

@@ -59,7 +59,7 @@ class CartoonX(RateDistortion):
         step. "waveletx": Adam with rate 0.1, 300 steps of 16 samples, λ = 2, ``spatial=10``,
         ``distortion="maximize"``, from all ones. Options given besides hold.
     n_steps, n_samples, learning_rate : int, int, float, optional
-        Of the search; see `preset`. By default 600 steps of one sample at 0.1, and half as many more where λ is
+        Of the search; see `preset`. By default 750 steps of one sample at 0.1, and half as many more where λ is
         below 20·D(0).
     n_test : int, default 64
         Samples of fresh noise on which the distortion is measured after the search.
@@ -79,12 +79,12 @@ class CartoonX(RateDistortion):
 
     Notes
     -----
-    Cost: about 620 to 950 model evaluations an image by default, each with its gradient but for some 70; the
+    Cost: about 850 to 1,230 model evaluations an image by default, each with its gradient but for some 100; the
     published preset takes 128,000. Everything else takes some per cent of a photo network's time.
 
     A λ that is large against D(0) makes the empty mask the cheapest. It explains nothing and is not returned as long
-    as a mask is found that keeps the distortion below D(0)/2; compare `Explanations.objectives` with
-    `Explanations.empty_distortions`.
+    as a mask is found that keeps the distortion below D(0)/2 at less than twice its objective; compare
+    `Explanations.objectives` with `Explanations.empty_distortions`.
 
     References
     ----------
@@ -118,7 +118,7 @@ class CartoonX(RateDistortion):
 
     method = "cartoonx"
     presets: ClassVar[dict[str | None, Defaults]] = {
-        None: Defaults(20.0, "continuation", 600, 1, 0.1, "gradient"),
+        None: Defaults(20.0, "continuation", 750, 1, 0.1, "gradient"),
         "published": Defaults(20.0, "adam", 2000, 64, 1e-3, "ones"),
         "waveletx": Defaults(2.0, "adam", 300, 16, 0.1, "ones", "maximize", 10.0),
     }

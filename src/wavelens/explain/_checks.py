@@ -117,8 +117,7 @@ def check_targets(target: object, probabilities: npt.NDArray[np.float64]) -> npt
     """Return the class to explain of each image: the given one, or the likeliest."""
     n, n_outputs = probabilities.shape
     if target is None:
-        likeliest = np.argmax(np.nan_to_num(probabilities, nan=-1.0), axis=1)
-        return likeliest.astype(np.intp)
+        return np.asarray(np.argmax(np.nan_to_num(probabilities, nan=-1.0), axis=1), dtype=np.intp)
     given = np.asarray(target)
     if given.ndim == 0:
         given = np.full(n, target)
@@ -128,4 +127,4 @@ def check_targets(target: object, probabilities: npt.NDArray[np.float64]) -> npt
         raise ValueError(f"`target` must be one number or {n}, one for each image, got shape {given.shape}")
     for each in given:
         check_integer(each, "target", low=0, high=n_outputs - 1, why=f"the model has {n_outputs} outputs")
-    return given.astype(np.intp)
+    return np.asarray(given, dtype=np.intp)

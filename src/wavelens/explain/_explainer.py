@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -60,8 +60,8 @@ class Defaults:
 class RateDistortion(ABC):
     """Search for the smallest mask under which a model's answer stays; see `CartoonX` and `PixelRDE`."""
 
-    method: str
-    presets: dict[str | None, Defaults]
+    method: ClassVar[str]
+    presets: ClassVar[dict[str | None, Defaults]]
 
     def __init__(self, model: Any, options: dict[str, Any]) -> None:
         self.model = check_model(model)
@@ -203,21 +203,30 @@ class RateDistortion(ABC):
     ) -> Floats:
         """Search, judge and store one group of images at one λ; return its masks."""
         n = len(rows)
-        schedule = Schedule(self.optimizer, self.n_steps, self.n_samples, self.learning_rate)
+        schedule = Schedule(
+            self.optimizer, self.n_steps, self.n_samples, self.learning_rate, self.presets[None].lam
+        )
         before = objective.n_evaluations.copy()
         all_lam = np.full(n, lam)
-        everyone = np.arange(n)
         if not self.model.has_gradient:
             found = search_blocks(objective, mask, all_lam, _trials * self.n_steps * self.n_samples, tick)
         else:
-            if mask is None and self.init == "gradient":
-                mask = quantiles(objective.importance(everyone))
-            elif mask is None or (self.optimizer == "adam" and self.init == "ones"):
-                mask = np.ones((n, objective.k), dtype=np.float32)
-            found = search(objective, mask, all_lam, schedule, tick, warm=warm and self.optimizer != "adam")
+            fresh = None
+            if mask is None or warm:
+                fresh = self._start(objective)
+                mask = fresh if mask is None else mask
+            if self.optimizer == "adam" and warm:
+                mask = fresh
+            found = search(objective, mask, all_lam, schedule, tick, fresh=fresh if warm else None)
         used = objective.n_evaluations - before
         out.store(rows, found, report(objective, found, lam, self.n_test), used)
         return found.masks
+
+    def _start(self, objective: Objective) -> Floats:
+        n = len(objective.planes)
+        if isinstance(self.init, str) and self.init == "gradient":
+            return quantiles(objective.importance(np.arange(n)))
+        return np.ones((n, objective.k), dtype=np.float32)
 
     def _objective(
         self, planes: Floats, basis: Basis, probabilities: Doubles, targets: npt.NDArray[np.intp]

@@ -43,7 +43,7 @@ def make_noise(kind: str, planes: Floats, coefficients: Floats, basis: Basis) ->
     coefficients : (n, channels, k) array of float32
     basis : Basis
     """
-    n, channels, k = coefficients.shape
+    n, _, k = coefficients.shape
     if kind == "zero":
         return Noise(np.zeros((n, 1, k), dtype=np.float32), None)
     if kind == "blur":
@@ -53,10 +53,11 @@ def make_noise(kind: str, planes: Floats, coefficients: Floats, basis: Basis) ->
         return Noise(basis.analyze(np.ascontiguousarray(flat, dtype=np.float32)), None)
     parts: Sequence[slice] = basis.scales if kind == "gaussian" else (slice(0, k),)
     mean, deviation = np.empty((n, 1, k), dtype=np.float32), np.empty((n, 1, k), dtype=np.float32)
-    for part in parts:
-        band = coefficients[:, :, part]
-        mean[:, :, part] = band.mean(axis=(1, 2), dtype=np.float64, keepdims=True)
-        deviation[:, :, part] = band.std(axis=(1, 2), dtype=np.float64, keepdims=True)
+    for i in range(n):  # one by one: the order of a sum must not depend on the images beside it
+        for part in parts:
+            band = coefficients[i, :, part].astype(np.float64)
+            mean[i, :, part] = band.mean()
+            deviation[i, :, part] = band.std()
     return Noise(mean, deviation)
 
 

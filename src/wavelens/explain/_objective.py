@@ -19,11 +19,12 @@ from wavelens.explain._basis import Basis
 from wavelens.explain._distortion import Distortion, output_cotangent, probabilities_of
 from wavelens.explain._noise import Noise
 
-__all__ = ["ModelFailure", "ModelLike", "Objective", "image_keys"]
+__all__ = ["ModelAnswerError", "ModelLike", "Objective", "image_keys"]
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
+Words = npt.NDArray[np.uint32]
 
 
 class ModelLike(Protocol):
@@ -33,10 +34,10 @@ class ModelLike(Protocol):
     has_gradient: bool
 
     def predict(self, x: Floats, /) -> Any:
-        """(n, c, h, w) in [0, 1] to (n, n_outputs)."""
+        """Turn (n, c, h, w) in [0, 1] into (n, n_outputs)."""
 
 
-class ModelFailure(DataError):
+class ModelAnswerError(DataError):
     """A model gave something that is no answer; `images` says for which of the images it was asked."""
 
     def __init__(self, message: str, images: Index) -> None:
@@ -139,13 +140,13 @@ class Objective:
             adjoint = self.basis.adjoint(gradient, buffer.reshape(len(stack), -1, self.k))
             part = sums[rows]
             _core.mask_reduce(
-                *self._engine(at, masks[rows], stream, first), adjoint.reshape(buffer.shape), part
+                *self._engine(at, masks[rows], stream), first, adjoint.reshape(buffer.shape), part
             )
             sums[rows] = part
         sums /= np.float32(n_samples)
         bad = ~np.isfinite(sums).all(axis=1)
         if bad.any():
-            raise ModelFailure("the model's gradient is not finite", images[bad])
+            raise ModelAnswerError("the model's gradient is not finite", images[bad])
         if count:
             self.n_evaluations[images] += n_samples
         return values, sums
@@ -204,7 +205,9 @@ class Objective:
         step = most // n_samples
         return [(slice(i, min(i + step, n_images)), 0, n_samples) for i in range(0, n_images, step)]
 
-    def _engine(self, images: Index, masks: Floats, stream: int, first: int) -> tuple[Any, ...]:
+    def _engine(
+        self, images: Index, masks: Floats, stream: int
+    ) -> tuple[Floats, Floats, Floats, Floats | None, int, Words, Words]:
         deviation = self.noise.deviation
         return (
             np.ascontiguousarray(masks),
@@ -214,7 +217,6 @@ class Objective:
             self.seed,
             self._keys[images],
             np.full(len(images), stream, dtype=np.uint32),
-            first,
         )
 
     def _mixed(
@@ -223,7 +225,7 @@ class Objective:
         """Return the buffer (images, samples, channels, k) and the pictures (images, samples, channels, h, w)."""
         channels = self.coefficients.shape[1]
         buffer = np.empty((len(images), last - first, channels, self.k), dtype=np.float32)
-        _core.mask_mix(*self._engine(images, masks, stream, first), buffer)
+        _core.mask_mix(*self._engine(images, masks, stream), first, buffer)
         pictures = self.basis.pictures(buffer.reshape(-1, channels, self.k))
         if self.basis.clamp:
             _core.mask_clamp(pictures)
@@ -236,7 +238,7 @@ class Objective:
             raise DataError(f"the model must return an array of shape {expected}, got {found.shape}")
         bad = ~np.isfinite(found).reshape(len(images), -1).all(axis=1)
         if bad.any():
-            raise ModelFailure("the model returned NaN or infinity", images[bad])
+            raise ModelAnswerError("the model returned NaN or infinity", images[bad])
         return found
 
     def _compare(self, p: Doubles, images: Index, n_samples: int) -> tuple[Doubles, npt.NDArray[np.float32]]:

@@ -83,7 +83,7 @@ class PixelRDE(RateDistortion):
 
     method = "pixel_rde"
     presets: ClassVar[dict[str | None, Defaults]] = {
-        None: Defaults(4.0, "continuation", 600, 1, 0.1, "gradient"),
+        None: Defaults(4.0, "continuation", 750, 1, 0.1, "gradient"),
         "published": Defaults(4.0, "adam", 2000, 64, 1e-3, "ones"),
     }
 

@@ -71,10 +71,11 @@ class Explanations:
     empty_distortions : (n,) array
         Distortion D(0) of the empty mask, on the same noise. Any optimum has rate ≤ D(0)/λ.
     residuals, residual_errors : (n,) array
-        Optimality to first order: how much less the objective would be after a small projected-gradient step (at
-        most 0.05 in each entry), by the gradient on fresh noise, and the standard error of that figure. A
-        direction taken from one half of the samples is judged on the other, so that noise does not count. NaN for
-        a model without gradient.
+        Optimality to first order: how much less the objective would be after the best small change that acts on
+        blocks (a scale and a cell of a 7 × 7 grid; pixels, of a 14 × 14 one): values scaled by up to 5 %, zeros raised
+        by up to 0.05 of the block's mean; and the standard error of that figure. It is measured on fresh noise, the
+        change taken from one half of the samples and judged by the other, so that it is not noise that is seen: near
+        an optimum it is 0 within the error. NaN for a model without gradient.
     n_evaluations : (n,) array of int
         Masked images that the model saw during the search (the figures above are from others).
     stopped : tuple of str
@@ -123,8 +124,8 @@ class Explanations:
         """What the masks lie on; its `transform`, for CartoonX, is the `WaveletTransform` of a plane."""
         h = self.header
         if self.method == "pixel_rde":
-            return PixelBasis(tuple(h["size"]))
-        return WaveletBasis(tuple(h["size"]), h["wavelet"], h["level"], h["mode"])
+            return PixelBasis((h["size"][0], h["size"][1]))
+        return WaveletBasis((h["size"][0], h["size"][1]), h["wavelet"], h["level"], h["mode"])
 
     @property
     def planes(self) -> Floats:
@@ -293,4 +294,4 @@ def recommend(explanations: tuple[Explanations, ...], tolerance: float) -> npt.N
     limits = tolerance * np.array([each.empty_distortions for each in explanations])
     fits = upper <= limits
     least = np.argmin(np.nan_to_num(upper, nan=np.inf), axis=0)
-    return np.where(fits.any(axis=0), fits.argmax(axis=0), least).astype(np.intp)
+    return np.asarray(np.where(fits.any(axis=0), fits.argmax(axis=0), least), dtype=np.intp)

@@ -16,9 +16,9 @@ each step, for a fixed number of steps.
   holds at most a twentieth of the coefficients, and then goes on from there, at small rates, with the λ wanted.
 * Where the label is lost, the squared distance has no gradient any more and λ empties the mask. If the running mean
   of the distortion exceeds half of D(0), the search goes back to its last good mask and halves its rate.
-* In the end the masks met on the way (the last one, the best one, and thresholds of the start) and the empty one
-  are compared on the same fresh samples, and the best is kept: what is returned is never worse than any of them but
-  for the noise of that comparison.
+* In the end the masks met on the way (the last one, the mean of the last ones, the best one, thresholds of the start)
+  and the empty one are compared on the same fresh samples, and the best is kept: what is returned is never worse than
+  any of them but for the noise of that comparison. Masks that lose the label count at twice their price.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens import _core
-from wavelens.explain._objective import ModelFailure, Objective
+from wavelens.explain._objective import ModelAnswerError, Objective
 
 __all__ = ["Found", "Schedule", "quantiles", "search"]
 
@@ -44,12 +44,19 @@ CHOICE_STREAM = 2**31
 REPORT_STREAM = 2**31 + 1
 RESIDUAL_STREAM = 2**31 + 2
 
-_heavy = 20.0
 _lost = 0.5
 _memory = 0.95
 _young = 20
+_tail = 0.75
+_dear = 2.0
 _nothing = 0.01
+_rounding = 1e-9
 _slack = 0.3
+_gentle = 0.2
+_second = 0.5
+_betas = (0.9, 0.99)
+_end = 0.02
+_holds = (0.5, 0.2)
 _look_every = 40
 _settled = 1e-6
 _kept_shares = (0.003, 0.01, 0.03, 0.1, 0.3)
@@ -70,12 +77,15 @@ class Schedule:
         Of noise, in each step.
     rate : float
         Largest change of a coefficient of the mask in a step, about.
+    heavy : float
+        λ₀/D(0), for "continuation".
     """
 
     optimizer: str
     n_steps: int
     n_samples: int
     rate: float
+    heavy: float = 20.0
 
 
 @dataclass(eq=False)
@@ -136,8 +146,9 @@ class Searcher:
         """Run on images; those whose model answers are not finite fail, and the others run again."""
         while len(images):
             try:
-                return run(images)
-            except ModelFailure as error:
+                run(images)
+                return
+            except ModelAnswerError as error:
                 self.fail(error.images, f"{error} after {self.stream} steps")
                 images = np.setdiff1d(images, error.images)
 
@@ -190,7 +201,13 @@ class Searcher:
 
 
 def search(
-    objective: Objective, start: Floats, lam: Doubles, schedule: Schedule, tick: Tick, *, warm: bool = False
+    objective: Objective,
+    start: Floats,
+    lam: Doubles,
+    schedule: Schedule,
+    tick: Tick,
+    *,
+    fresh: Floats | None = None,
 ) -> Found:
     """Search masks of all images of an objective.
 
@@ -202,14 +219,14 @@ def search(
     schedule : Schedule
     tick : callable
         Called with the share done.
-    warm : bool
-        Whether `start` is the solution for a larger λ.
+    fresh : (n, k) array of float32, optional
+        Where to start instead if `start`, then the solution for a larger λ, has lost the label.
     """
     searcher = Searcher(objective, start, schedule)
     if schedule.optimizer == "adam":
         _published(searcher, lam, tick)
     else:
-        _continuation(searcher, lam, tick, warm)
+        _continuation(searcher, lam, tick, fresh)
     history = [
         dict(
             zip(("lam", "distortion", "rate"), np.array(rows, dtype=np.float64).reshape(-1, 3).T, strict=True)
@@ -229,41 +246,59 @@ def _published(searcher: Searcher, lam: Doubles, tick: Tick) -> None:
         tick((t + 1) / schedule.n_steps)
 
 
-def _continuation(searcher: Searcher, lam: Doubles, tick: Tick, warm: bool) -> None:
-    o, start = searcher.objective, searcher.masks.copy()
-    n_steps = searcher.schedule.n_steps
-    empty = np.zeros(searcher.n)
+def _continuation(searcher: Searcher, lam: Doubles, tick: Tick, fresh: Floats | None) -> None:
+    o, n_steps = searcher.objective, searcher.schedule.n_steps
+    empty, own = np.zeros(searcher.n), np.full(searcher.n, np.inf)
 
     def look(images: Index) -> None:
         n = _n_look if o.random else 1
-        empty[images] = o.distortions(images, np.zeros_like(start[images]), CHOICE_STREAM, n).mean(axis=1)
+        none = np.zeros((len(images), o.k), dtype=np.float32)
+        empty[images] = o.distortions(images, none, CHOICE_STREAM, n).mean(axis=1)
+        if fresh is not None:
+            own[images] = o.distortions(images, searcher.masks[images], CHOICE_STREAM, n).mean(axis=1)
 
     searcher.guarded(searcher.alive, look)
-    heavy = np.maximum(lam, _heavy * empty)
-    candidates = [] if warm else [start]
-    later = np.flatnonzero(heavy > lam)
-    share = n_steps / (n_steps + (n_steps // 2 if len(later) and not warm else 0))
-    if warm:
-        candidates += _stage(searcher, searcher.alive, lam, empty, 0.2, n_steps // 2, tick)
-    else:
-        candidates += _stage(
-            searcher, searcher.alive, heavy, empty, 1.0, n_steps, lambda done: tick(share * done)
+    cold = own > _lost * empty
+    candidates = [searcher.masks.copy()]
+    if fresh is not None:
+        searcher.masks[cold] = fresh[cold]
+    start = searcher.masks.copy()
+    heavy = np.maximum(lam, searcher.schedule.heavy * empty)
+    first = np.intersect1d(np.flatnonzero(cold), searcher.alive)
+    share = (n_steps if len(first) else 0) / ((1 + _second) * n_steps)
+    paces = np.full(searcher.n, _gentle)
+    if len(first):
+        watch = _stage(
+            searcher, first, heavy, empty, np.ones(searcher.n), n_steps, lambda done: tick(share * done)
         )
-        later = np.setdiff1d(later, np.flatnonzero(searcher.failed))
-        if len(later):
-            candidates.append(searcher.masks.copy())
-            candidates += _stage(
-                searcher, later, lam, empty, 0.2, n_steps // 2, lambda done: tick(share + (1 - share) * done)
-            )
-    _choose(searcher, lam, empty, [*candidates, searcher.masks.copy()], [] if warm else _thresholds(start))
+        candidates += [watch.good, watch.averaged(), searcher.masks.copy()]
+        # Where λ₀ was too much the search goes on from the best mask before, at full rates.
+        late = first[watch.lost(first)]
+        searcher.masks[late] = np.where(watch.armed[late, None], watch.good[late], watch.fuller[late])
+        paces[late] = 1.0
+    second = np.intersect1d(np.flatnonzero(~cold | (heavy > lam)), searcher.alive)
+    if len(second):
+        watch = _stage(
+            searcher,
+            second,
+            lam,
+            empty,
+            paces,
+            max(1, round(_second * n_steps)),
+            lambda done: tick(share + (1 - share) * done),
+        )
+        candidates += [watch.good, watch.averaged(), searcher.masks.copy()]
+    candidates.append(np.ones_like(start))
+    _choose(searcher, lam, empty, candidates, _thresholds(start) if fresh is None else [])
+    tick(1.0)
 
 
 def _stage(
-    searcher: Searcher, images: Index, lam: Doubles, empty: Doubles, pace: float, n_steps: int, tick: Tick
-) -> list[Floats]:
-    """Run at one λ for each image; return the masks with the least running mean of the objective."""
-    hold = 0.5 if pace == 1 else 0.2
-    watch = _Watch(searcher, lam, empty, pace)
+    searcher: Searcher, images: Index, lam: Doubles, empty: Doubles, paces: Doubles, n_steps: int, tick: Tick
+) -> _Watch:
+    """Run at one λ for each image, at its pace: 1 holds the rate for half of the steps, less for a fifth."""
+    hold = np.where(paces == 1, *_holds)
+    watch = _Watch(searcher, lam, empty, paces)
     before = searcher.masks.copy()
     running = images.copy()
     searcher.forget(images)
@@ -272,11 +307,13 @@ def _stage(
         if not len(running):
             break
         u = (t + 1) / n_steps
-        fall = 1.0 if u <= hold else 0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * (u - hold) / (1 - hold)))
-        searcher.step(running, lam, watch.rates * fall, (0.9, 0.99))
+        fall = _end + (1 - _end) * 0.5 * (1 + np.cos(np.pi * np.maximum(u - hold, 0) / (1 - hold)))
+        searcher.step(running, lam, watch.rates * fall, _betas)
         running = running[~searcher.failed[running]]
         for image in running:
             watch.look(int(image))
+        if u > _tail:
+            watch.add(running)
         if (t + 1) % _look_every == 0:
             still = np.abs(searcher.masks[running] - before[running]).mean(axis=1) < _settled
             for image in running[still]:
@@ -284,21 +321,22 @@ def _stage(
             before[running] = searcher.masks[running]
             running = running[~still]
         tick(u)
-    return [watch.good]
+    return watch
 
 
 class _Watch:
     """Running mean of each image's distortion: remembers the best mask, and goes back to it when the label is lost."""
 
-    def __init__(self, searcher: Searcher, lam: Doubles, empty: Doubles, pace: float) -> None:
+    def __init__(self, searcher: Searcher, lam: Doubles, empty: Doubles, paces: Doubles) -> None:
         self.searcher, self.lam, self.empty = searcher, lam, empty
-        self.rates = np.full(searcher.n, searcher.schedule.rate * pace)
+        self.rates = searcher.schedule.rate * paces
         self.good = searcher.masks.copy()
         # Where the label is lost at the start and never found, a fuller mask is the place to go back to.
-        self._fuller = 0.5 + 0.5 * searcher.masks
+        self.fuller = 0.5 + 0.5 * searcher.masks
         self._mean, self._age = np.zeros(searcher.n), np.zeros(searcher.n)
         self._least = np.full(searcher.n, np.inf)
-        self._armed = np.zeros(searcher.n, dtype=bool)
+        self.armed = np.zeros(searcher.n, dtype=bool)
+        self._sum, self._n_added = np.zeros_like(searcher.masks), np.zeros(searcher.n, dtype=np.intp)
 
     def look(self, image: int) -> None:
         """See what the last step has shown of an image."""
@@ -308,16 +346,32 @@ class _Watch:
         mean, empty = self._mean[image], self.empty[image]
         if self._age[image] < _young:
             return
-        if mean > _lost * empty and empty > 0:
-            if self._armed[image]:
+        if mean > _lost * empty and empty > _rounding:
+            if self.armed[image]:
                 self._back(image, self.good[image])
             elif rate < _nothing:
-                self._back(image, self._fuller[image])
+                self._back(image, self.fuller[image])
             return
-        self._armed[image] |= mean < _lost / 2 * empty
+        self.armed[image] |= mean < _lost / 2 * empty
         if mean + self.lam[image] * rate < self._least[image]:
             self._least[image] = mean + self.lam[image] * rate
             self.good[image] = self.searcher.masks[image]
+
+    def lost(self, images: Index) -> npt.NDArray[np.bool_]:
+        """Return for which images the label is lost, by the running mean."""
+        return np.asarray((self._mean > _lost * self.empty)[images] & (self.empty[images] > _rounding))
+
+    def add(self, images: Index) -> None:
+        """Take the masks into the means of the last steps."""
+        self._n_added[images] += 1
+        self._sum[images] += self.searcher.masks[images]
+
+    def averaged(self) -> Floats:
+        """Return the mean of the masks of the last steps."""
+        found = self.searcher.masks.copy()
+        some = self._n_added > 0
+        found[some] = self._sum[some] / self._n_added[some, None].astype(np.float32)
+        return found
 
     def _back(self, image: int, mask: Floats) -> None:
         self.searcher.masks[image] = mask
@@ -346,31 +400,35 @@ def _choose(
     scores = np.full((len(everyone), n), np.inf)
     lost = np.zeros((len(everyone), n), dtype=bool)
 
-    def weigh(images: Index, which: Index, n_samples: int) -> None:
-        for i in np.unique(which):
-            rows = images[(which == i).any(axis=0)]
+    def weigh(images: Index, wanted: npt.NDArray[np.bool_], n_samples: int) -> None:
+        for i in np.flatnonzero(wanted.any(axis=1)):
+            rows = images[wanted[i]]
             masks = everyone[i][rows]
             values = o.distortions(rows, masks, CHOICE_STREAM, n_samples).mean(axis=1)
             lost[i, rows] = values > _lost * empty[rows]
             scores[i, rows] = values + o.penalties(rows, masks, 0.0) + lam[rows] * masks.mean(axis=1)
 
     def first(images: Index) -> None:
-        weigh(
-            images, np.repeat(np.arange(len(everyone))[:, None], len(images), 1), _n_look if o.random else 1
-        )
+        # Where a mask is the same as an earlier one it is not weighed again.
+        wanted = np.ones((len(everyone), len(images)), dtype=bool)
+        for i in range(len(everyone)):
+            for j in range(i):
+                wanted[i] &= (everyone[i][images] != everyone[j][images]).any(axis=1)
+        weigh(images, wanted, _n_look if o.random else 1)
 
     def second(images: Index) -> None:
-        best = np.argsort(scores[:, images] + 1e6 * lost[:, images], axis=0, kind="stable")[:3]
-        kept = scores.copy()
+        prices = scores[:, images] * np.where(lost[:, images], _dear, 1.0)
+        best = np.argsort(prices, axis=0, kind="stable")[:3]
+        wanted = np.zeros(prices.shape, dtype=bool)
+        np.put_along_axis(wanted, best, True, axis=0)
+        wanted &= np.isfinite(prices)
         scores[:, images] = np.inf
-        weigh(images, best, _n_choice)
-        if not np.isfinite(scores[:, images]).any(axis=0).all():
-            scores[:] = kept
+        weigh(images, wanted, _n_choice)
 
     searcher.guarded(searcher.alive, first)
     if o.random:
         searcher.guarded(searcher.alive, second)
-    # Masks that lose the label come last: they explain nothing, even where λ is so large that they are cheapest.
-    scores += 1e6 * lost
+    # Masks that lose the label explain nothing, and come after those that keep it up to twice their price.
+    scores *= np.where(lost, _dear, 1.0)
     for image in searcher.alive:
         searcher.masks[image] = everyone[int(scores[:, image].argmin())][image]
