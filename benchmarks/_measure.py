@@ -16,12 +16,16 @@ from scipy.linalg import blas
 import wavelens
 
 
-def arguments(description: str) -> argparse.Namespace:
-    """Parse the options that every benchmark has."""
+def arguments(
+    description: str, add: Callable[[argparse.ArgumentParser], None] | None = None
+) -> argparse.Namespace:
+    """Parse the options that every benchmark has, and those that `add` adds."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="small sizes: a smoke test that takes seconds")
     parser.add_argument("--repeats", type=int, default=5, help="counted runs of each candidate (default: 5)")
     parser.add_argument("--threads", type=int, default=None, help="engine threads (default: all)")
+    if add is not None:
+        add(parser)
     options = parser.parse_args()
     if options.threads is not None:
         wavelens.set_num_threads(options.threads)

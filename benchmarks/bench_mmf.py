@@ -179,7 +179,7 @@ def main() -> None:
             "batch of random tuples",
             "target",
         ],
-        growth_rows(60 if quick else 160),
+        growth_rows(100 if quick else 200),
     )
     print("\nKarate club, normalised Laplacian, core 8; Nyström 5.288, published k = 2 1.962, K = 8 0.657:\n")
     print_table(["k", "method", "error", "target"], karate_rows())

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <limits>
 #include <utility>
+#include <vector>
 
 namespace wavelens {
 namespace {
@@ -42,8 +43,7 @@ void jacobi(double* a, double* values, double* v) {
         const double apq = a[p * k + q];
         if (apq == 0) continue;
         const double gap = (a[q * k + q] - a[p * k + p]) / 2;
-        const double t =
-            (gap >= 0 ? apq : -apq) / (std::abs(gap) + std::sqrt(gap * gap + apq * apq));
+        const double t = (gap >= 0 ? apq : -apq) / (std::abs(gap) + std::sqrt(gap * gap + apq * apq));
         if (!(std::abs(t) <= 1)) continue;  // everything underflowed
         const double c = 1 / std::sqrt(1 + t * t), s = t * c;
         const double app = a[p * k + p] - t * apq, aqq = a[q * k + q] + t * apq;
@@ -83,7 +83,7 @@ void tridiagonalize(Index k, double* a, double* d, double* e, double* v) {
     e[j] = x[j + 1] > 0 ? -length : length;
     x[j + 1] -= e[j];
     const double beta = 2 / (x[j + 1] * x[j + 1] + tail);
-    d[j] = beta;  // until the reflectors are multiplied out
+    d[j] = beta;    // until the reflectors are multiplied out
     double* w = v;  // not in use yet
     for (Index i = j + 1; i < k; ++i) w[i] = beta * dot(k - j - 1, a + i * k + j + 1, x + j + 1);
     const double half = beta / 2 * dot(k - j - 1, w + j + 1, x + j + 1);
@@ -161,12 +161,10 @@ void small_eigen(Index k, double* a, double* values, double* v) {
   } else if (k == 3) {
     jacobi<3>(a, values, v);
   } else {
-    constexpr Index few = 64;
-    double beside[few];
-    double* e = k <= few ? beside : new double[k];
-    tridiagonalize(k, a, values, e, v);
-    ql(k, values, e, v);
-    if (e != beside) delete[] e;
+    thread_local std::vector<double> beside;
+    beside.resize(std::max(beside.size(), static_cast<std::size_t>(k)));
+    tridiagonalize(k, a, values, beside.data(), v);
+    ql(k, values, beside.data(), v);
   }
   for (Index i = 0; i < k; ++i) {
     const Index least = std::min_element(values + i, values + k) - values;

@@ -1,15 +1,15 @@
 // Insertion: the replay of a factorization on a matrix that has grown (Ithapu, Kondor, Johnson and Singh, The
 // incremental multiresolution matrix factorization algorithm, CVPR 2017).
 //
-// At each level the candidates are the k-subsets of the old tuple and of the pool's members nearest to it (two
-// of them for k < 5, else one: what keeps them few for any pool), and, for every i in the old tuple, i with the
-// k − 1 nearest under |C_ij|/√|C_jj|. The best by the rule of `topk` takes the level. Where another index than
-// the old wavelet is finished, the old wavelet takes its role in the tuples to come, or its place in the pool;
-// so no tuple to come loses a member. (In the paper the pool may stay as it is and indices get lost. Putting
-// the old wavelet into the pool while later tuples lack the other index degrades: after doubling a matrix by
-// single insertions the error was 1.1 to 16 times that of a batch, in this way 0.8 to 1.2 times.)
-// The last levels, where few indices are left and everything bears on everything, are built as by `topk`, and
-// so are the new ones. O(k²·m) a level.
+// At each level the candidates are the k-subsets of the old tuple and of the pool's members nearest to it
+// (two of them for k < 5, else one: what keeps them few for any pool), and, for every i among all of these, i
+// with the k − 1 nearest under |C_ij|/√|C_jj|. The best by the rule of `topk` takes the level. Where another
+// index than the old wavelet is finished, the old wavelet takes its role in the tuples to come, or its place
+// in the pool; so no tuple to come loses a member. (In the paper the pool may stay as it is and indices get
+// lost. Putting the old wavelet into the pool while later tuples lack the other index degrades: after
+// doubling a matrix by single insertions the error was 1.1 to 16 times that of a batch, in this way 0.8
+// to 1.2 times.) The last levels, where few indices are left and everything bears on everything, are built as
+// by `topk`, and so are the new ones. O(k²·m) a level.
 
 #include <algorithm>
 #include <cmath>
@@ -26,7 +26,7 @@ namespace wavelens {
 namespace {
 
 using Index = std::ptrdiff_t;
-constexpr Index built_anew = 32;  // so many indices are left then
+constexpr Index built_anew = 64;  // so many indices are left then
 
 void check_replay(MatrixView<const double> c, Index n_new, MatrixView<const Index> tuples,
                   const Index* wavelets) {
@@ -99,8 +99,11 @@ private:
     add_from_pool(members);
     consider_subsets(members);
     const Index k = levels_.order();
-    std::vector<Index> near(k);
-    for (const Index i : tuple) {
+    std::vector<Index> near(k), centres = tuple;
+    for (const Index i : members) {
+      if (!std::binary_search(tuple.begin(), tuple.end(), i)) centres.push_back(i);
+    }
+    for (const Index i : centres) {
       levels_.matrix().freshen(i);
       levels_.matrix().nearest_in_c(i, k - 1, near.data());
       near[k - 1] = i;
@@ -163,8 +166,8 @@ private:
 
 }  // namespace
 
-Mmf mmf_insert(MatrixView<const double> c, Index n_new, MatrixView<const Index> tuples,
-               const Index* wavelets, MmfRotation rotation, Monitor& monitor) {
+Mmf mmf_insert(MatrixView<const double> c, Index n_new, MatrixView<const Index> tuples, const Index* wavelets,
+               MmfRotation rotation, Monitor& monitor) {
   check_replay(c, n_new, tuples, wavelets);
   const Index k = tuples.cols, total = tuples.rows + n_new;
   MmfLevels levels(c, k, rotation, false);

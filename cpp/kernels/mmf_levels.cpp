@@ -12,7 +12,7 @@ namespace {
 using Index = std::ptrdiff_t;
 constexpr double eps = std::numeric_limits<double>::epsilon();
 constexpr double same = 1e-12;          // scores closer than this, relatively, are equal
-constexpr double bound_slack = 1e-9;     // rounding of an eigenvalue, relatively
+constexpr double bound_slack = 1e-9;    // rounding of an eigenvalue, relatively
 constexpr Index always_looked_at = 64;  // with so few rows left all tuples are looked at in every level
 
 }  // namespace
@@ -48,7 +48,8 @@ double MmfJudge::mean_similarity() const {
   for (Index i = 0; i < k_; ++i) {
     for (Index j = 0; j < i; ++j) {
       const double a = g_[i * k_ + i], b = g_[j * k_ + j];
-      if (a > tiny_ && b > tiny_) sum += std::min(1.0, std::abs(g_[i * k_ + j]) / (std::sqrt(a) * std::sqrt(b)));
+      if (a > tiny_ && b > tiny_)
+        sum += std::min(1.0, std::abs(g_[i * k_ + j]) / (std::sqrt(a) * std::sqrt(b)));
     }
   }
   return 2 * sum / static_cast<double>(k_ * (k_ - 1));

@@ -98,7 +98,7 @@ WaveletFinder::WaveletFinder(Index order, double tiny)
     : k_(order),
       tiny_(tiny),
       best_x_(order),
-      
+
       work_(order * order),
       values_(order),
       vectors_(order * order),
@@ -147,7 +147,8 @@ void WaveletFinder::descend(const double* f, const double* g, double start) {
     const Probe here = probe(f, g, mu);
     const Wavelet found = consider(f, g, vectors_.data());
     const double step = here.value - mu;
-    if (found.error == 0 || step * step <= 1e-15 * found.error || std::abs(step) <= 1e-16 * std::abs(mu)) break;
+    if (found.error == 0 || step * step <= 1e-15 * found.error || std::abs(step) <= 1e-16 * std::abs(mu))
+      break;
     (step > 0 ? low : high) = mu;
     double next = here.growth < 0.95 ? mu + step / (1 - here.growth) : here.value;
     if (!(next > low && next < high)) next = here.value;
@@ -176,8 +177,9 @@ bool WaveletFinder::may_improve(double mu) const {
 // E/2 = min over μ of λ_min(G − 2μF) + μ². The alternation of x ← the eigenvector and μ ← xᵀFx moves μ
 // monotonically, so that all starts between one start and its limit lead to the same limit.
 void WaveletFinder::search(const double* f, const double* g, double low, double high) {
-  std::sort(order_.begin(), order_.end(),
-            [](const Start& a, const Start& b) { return a.error < b.error || (a.error == b.error && a.mu < b.mu); });
+  std::sort(order_.begin(), order_.end(), [](const Start& a, const Start& b) {
+    return a.error < b.error || (a.error == b.error && a.mu < b.mu);
+  });
   probes_.clear();
   basins_.clear();
   for (const double mu : {low, high}) {

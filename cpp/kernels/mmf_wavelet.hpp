@@ -58,7 +58,7 @@ private:
   Wavelet best_;
   std::vector<double> best_x_, work_, values_, vectors_, x_;
   std::vector<Start> order_;
-  std::vector<Probe> probes_;                     // ascending in mu
+  std::vector<Probe> probes_;                      // ascending in mu
   std::vector<std::pair<double, double>> basins_;  // from a start to the minimum it leads to
   std::vector<std::ptrdiff_t> match_;
 };

@@ -54,13 +54,18 @@ def test_closed_forms_of_a_linear_model():
     weights = model.weights[0][:, 2].reshape(3, 6, 5)
     planes = np.moveaxis(x, 3, 1)
     product = weights * planes
-    np.testing.assert_allclose(integrated_gradients(model, x, 2, n_steps=1).values, product, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        integrated_gradients(model, x, 2, n_steps=1).values, product, rtol=1e-5, atol=1e-6
+    )
     np.testing.assert_allclose(gradient_times_input(model, x, 2).values, product, rtol=1e-5, atol=1e-6)
     smooth = smooth_grad(model, x, 2, n_samples=3)
     np.testing.assert_allclose(smooth.values, np.broadcast_to(weights, planes.shape), rtol=1e-5)
     np.testing.assert_allclose(smooth.relevance()[0], np.abs(weights).max(axis=0).ravel(), rtol=1e-5)
     np.testing.assert_allclose(
-        gradient_times_input(model, x, 2).relevance(), np.abs(product.sum(axis=1)).reshape(3, -1), rtol=1e-4, atol=1e-6
+        gradient_times_input(model, x, 2).relevance(),
+        np.abs(product.sum(axis=1)).reshape(3, -1),
+        rtol=1e-4,
+        atol=1e-6,
     )
 
 
@@ -90,7 +95,9 @@ def test_seeds_repeat_and_differ_and_images_are_independent():
     first = smooth_grad(model, x, 0, random_state=1)
     np.testing.assert_array_equal(first.values, smooth_grad(model, x, 0, random_state=1).values)
     assert not np.array_equal(first.values, smooth_grad(model, x, 0, random_state=2).values)
-    np.testing.assert_allclose(first.values[:1], smooth_grad(model, x[:1], 0, random_state=1).values, rtol=1e-6)
+    np.testing.assert_allclose(
+        first.values[:1], smooth_grad(model, x[:1], 0, random_state=1).values, rtol=1e-6
+    )
 
 
 def test_random_wavelet_masks_need_no_model():

@@ -10,7 +10,7 @@ from explain.toy_models import LinearModel, Masks, PredictOnly, RegionModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wavelens.explain import evaluate, random_wavelet_mask
+from wavelens.explain import CartoonX, PixelRDE, evaluate, random_wavelet_mask
 from wavelens.explain._curves import area, rank
 from wavelens.explain._evaluation import Summary
 from wavelens.explain._measures import conciseness_preciseness, edges, hallucination, information, overlap
@@ -50,7 +50,9 @@ def test_a_perfect_mask():
     inside = found.curves["insertion"].values[0][:, shares >= 0.25]
     np.testing.assert_allclose(inside, np.broadcast_to(found.probabilities[:, None], inside.shape), rtol=1e-5)
     outside = found.curves["deletion"].values[0][:, shares >= 0.25]
-    np.testing.assert_allclose(outside, np.broadcast_to(pictures().mean(axis=(1, 2))[:, None], outside.shape), rtol=1e-5)
+    np.testing.assert_allclose(
+        outside, np.broadcast_to(pictures().mean(axis=(1, 2))[:, None], outside.shape), rtol=1e-5
+    )
 
 
 def test_the_empty_and_the_full_mask():
@@ -97,7 +99,8 @@ def test_information_and_conciseness_preciseness():
     assert conciseness_preciseness(0.8, 0.8, 1.0) == 1
     assert conciseness_preciseness(0.8, 0.4, 0.1) == pytest.approx(5)
     assert conciseness_preciseness(0.8, 0.8, 0.0) == 0
-    assert np.isfinite(conciseness_preciseness(0.0, 0.4, 0.1))
+    assert conciseness_preciseness(0.1, 0.9, 0.5) == 2
+    assert conciseness_preciseness(0.0, 0.4, 0.1) == pytest.approx(10)
 
 
 def test_edges_lie_where_grey_jumps():
@@ -204,6 +207,8 @@ def test_a_table_with_baselines():
         assert each in text
     assert len(found.cells()) == 1 + len(found.rows)
     assert found.best("rate_distortion") in found.rows
+    assert found.best("rate") is None
+    assert found.best("seeds") is None, "two repeat exactly"
 
 
 def test_it_repeats_to_the_bit():
@@ -298,9 +303,94 @@ def test_bad_input():
 def test_wavelet_masks_too():
     x = pictures()
     random = random_wavelet_mask(x, np.zeros(4, int), wavelet="haar", level=2)
-    explanations = Masks(x, np.ones_like(random.values), np.zeros(4), transform=random.transform, method="cartoonx")
+    explanations = Masks(
+        x, np.ones_like(random.values), np.zeros(4), transform=random.transform, method="cartoonx"
+    )
     explanations.targets = random.targets
     found = evaluate([explanations, random], RegionModel(REGION), baselines=(), random_model=False, n_seeds=0)
     assert found.rows == ("CartoonX", "random wavelets")
     assert found.summary("CartoonX", "distortion").mean == pytest.approx(0, abs=1e-10)
     assert found.summary("CartoonX", "hallucination").mean == 0
+
+
+class CountedExplainer:
+    """Remembers how it was asked."""
+
+    def __init__(self, masks):
+        self.masks, self.asked = masks, []
+        self.model, self.random_state, self.progress = None, 0, None
+
+    def explain(self, images, target):
+        self.asked.append((self.model, self.random_state))
+        return Masks(images, self.masks * 0.5, target)
+
+
+def test_explainers_are_asked_again():
+    rng = np.random.default_rng(0)
+    model = LinearModel(rng.standard_normal((SIZE * SIZE, 3)))
+    explainer = CountedExplainer(region_masks())
+    found = evaluate(
+        Masks(pictures(), region_masks(), np.zeros(4, int)),
+        model,
+        explainers=[explainer],
+        baselines=(),
+        n_seeds=2,
+    )
+    assert [seed for _, seed in explainer.asked] == [0, 1, 2]
+    assert explainer.asked[0][0] is not model
+    assert explainer.asked[1][0] is model
+    assert explainer.model is None, "the explainer itself stays as it was"
+    # Half of each entry is kept: what is in common is half of what is in either.
+    assert found.summary("Pixel RDE", "seeds").mean == pytest.approx(0.5)
+    assert found.summary("Pixel RDE", "randomized_model").mean == pytest.approx(0.5)
+    with pytest.raises(ValueError, match="`explainers` must be 1, one for each explanation, got 2"):
+        evaluate(Masks(pictures(), region_masks(), np.zeros(4, int)), model, explainers=[explainer] * 2)
+
+
+def test_real_explanations_with_their_optimality():
+    x, model = pictures(2), RegionModel(REGION)
+    options = {"n_steps": 60, "n_test": 8, "lam": 0.02}
+    explainers = [CartoonX(model, wavelet="haar", level=2, **options), PixelRDE(model, **options)]
+    explanations = [each.explain(x, 0) for each in explainers]
+    found = evaluate(explanations, model, explainers=explainers, baselines=("random_wavelet",), n_samples=4)
+    assert found.rows == ("CartoonX", "Pixel RDE", "random wavelets")
+    for name, each in zip(found.rows, explanations, strict=False):
+        for i, report in enumerate(found.optimality[name]):
+            assert report.rate == pytest.approx(each.masks[i].mean())
+            assert report.rate_bound == pytest.approx(report.empty_distortion / 0.02)
+            assert report.residual_low <= report.residual <= report.residual_high
+        better, random = (found.summary(row, "rate_distortion").mean for row in (name, "random wavelets"))
+        assert better < random
+        assert f"{name}: on fresh noise" in str(found)
+    # Without them, others with the same λ are asked, and that is said.
+    default = evaluate(explanations[1], model, baselines=(), n_seeds=1, random_model=False, n_samples=1)
+    assert any("default search" in note for note in default.notes)
+    assert 0 < default.summary("Pixel RDE", "seeds").mean <= 1
+
+
+def test_a_failed_image_does_not_count():
+    masks = Masks(pictures(), np.array(region_masks()), np.zeros(4, int))
+    masks.stopped = ("finished", "failed: the model returned NaN", "finished", "settled")
+    found = evaluate(masks, RegionModel(REGION), baselines=(), random_model=False, n_seeds=0)
+    assert np.isnan(found.values["distortion"][0, 1])
+    assert found.summary("Pixel RDE", "distortion").n == 3
+
+
+def test_a_random_model_of_torch_leaves_the_other_alone():
+    torch = pytest.importorskip("torch", reason="the extra `torch` is not installed")
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3))
+
+    class Adapter:
+        def __init__(self):
+            self.module = module
+
+    model = Adapter()
+    before = module[1].weight.detach().clone()
+    other = randomized(model, 0)
+    assert other is not model
+    assert torch.equal(module[1].weight, before)
+    assert not torch.equal(other.module[1].weight, before)
+    assert torch.equal(
+        other.module[1].weight.detach().flatten().sort().values, before.flatten().sort().values
+    )
+    assert torch.equal(other.module[1].bias, module[1].bias)

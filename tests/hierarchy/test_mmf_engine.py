@@ -126,7 +126,7 @@ def test_invariants_for_all_orders_shapes_and_layouts(method, data):
     ("method", "order", "m"),
     [("exhaustive", 2, 12), ("exhaustive", 3, 10), ("exhaustive", 5, 8)]
     + [("topk", k, 40) for k in (2, 3, 4, 5, 7, 12)]
-    + [("topk", 3, 90), ("topk", 5, 90)],
+    + [("topk", 5, 90)],
 )
 def test_agreement_with_the_twin(method, order, m, rotation):
     for c in (symmetric(m, 1), kernel(m, seed=2)):
@@ -308,12 +308,31 @@ def test_replay_of_nothing_new_is_the_same_and_that_of_the_twin(order, rotation)
 @pytest.mark.parametrize("order", [3, 5])
 @pytest.mark.parametrize("name", ["smooth kernel", "sharp kernel", "blocks"])
 def test_growth_by_insertion_stays_near_the_batch(name, order):
-    m, core = 120, 10
-    c = {
-        "smooth kernel": lambda: kernel(m),
-        "sharp kernel": lambda: kernel(m, 1.0, 2),
-        "blocks": lambda: blocks_of_blocks(m, 8)[0],
-    }[name]()
+    m = 150
+    grow(
+        {
+            "smooth kernel": lambda: kernel(m),
+            "sharp kernel": lambda: kernel(m, 1.0, 2),
+            "blocks": lambda: blocks_of_blocks(m, 8)[0],
+        }[name](),
+        order,
+    )
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("order", [3, 5])
+@pytest.mark.parametrize("centred", [False, True])
+def test_growth_of_a_class_covariance_stays_near_the_batch(real_data, centred, order):
+    with np.load(real_data / "models" / "mobilenet_one_per_class_outputs.npz") as file:
+        features = file["features"].astype(float)
+    features = features[np.random.default_rng(0).choice(len(features), 160, replace=False)]
+    features -= centred * features.mean(axis=0)
+    grow(features @ features.T, order)
+
+
+def grow(c, order, core=10):
+    """Double a factorization by single insertions and by a block, to within 1.2 of the batch's error."""
+    m = len(c)
     batch = factor(c, order, m - core)
     half = factor(np.ascontiguousarray(c[: m // 2, : m // 2]), order, m // 2 - core)
     grown = half

@@ -22,7 +22,7 @@ def wavelet_error(f, g, x, tiny=0.0):
 def alternate(f, g, x):
     """Follow x ← smallest eigenvector of G − 2μF, μ ← xᵀFx to its limit."""
     before = np.inf
-    for _ in range(2000):
+    for _ in range(1000):
         error, mu = wavelet_error(f, g, x)
         if not error < before * (1 - 1e-15):
             break

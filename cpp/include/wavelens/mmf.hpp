@@ -45,13 +45,15 @@ struct Mmf {
   std::vector<double> frequencies;           // levels; Λ at the wavelets
 };
 
-// `c` (m × m) must be symmetric and finite; it is read only. Workspace: two m × m matrices (one for
-// `exhaustive` and `topk` and `random` each of C and of its Gram matrix) and O((k + 256)·m) besides.
+// `c` (m × m) must be symmetric and finite; it is read only. Workspace: two m × m matrices (C and its Gram
+// matrix) and O((k² + 64)·m) entries besides.
 // std::invalid_argument unless 2 ≤ k ≤ m and 0 ≤ n_levels ≤ m − k + 1.
 Mmf mmf_factor(MatrixView<const double> c, const MmfOptions& options, Monitor& monitor);
 
 // The factorization of c[:m, :m] with the tuples (levels × k) and wavelets given, replayed on `c` with its
-// n_new further indices, and n_new levels more. With none, the tuples' rotations are recomputed.
+// n_new further indices, and n_new levels more. With none, the tuples' rotations are recomputed. Workspace:
+// one matrix of the size of `c`, the Gram matrix of what is left for the last levels (64 indices, or n_new
+// and the core where that is more), and O((k² + 64)·m) entries.
 Mmf mmf_insert(MatrixView<const double> c, std::ptrdiff_t n_new, MatrixView<const std::ptrdiff_t> tuples,
                const std::ptrdiff_t* wavelets, MmfRotation rotation, Monitor& monitor);
 

@@ -14,7 +14,9 @@ constexpr std::ptrdiff_t lanes = Vector<double>::lanes;
 
 inline V load(const double* from) { return *reinterpret_cast<const U*>(from); }
 inline void store(double* to, V value) { *reinterpret_cast<U*>(to) = value; }
-inline V magnitude(V value) { return reinterpret_cast<V>(reinterpret_cast<Bits>(value) & 0x7fffffffffffffffLL); }
+inline V magnitude(V value) {
+  return reinterpret_cast<V>(reinterpret_cast<Bits>(value) & 0x7fffffffffffffffLL);
+}
 
 double dot(std::ptrdiff_t n, const double* x, const double* y) {
   V sums[4] = {};

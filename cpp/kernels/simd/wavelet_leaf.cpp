@@ -58,13 +58,23 @@ void filter_width(Index any, const T* const* rows, const T* a_taps, const T* b_t
       return filter_width<T, narrower, length>(any, rows, a_taps, b_taps, n, a, b);
     }
   }
+  // Blocks of several vectors hide the sums' latency. The last block ends with the row and covers some
+  // entries a second time, with the same result.
   Index i = 0;
   for (; i + 4 * lanes <= n; i += 4 * lanes)
     filter_block<T, bytes, 4, length>(any, rows, a_taps, b_taps, i, a, b);
-  for (; i + 2 * lanes <= n; i += 2 * lanes)
+  if (n - i > 2 * lanes) {
+    if (n >= 4 * lanes)
+      return filter_block<T, bytes, 4, length>(any, rows, a_taps, b_taps, n - 4 * lanes, a, b);
     filter_block<T, bytes, 2, length>(any, rows, a_taps, b_taps, i, a, b);
-  for (; i + lanes <= n; i += lanes) filter_block<T, bytes, 1, length>(any, rows, a_taps, b_taps, i, a, b);
-  // The last vector covers some entries a second time, with the same result.
+    i += 2 * lanes;
+  }
+  if (n - i > lanes) {
+    if (n >= 2 * lanes)
+      return filter_block<T, bytes, 2, length>(any, rows, a_taps, b_taps, n - 2 * lanes, a, b);
+    filter_block<T, bytes, 1, length>(any, rows, a_taps, b_taps, i, a, b);
+    i += lanes;
+  }
   if (i < n) filter_block<T, bytes, 1, length>(any, rows, a_taps, b_taps, n - lanes, a, b);
 }
 

@@ -75,8 +75,8 @@ class Attribution:
         if self.values.ndim == 2:
             return self.values
         if self.method == "smooth_grad":
-            return np.abs(self.values).max(axis=1).reshape(len(self.values), -1)
-        return np.abs(self.values.sum(axis=1)).reshape(len(self.values), -1)
+            return np.asarray(np.abs(self.values).max(axis=1).reshape(len(self.values), -1))
+        return np.asarray(np.abs(self.values.sum(axis=1)).reshape(len(self.values), -1))
 
 
 def integrated_gradients(
@@ -277,7 +277,10 @@ def random_wavelet_mask(
     transform = WaveletTransform(planes.shape[2:], wavelet, level, mode)
     targets = np.broadcast_to(np.asarray(target, np.intp), (len(planes),))
     values = np.stack(
-        [np.random.default_rng([random_state, i]).random(transform.n_coefficients) for i in range(len(planes))]
+        [
+            np.random.default_rng([random_state, i]).random(transform.n_coefficients)
+            for i in range(len(planes))
+        ]
     )
     found = _attribution("random_wavelet", values, planes, targets, np.full(len(planes), np.nan), 0)
     return Attribution(**{**vars(found), "transform": transform})

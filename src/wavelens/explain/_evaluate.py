@@ -121,7 +121,9 @@ def evaluate(
     methods = given_methods(given, explainers, notes)
     usable = np.flatnonzero(methods[0].usable)
     if len(usable) < len(planes):
-        notes.append(f"{len(planes) - len(usable)} of {len(planes)} images have no explanation and do not count.")
+        notes.append(
+            f"{len(planes) - len(usable)} of {len(planes)} images have no explanation and do not count."
+        )
     for method in methods:
         _check_basis(method, planes)
     methods += baseline_methods(baselines, counted, methods, targets, random_state, notes)
@@ -132,8 +134,8 @@ def evaluate(
     curves = {name: np.full((len(methods), len(planes), len(points)), np.nan) for name in _curve_names}
     judge = Judge(counted, points, n_samples, random_state)
     with progress_bar(len(usable), "Evaluating", progress) as bar:
-        for i in usable:
-            judge.begin(int(i), planes[i], int(targets[i]), float(probabilities[i]), methods)
+        for i in usable.tolist():
+            judge.begin(i, planes[i], int(targets[i]), float(probabilities[i]), methods)
             share = float(methods[0].mask(i).mean())
             for row, method in enumerate(methods):
                 if method.usable[i]:
@@ -150,7 +152,9 @@ def evaluate(
         values={key: each for key, each in values.items() if np.isfinite(each).any()},
         curves={name: Curves(points, each) for name, each in curves.items()},
         optimality={
-            each.name: tuple(optimality_of(each.source, i) if each.usable[i] else None for i in range(len(planes)))
+            each.name: tuple(
+                optimality_of(each.source, i) if each.usable[i] else None for i in range(len(planes))
+            )
             for each in methods
             if hasattr(each.source, "empty_distortions")
         },
@@ -174,7 +178,9 @@ def _find_again(
     notes: list[str],
 ) -> None:
     """Find masks again, for a model that has learnt nothing and with other seeds, and compare."""
-    other, classes = _without_learning(counted, targets, random_state, notes) if random_model else (None, targets)
+    other, classes = (
+        _without_learning(counted, targets, random_state, notes) if random_model else (None, targets)
+    )
     lacking = [each.name for each in methods if each.again is None]
     if lacking and (random_model or n_seeds):
         notes.append(f"Not found again, as how they were made is not known: {', '.join(lacking)}.")
@@ -188,7 +194,9 @@ def _find_again(
             values["seeds"][row, usable] = 1.0
         elif n_seeds:
             each = [
-                _common(methods[0], method, method.again(counted.model, targets, random_state + 1 + s), usable)
+                _common(
+                    methods[0], method, method.again(counted.model, targets, random_state + 1 + s), usable
+                )
                 for s in range(n_seeds)
             ]
             values["seeds"][row, usable] = np.mean(each, axis=0)
@@ -216,7 +224,7 @@ def _without_learning(
 def _common(reference: Method, method: Method, found: Array, usable: Array) -> Array:
     """Return for each image what two masks of a method have in common."""
     out = np.full(len(usable), np.nan)
-    for place, i in enumerate(usable):
+    for place, i in enumerate(usable.tolist()):
         if not (method.usable[i] and np.isfinite(found[i]).all()):
             continue
         mask = method.mask(i, float(reference.mask(i).mean()))
@@ -243,6 +251,12 @@ def _check_basis(method: Method, planes: Array) -> None:
 
 def _checked_shares(shares: npt.ArrayLike) -> Array:
     points = np.asarray(shares, np.float64)
-    if points.ndim != 1 or len(points) < 3 or points[0] != 0 or points[-1] != 1 or (np.diff(points) <= 0).any():
+    if (
+        points.ndim != 1
+        or len(points) < 3
+        or points[0] != 0
+        or points[-1] != 1
+        or (np.diff(points) <= 0).any()
+    ):
         raise ValueError(f"`shares` must rise from 0 to 1, got {shares!r}")
     return points

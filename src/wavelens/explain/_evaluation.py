@@ -166,7 +166,9 @@ class Summary:
         mean = float(found.mean())
         if len(found) == 1:
             return cls(mean, np.nan, np.nan, 1)
-        half = float(student.ppf(0.5 + confidence / 2, len(found) - 1) * found.std(ddof=1) / np.sqrt(len(found)))
+        half = float(
+            student.ppf(0.5 + confidence / 2, len(found) - 1) * found.std(ddof=1) / np.sqrt(len(found))
+        )
         return cls(mean, mean - half, mean + half, len(found))
 
 
@@ -186,10 +188,10 @@ class Curves:
     @property
     def mean(self) -> Float64Array:
         """Mean over the images that count, (n_methods, n_shares)."""
-        counts = np.isfinite(self.values).all(axis=2)[..., None]
+        counts = np.asarray(np.isfinite(self.values).all(axis=2))[..., None]
         total = np.where(counts, self.values, 0).sum(axis=1)
         n = counts.sum(axis=1)
-        return np.divide(total, n, out=np.full(total.shape, np.nan), where=n > 0)
+        return np.asarray(np.divide(total, n, out=np.full(total.shape, np.nan), where=n > 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,7 +252,7 @@ class Evaluation:
         return Summary.of(self.values[key][self.rows.index(row)], self.confidence)
 
     def best(self, key: str) -> str | None:
-        """Return the method with the best mean of a measure; None if it applies to fewer than two.
+        """Return the method with the best mean of a measure; None if there is no contest.
 
         Parameters
         ----------
@@ -260,12 +262,16 @@ class Evaluation:
         Returns
         -------
         str or None
+            None if the measure applies to fewer than two methods, if two are equally good, and for the rate and
+            the model evaluations: the smallest are had for nothing.
         """
         measure = next(each for each in self.columns if each.key == key)
         means = np.array([self.summary(row, key).mean for row in self.rows])
-        if np.isfinite(means).sum() < 2:
+        if np.isfinite(means).sum() < 2 or key in ("rate", "evaluations"):
             return None
-        return self.rows[int(np.nanargmax(means) if measure.better == "higher" else np.nanargmin(means))]
+        best = np.nanmax(means) if measure.better == "higher" else np.nanmin(means)
+        places = np.flatnonzero(means == best)
+        return self.rows[int(places[0])] if len(places) == 1 else None
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as plain Python values, for JSON; NaN becomes None.
@@ -338,7 +344,9 @@ class Evaluation:
             for line in turned
         ]
         n = len(self.targets)
-        images = "1 image" if n == 1 else f"{n:,} images, mean ± half of the {100 * self.confidence:g} % interval"
+        images = (
+            "1 image" if n == 1 else f"{n:,} images, mean ± half of the {100 * self.confidence:g} % interval"
+        )
         return "\n".join([f"{images}; ↑ higher is better, ↓ lower is better", *lines, *self.sentences()])
 
 

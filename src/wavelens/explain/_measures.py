@@ -31,12 +31,13 @@ def information(picture: Array, kept: Array) -> float:
 def conciseness_preciseness(probability: float, kept_probability: float, share: float) -> float:
     """Return the share of the class's probability that is retained over the share of information retained.
 
-    The whole image has 1, an explanation that keeps nothing 0. Source: S. Kolek et al., *Explaining Image
+    The whole image has 1, an explanation that keeps nothing 0; what raises the probability counts as retaining
+    all of it, so that images with a low one don't decide. Source: S. Kolek et al., *Explaining Image
     Classifiers with Multiscale Directional Image Representation*, CVPR 2023, section 4.
     """
     if share <= 0:
         return 0.0
-    return float(kept_probability / max(probability, 1e-12) / share)
+    return float(min(1.0, kept_probability / max(probability, 1e-12)) / share)
 
 
 def edges(picture: Array) -> npt.NDArray[np.bool_]:

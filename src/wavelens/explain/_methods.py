@@ -78,7 +78,7 @@ class Method:
     def mask(self, i: int, share: float = 0.1) -> Array:
         """Return the mask of an image; without one that of the most relevant `share`."""
         if self.has_masks:
-            return self.relevance[i]
+            return np.asarray(self.relevance[i])
         return most_relevant(rank(self.relevance[i], 0), round(share * self.relevance.shape[1]))
 
 
@@ -87,7 +87,9 @@ def given_methods(
 ) -> list[Method]:
     """Make rows of what the user explained."""
     if explainers is not None and len(explainers) != len(given):
-        raise ValueError(f"`explainers` must be {len(given)}, one for each explanation, got {len(explainers)}")
+        raise ValueError(
+            f"`explainers` must be {len(given)}, one for each explanation, got {len(explainers)}"
+        )
     methods, defaults = [], []
     for place, (name, each) in enumerate(given.items()):
         has_masks = hasattr(each, "masks")
@@ -101,7 +103,14 @@ def given_methods(
         by_chance = has_masks or each.method in ("smooth_grad", "random_wavelet")
         methods.append(
             Method(
-                name, each, relevance_of(each), transform_of(each), has_masks, explained(each), again, by_chance
+                name,
+                each,
+                relevance_of(each),
+                transform_of(each),
+                has_masks,
+                explained(each),
+                again,
+                by_chance,
             )
         )
     if defaults:

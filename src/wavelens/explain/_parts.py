@@ -43,9 +43,7 @@ class ImageParts:
         kept = np.ascontiguousarray(mask, np.float32)[None]
         buffer = np.empty((1, n_samples, *self.coefficients.shape[1:]), np.float32)
         key, streams = np.zeros(1, np.uint32), np.full(1, stream, np.uint32)
-        _core.mask_mix(
-            kept, self.coefficients, self.mean, self.deviation, seed, key, streams, 0, buffer
-        )
+        _core.mask_mix(kept, self.coefficients, self.mean, self.deviation, seed, key, streams, 0, buffer)
         return self._shown(buffer[0])
 
     def insert(self, masks: Array) -> Array:
@@ -55,7 +53,7 @@ class ImageParts:
 
     def keep(self, mask: Array) -> Array:
         """Return what a mask (k,) keeps, the rest zero, (c, h, w)."""
-        return self._shown(np.asarray(mask, np.float32) * self.coefficients)[0]
+        return np.asarray(self._shown(np.asarray(mask, np.float32) * self.coefficients)[0])
 
     def _shown(self, coefficients: Array) -> Array:
         pictures = self.basis.pictures(np.ascontiguousarray(coefficients, np.float32))

@@ -36,7 +36,7 @@ class Companions:
     left: Float64Array
 
 
-def companions(c: npt.ArrayLike, n: int = 4) -> Companions:
+def companions(c: npt.ArrayLike, n: int = 4, *, counts: npt.ArrayLike | None = None) -> Companions:
     """Compose each row of a positive semidefinite matrix of few others, chosen one after another.
 
     Parameters
@@ -45,6 +45,10 @@ def companions(c: npt.ArrayLike, n: int = 4) -> Companions:
         Inner products of classes, as `class_covariance` gives.
     n : int, default 4
         How many others, at most m − 1.
+    counts : (m,) array_like, optional
+        Images of each class, where the rows of `c` are about the mean of all images (`center=True`). Each class
+        is then seen from the mean of the other classes' images. From the mean of all it would be composed of
+        the others by definition, for centred rows add up to nothing.
 
     Returns
     -------
@@ -53,7 +57,8 @@ def companions(c: npt.ArrayLike, n: int = 4) -> Companions:
     Raises
     ------
     ValueError
-        If the matrix is not square, symmetric and finite, or `n` is out of range.
+        If the matrix is not square, symmetric and finite, `n` is out of range, or `counts` are not m positive
+        numbers.
 
     Notes
     -----
@@ -71,36 +76,62 @@ def companions(c: npt.ArrayLike, n: int = 4) -> Companions:
     matrix = as_symmetric(c, "c")
     m = len(matrix)
     check_integer(n, "n", low=1, high=m - 1, why=f"`c` has {m} rows")
+    shifts = np.zeros(m) if counts is None else _shifts(counts, m)
     indices = np.full((m, n), -1, dtype=np.intp)
     weights, left = np.zeros((m, n)), np.ones(m)
     with blas_threads(1):
         for i in range(m):
-            chosen, left[i] = _choose(matrix, i, n)
+            seen = _Seen(matrix, i, float(shifts[i]))
+            chosen, left[i] = _choose(seen, n)
             if chosen:
                 indices[i, : len(chosen)] = chosen
-                block = matrix[np.ix_(chosen, chosen)]
-                weights[i, : len(chosen)] = np.linalg.lstsq(block, matrix[chosen, i], rcond=None)[0]
+                block = np.array([seen.column(j)[chosen] for j in chosen])
+                weights[i, : len(chosen)] = np.linalg.lstsq(block, seen.products[chosen], rcond=None)[0]
     return Companions(indices, weights, left)
 
 
-def _choose(c: Float64Array, i: int, n: int) -> tuple[list[int], float]:
+def _shifts(counts: npt.ArrayLike, m: int) -> Float64Array:
+    """Return how far the mean of the others is from that of all, in units of −y_i for class i."""
+    numbers = np.asarray(counts, dtype=np.float64)
+    if numbers.shape != (m,) or not (numbers > 0).all():
+        raise ValueError(f"`counts` must hold {m} positive numbers, got {counts!r}")
+    return np.asarray(numbers / (numbers.sum() - numbers))
+
+
+class _Seen:
+    """Products of the rows as class i sees them: z_j = y_j + shift · y_i for inner products c of the y."""
+
+    def __init__(self, c: Float64Array, i: int, shift: float) -> None:
+        self.i, self._c, self._shift = i, c, shift
+        own = shift * c[:, i]
+        self.pivots = np.diagonal(c) + 2 * own + shift**2 * c[i, i]
+        self.products = (1 + shift) * (c[:, i] + shift * c[i, i])
+        self.energy = (1 + shift) ** 2 * float(c[i, i])
+
+    def column(self, j: int) -> Float64Array:
+        """Return the products with row j."""
+        c, i, shift = self._c, self.i, self._shift
+        return np.asarray(c[:, j] + shift * (c[:, i] + c[i, j]) + shift**2 * c[i, i])
+
+
+def _choose(seen: _Seen, n: int) -> tuple[list[int], float]:
     """Return the rows that compose row i, and the share they leave."""
-    energy = float(c[i, i])
+    i, energy = seen.i, seen.energy
     if energy <= 0:
         return [], 0.0
     # What is left of the other rows and of their products with row i, once the chosen ones are taken out.
-    pivots, products = np.diagonal(c).copy(), c[:, i].copy()
-    floor = len(c) * np.finfo(np.float64).eps * np.maximum(pivots, 0)
+    pivots, products = seen.pivots.copy(), seen.products.copy()
+    floor = len(pivots) * np.finfo(np.float64).eps * np.maximum(pivots, 0)
     pivots[i] = 0
     rest = energy
     chosen: list[int] = []
     columns: list[Float64Array] = []
     for _ in range(n):
-        gains = np.divide(np.square(products), pivots, out=np.zeros(len(c)), where=pivots > floor)
+        gains = np.divide(np.square(products), pivots, out=np.zeros(len(pivots)), where=pivots > floor)
         best = int(gains.argmax())
         if gains[best] <= _rounding * energy:
             break
-        column = c[:, best].copy()
+        column = seen.column(best)
         for each in columns:
             column -= each * each[best]
         column /= np.sqrt(pivots[best])

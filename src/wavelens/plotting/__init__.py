@@ -20,6 +20,7 @@ from wavelens.plotting._pattern_association import AssociationDisplay
 from wavelens.plotting._pattern_images import ImageGridDisplay, PatternDisplay, ReconstructionDisplay
 from wavelens.plotting._pattern_similarity import ClassSimilarityDisplay, SimilarityDisplay, SpectrumDisplay
 from wavelens.plotting._pattern_strength import AngleDisplay, InfluenceDisplay, SingularValueDisplay
+from wavelens.plotting._wavelets import FourierPanelDisplay, WaveletPanelDisplay, WaveletPyramidDisplay
 
 __all__ = [
     "AngleDisplay",
@@ -31,6 +32,7 @@ __all__ = [
     "EnergyByScaleDisplay",
     "EvaluationDisplay",
     "ExplanationDisplay",
+    "FourierPanelDisplay",
     "ImageGridDisplay",
     "InfluenceDisplay",
     "LayerFlowDisplay",
@@ -46,4 +48,6 @@ __all__ = [
     "SingularValueDisplay",
     "SpectrumDisplay",
     "WaveletMaskDisplay",
+    "WaveletPanelDisplay",
+    "WaveletPyramidDisplay",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Self
 
 import numpy as np
@@ -64,7 +65,11 @@ class EvaluationDisplay(Display):
     >>> from wavelens.plotting import EvaluationDisplay
     >>> line = (np.array([0.0, 1.0]), np.array([[1.0, 0.0]]))
     >>> display = EvaluationDisplay(
-    ...     ("CartoonX",), {"rate_distortion": line, "insertion": line, "deletion": line}, ("rate ↓",), (("0.1",),), (None,)
+    ...     ("CartoonX",),
+    ...     {"rate_distortion": line, "insertion": line, "deletion": line},
+    ...     ("rate ↓",),
+    ...     (("0.1",),),
+    ...     (None,),
     ... )
     >>> len(display.plot().axes_)
     4
@@ -99,7 +104,7 @@ class EvaluationDisplay(Display):
         """Draw; `ax=None` makes a figure of its own, else four axes are needed: three curves and the table."""
         if ax is None:
             width = float(np.clip(3.2 + 1.15 * len(self.methods), 8.6, 11.0))
-            table = 0.27 * (len(self.measures) + 1) + 0.35
+            table = 0.27 * (len(self.measures) + 1.5) + 0.35
             figure = new_figure((width, 3.3 + table))
             grid = figure.add_gridspec(2, 3, height_ratios=(3.3, table))
             ax = (*(figure.add_subplot(grid[0, i]) for i in range(3)), figure.add_subplot(grid[1, :]))
@@ -107,7 +112,9 @@ class EvaluationDisplay(Display):
         self._begin(self.axes_[0])
         for place, (name, title, quantity, better) in zip(self.axes_[:3], _panels, strict=True):
             self._draw_curves(place, name, quantity)
-            finish_axes(place, title=title, x="share kept" if name != "deletion" else "share taken out", grid="both")
+            finish_axes(
+                place, title=title, x="share kept" if name != "deletion" else "share taken out", grid="both"
+            )
             place.set_ylabel(f"{quantity} ({better})", fontsize=9, color=INK)
         legend(self.axes_[0], self.methods, loc="best")
         for text in self.axes_[0].get_legend().get_texts():  # type: ignore[union-attr]
@@ -139,8 +146,10 @@ class EvaluationDisplay(Display):
         rows, columns = len(self.measures), len(self.methods)
         first = max(0.9, 0.3 * columns) if columns < 5 else 1.55
         for j, method in enumerate(self.methods):
-            words = plain(shorten(method, 22))
-            ax.text(first + j + 0.95, 0.5, words, ha="right", va="center", fontsize=8, color=INK, weight="bold")
+            words = fill(plain(shorten(method, 26)), 14)
+            ax.text(
+                first + j + 0.95, 0.4, words, ha="right", va="center", fontsize=8, color=INK, weight="bold"
+            )
         for i, measure in enumerate(self.measures):
             y = i + 1.5
             ax.axhline(i + 1, color=GRID, linewidth=0.6)
@@ -158,7 +167,7 @@ class EvaluationDisplay(Display):
                     weight="bold" if best else "normal",
                 )
         ax.set_xlim(0, first + columns)
-        ax.set_ylim(rows + 1, 0)
+        ax.set_ylim(rows + 1, -0.5)
         finish_axes(ax, title=plain(self.title))
         ax.set_xlabel(
             "mean ± half the interval over images; blue: the best; ↑ higher is better, ↓ lower is better",

@@ -88,7 +88,9 @@ class ExplanationDisplay(Display):
         if len(where) == 0 or where.min() < -n or where.max() >= n:
             raise ValueError(f"`indices` must be between 0 and {n - 1}, got {where.tolist()}")
         shown = [image_pixels(np.asarray(first.images)[where], (0, 1))]
-        shown += [image_pixels(np.nan_to_num(np.asarray(each.pictures())[where]), (0, 1)) for each in explanations]
+        shown += [
+            image_pixels(np.nan_to_num(np.asarray(each.pictures())[where]), (0, 1)) for each in explanations
+        ]
         names = [_class_name(first.targets[i], class_names) for i in where]
         lines = []
         for place, i in enumerate(where):
@@ -195,7 +197,13 @@ class MaskPathDisplay(Display):
             corner = (place % columns + 0.02, (place // columns) * (ratio + 0.44) + 0.02 * ratio)
             ax.add_patch(
                 Rectangle(
-                    corner, 0.96, 0.96 * ratio, fill=False, edgecolor=category_color(1), linewidth=2.2, zorder=5
+                    corner,
+                    0.96,
+                    0.96 * ratio,
+                    fill=False,
+                    edgecolor=category_color(1),
+                    linewidth=2.2,
+                    zorder=5,
                 )
             )
         finish_axes(ax, title=plain(self.title))
@@ -264,7 +272,13 @@ def _draw_strip(
 
 
 def _strip_axes(
-    columns: int, rows: int, ratio: float, *, caption: float = 0.2, heading: float = 0.0, largest: float = 2.45
+    columns: int,
+    rows: int,
+    ratio: float,
+    *,
+    caption: float = 0.2,
+    heading: float = 0.0,
+    largest: float = 2.45,
 ) -> Axes:
     """Make a figure that fits; the layout is known, so none is searched for."""
     size = min(largest, 11 / columns)

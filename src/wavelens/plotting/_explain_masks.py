@@ -19,7 +19,6 @@ from wavelens.plotting._style import (
     category_color,
     finish_axes,
     legend,
-    new_figure,
 )
 from wavelens.wavelets import WaveletTransform
 
@@ -62,7 +61,11 @@ class WaveletMaskDisplay(Display):
 
     @classmethod
     def from_mask(
-        cls, mask: npt.ArrayLike, transform: WaveletTransform, *, title: str = "The mask in the wavelet domain"
+        cls,
+        mask: npt.ArrayLike,
+        transform: WaveletTransform,
+        *,
+        title: str = "The mask in the wavelet domain",
     ) -> Self:
         """Collect the data.
 
@@ -130,7 +133,7 @@ class WaveletMaskDisplay(Display):
         bar = ax.figure.colorbar(drawn, ax=ax, fraction=0.046, pad=0.03)
         bar.set_label("share of the coefficient that is kept", fontsize=9, color=INK)
         bar.ax.tick_params(labelsize=8.5, labelcolor=INK, color=MUTED)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
         return self
 
 
@@ -213,7 +216,13 @@ class EnergyByScaleDisplay(Display):
                     top = max(mean, float(np.quantile(found, 0.9)))
                 label = f"{100 * mean:.0f}%" if mean >= 0.0995 else f"{100 * mean:.2g}%"
                 ax.annotate(
-                    label, (x[j], top), (0, 2), textcoords="offset points", ha="center", fontsize=7.5, color=INK
+                    label,
+                    (x[j], top),
+                    (0, 2),
+                    textcoords="offset points",
+                    ha="center",
+                    fontsize=7.5,
+                    color=INK,
                 )
         finish_axes(ax, title=self.title, x="scale of the wavelets, coarse to fine", y="share kept", grid="y")
         ax.set_xticks(place, list(self.scales))
@@ -223,7 +232,13 @@ class EnergyByScaleDisplay(Display):
         legend(ax, ["of the coefficients", "of the energy in them"], loc="upper right", ncols=2)
         if len(self.coefficients) > 1:
             ax.text(
-                0.01, 0.97, "lines: 10th to 90th percentile", transform=ax.transAxes, fontsize=8, color=MUTED, va="top"
+                0.01,
+                0.97,
+                "lines: 10th to 90th percentile",
+                transform=ax.transAxes,
+                fontsize=8,
+                color=MUTED,
+                va="top",
             )
         return self
 

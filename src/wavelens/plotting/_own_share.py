@@ -86,6 +86,7 @@ class OwnShareDisplay(Display):
         ax.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0 if top > 0.1 else None))
         finish_axes(ax, title="What other classes leave of a class", x="share of its energy", grid="x")
         ax.spines["left"].set_visible(False)
-        legend(ax, names, loc="lower right")
+        # Beside the title, where no bar is.
+        legend(ax, names, loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.1, ncols=2)
         self.drawn_: npt.NDArray[np.intp] = drawn
         return self

@@ -112,17 +112,24 @@ class HierarchyStory:
     @cached_property
     def companions(self) -> Companions:
         """What few others make of each class: as many as a composition has besides it."""
-        return companions(self.matrix, max(1, min(self.factors.order, self.m) - 1))
+        n = max(1, min(self.factors.order, self.m) - 1)
+        if self.hierarchy.covariance_.center:
+            return companions(self._about_all, n, counts=self.counts)
+        return companions(self.matrix, n)
+
+    @cached_property
+    def _about_all(self) -> Float64Array:
+        """Inner products of the class means about the mean of all images."""
+        off = self.hierarchy.means_ - np.average(self.hierarchy.means_, axis=0, weights=self.counts)
+        with blas_threads(1):
+            return np.asarray(off @ off.T)
 
     @cached_property
     def shares(self) -> Float64Array | None:
         """Share of each class that all others cannot compose; None where that says nothing."""
         covariance = self.hierarchy.covariance_
         if covariance.center:
-            off = self.hierarchy.means_ - np.average(self.hierarchy.means_, axis=0, weights=self.counts)
-            with blas_threads(1):
-                products = off @ off.T
-            found = left_out_shares(products, self.counts.astype(np.float64))
+            found = left_out_shares(self._about_all, self.counts.astype(np.float64))
         else:
             found = own_shares(self.matrix)
         return None if np.isnan(found).any() or found.max() <= _rounding else found

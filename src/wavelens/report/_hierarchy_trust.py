@@ -32,7 +32,9 @@ def layers(story: HierarchyStory) -> Section | None:
         "agreement of compositions in consecutive layers.",
         "Above: each column is a layer, each box a level with the classes that enter there, the first level on "
         "top. Below: how many classes the compositions of consecutive layers have in common, beside what the "
-        "same layer shows with images drawn anew and what chance gives.",
+        "same layer shows with images drawn anew and what chance gives. Where several compositions are nearly as "
+        "good, two layers may take different ones and still relate the classes alike; so the verdicts rest on the "
+        "errors in the table, not on these shares.",
     )
     rows = []
     for i, verdict in enumerate(flow.verdicts):
