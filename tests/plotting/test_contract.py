@@ -21,6 +21,7 @@ from wavelens import plotting
 from wavelens.explain import CartoonX, PixelRDE, evaluate
 from wavelens.hierarchy import mmf
 from wavelens.patterns import PatternAnalysis, compare_bases
+from wavelens.wavelets import fourier_panel, wavelet_panel
 
 
 def factored(a):
@@ -50,18 +51,19 @@ makers = {
     ),
     "ClassSimilarityDisplay": lambda a, x: plotting.ClassSimilarityDisplay.from_analysis(a),
     "ClassTreeDisplay": lambda a, x: plotting.ClassTreeDisplay.from_analysis(a),
-    "DendrogramDisplay": lambda a, x: plotting.DendrogramDisplay.from_covariance(factored(a).matrix),
     "EnergyByScaleDisplay": lambda a, x: plotting.EnergyByScaleDisplay.from_explanations(explained()[1][0]),
     "EvaluationDisplay": lambda a, x: plotting.EvaluationDisplay.from_evaluation(explained()[2]),
     "ExplanationDisplay": lambda a, x: plotting.ExplanationDisplay.from_explanations(*explained()[1]),
     "ImageGridDisplay": lambda a, x: plotting.ImageGridDisplay.from_images(x, [0, 1, 2], title="Images"),
     "InfluenceDisplay": lambda a, x: plotting.InfluenceDisplay.from_analysis(a, x),
+    "MaskPathDisplay": lambda a, x: plotting.MaskPathDisplay.from_path(explained()[0]),
+    "DendrogramDisplay": lambda a, x: plotting.DendrogramDisplay.from_covariance(factored(a).matrix),
+    "FourierPanelDisplay": lambda a, x: plotting.FourierPanelDisplay.from_panel(fourier_panel(x[0].ravel())),
     "LayerFlowDisplay": lambda a, x: plotting.LayerFlowDisplay(
         ("first", "last"), ("cat", "dog", "car"), [[1, 1, 2], [2, 1, 1]], [[0.5, 1.0]]
     ),
     "LevelErrorDisplay": lambda a, x: plotting.LevelErrorDisplay.from_mmf(factored(a)),
     "MMFGraphDisplay": lambda a, x: plotting.MMFGraphDisplay.from_mmf(factored(a)),
-    "MaskPathDisplay": lambda a, x: plotting.MaskPathDisplay.from_path(explained()[0]),
     "OwnShareDisplay": lambda a, x: plotting.OwnShareDisplay(
         ("cat", "dog", "car"), [0.1, 0.2, 0.6], [0.1, 0.1, 0.5], 2
     ),
@@ -75,6 +77,8 @@ makers = {
     "SingularValueDisplay": lambda a, x: plotting.SingularValueDisplay.from_analysis(a),
     "SpectrumDisplay": lambda a, x: plotting.SpectrumDisplay.from_analysis(a, 0, 1),
     "WaveletMaskDisplay": lambda a, x: plotting.WaveletMaskDisplay.from_explanations(explained()[1][0]),
+    "WaveletPanelDisplay": lambda a, x: plotting.WaveletPanelDisplay.from_panel(wavelet_panel(x[0].ravel())),
+    "WaveletPyramidDisplay": lambda a, x: plotting.WaveletPyramidDisplay.from_image(x[0], level=2),
 }
 # Points: captions and numbers in cells, ticks, labels and legends, titles.
 sizes = {7.0, 7.5, 8.0, 8.5, 9.0, 10.5}
@@ -97,10 +101,12 @@ def axes_for(display, figure):
     parts = {
         plotting.ReconstructionDisplay: 2,
         plotting.BasisComparisonDisplay: 3,
-        plotting.EvaluationDisplay: 4,
         plotting.LayerFlowDisplay: 2,
         plotting.LevelErrorDisplay: 2,
         plotting.ReorderedMatrixDisplay: 2,
+        plotting.FourierPanelDisplay: 2,
+        plotting.WaveletPanelDisplay: 2,
+        plotting.EvaluationDisplay: 4,
     }
     if type(display) in parts:
         return tuple(figure.subplots(parts[type(display)], 1))

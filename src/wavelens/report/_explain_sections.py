@@ -91,8 +91,8 @@ def reading(story: ExplainStory) -> Section:
                     "A classifier gives one answer for a whole image. Which part of the image made it give that "
                     "answer? Take the image apart into wavelets: soft spots and edges of all sizes, which added up "
                     "give the image again. Keep some, put noise of the same strength in place of all others, and ask "
-                    "again. If the answer stays, whatever the noise, the kept ones were enough. The picture shows the smallest "
-                    "set found that is enough, in grey; black is what the network can do without.",
+                    "again. If the answer stays, whatever the noise, the kept ones were enough. The picture shows the "
+                    "smallest set found that is enough, in grey; black is what the network can do without.",
                     "Where the picture is sharp, the network needs fine detail there. Where it is smooth, it needs no "
                     "more than a shade or an outline. This is why such a picture looks like a cartoon."
                     + (

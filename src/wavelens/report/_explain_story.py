@@ -186,7 +186,7 @@ class ExplainStory:
     @cached_property
     def predicted(self) -> npt.NDArray[np.intp]:
         """The network's answers."""
-        return np.argmax(self.answers, axis=1)
+        return np.asarray(self.answers.argmax(axis=1), dtype=np.intp)
 
     def label(self, index: int) -> str:
         """Return the short name of a class."""
