@@ -178,8 +178,11 @@ def test_text_can_be_read(page, scheme):
 
 
 def test_on_paper_there_are_pictures_and_no_controls(page):
+    note = f"{FIGURE}.querySelector('.paper-only').getClientRects().length"
+    assert page.run(note) == 0
     page.media(kind="print")
     assert page.run(f"getComputedStyle({FIGURE}.querySelector('.control')).display") == "none"
+    assert page.run(note) == 1
     assert page.run(f"{FIGURE}.querySelector('.pane img').getClientRects().length") == 1
 
 
