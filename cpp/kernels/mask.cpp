@@ -44,7 +44,7 @@ using Index = std::ptrdiff_t;
 
 // Whole blocks of noise; large enough to be worth a task.
 constexpr Index range = 256 * mask_block;
-constexpr Index most_coefficients = Index(1) << 33;
+constexpr Index most_coefficients = 8589934592;  // 2^33, of the generator's 2^34
 // Below this a thread takes longer to wake than the work.
 constexpr Index worth_threads = 65536;
 
@@ -60,7 +60,8 @@ MaskLeaf<T> mask_leaf() {
 
 NoiseAddress address(std::uint64_t seed, std::uint32_t image, std::uint32_t stream, std::uint32_t sample,
                      Index channel) {
-  return {{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32), image, stream},
+  return {{static_cast<std::uint32_t>(seed),
+           static_cast<std::uint32_t>(seed / (std::uint64_t(1) + UINT32_MAX)), image, stream},
           static_cast<std::uint32_t>(channel),
           sample};
 }

@@ -22,8 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens.explain._basis import Basis, WaveletBasis
+from wavelens.explain._choice import CHOICE_STREAM
 from wavelens.explain._objective import ModelAnswerError, Objective
-from wavelens.explain._search import CHOICE_STREAM, Found
+from wavelens.explain._search import Found
 
 __all__ = ["blocks_of", "search_blocks"]
 

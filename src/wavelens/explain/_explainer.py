@@ -128,8 +128,8 @@ class RateDistortion(ABC):
         images : array of shape (n, height, width) or (n, height, width, channels)
             As in `explain`.
         lambdas : sequence of float
-            Above 0. The largest is searched first, then the others in falling order from its mask, in half as
-            many steps each.
+            Above 0. The largest is searched first, then the others in falling order from its mask, in half
+            as many steps each.
         target : int or array of n ints, optional
             As in `explain`.
 
@@ -215,9 +215,8 @@ class RateDistortion(ABC):
             if mask is None or warm:
                 fresh = self._start(objective)
                 mask = fresh if mask is None else mask
-            if self.optimizer == "adam" and warm:
-                mask = fresh
-            found = search(objective, mask, all_lam, schedule, tick, fresh=fresh if warm else None)
+            start = fresh if fresh is not None and self.optimizer == "adam" else mask
+            found = search(objective, start, all_lam, schedule, tick, fresh=fresh if warm else None)
         used = objective.n_evaluations - before
         out.store(rows, found, report(objective, found, lam, self.n_test), used)
         return found.masks

@@ -62,7 +62,7 @@ class PixelRDE(RateDistortion):
 
     Examples
     --------
-    A model that looks at nothing but the brightness of the left half:
+    A model that looks at nothing but the brightness of the left half; black takes the place of what is dropped:
 
     >>> import numpy as np
     >>> from wavelens.explain import PixelRDE
@@ -75,7 +75,7 @@ class PixelRDE(RateDistortion):
     ...     def forward(self, x):
     ...         return self.predict(x), lambda g: (g[:, :1, None] - g[:, 1:, None])[..., None] * self.weights
     >>> images = np.random.default_rng(0).random((1, 16, 16))
-    >>> explanations = PixelRDE(LeftHalf(), lam=0.2, n_steps=100).explain(images)
+    >>> explanations = PixelRDE(LeftHalf(), noise="zero", lam=1.0, n_steps=100).explain(images)
     >>> left, right = explanations.masks.reshape(16, 2, 8).sum((0, 2))
     >>> bool(left > 2 * right)
     True
@@ -83,7 +83,7 @@ class PixelRDE(RateDistortion):
 
     method = "pixel_rde"
     presets: ClassVar[dict[str | None, Defaults]] = {
-        None: Defaults(4.0, "continuation", 750, 1, 0.1, "gradient"),
+        None: Defaults(4.0, "continuation", 570, 1, 0.1, "gradient"),
         "published": Defaults(4.0, "adam", 2000, 64, 1e-3, "ones"),
     }
 

@@ -11,14 +11,16 @@ each step, for a fixed number of steps.
   well as over samples; the rate, held and then lowered along a cosine, settles what the noise stirs up.
 * Entries pushed out of [0, 1] are remembered as far as 0.3 outside (lazy projection): projected at once, an
   irrelevant coefficient bounces off zero at each gradient that is only noise, and keeps the mask from emptying.
-* Where λ is small against the distortion D(0) of the empty mask, noise drowns it: an irrelevant coefficient drifts
-  to zero at the speed of λ over the gradient's noise. The search therefore runs at λ₀ = 20·D(0) first, whose mask
-  holds at most a twentieth of the coefficients, and then goes on from there, at small rates, with the λ wanted.
+* It runs at λ₀ = 20·D(0) first (4·D(0) on pixels), D(0) the distortion of the empty mask, whatever λ is wanted, and
+  goes on from there, at smaller rates, with that λ. Where λ is small, noise drowns it: an irrelevant coefficient drifts
+  to zero at the speed of λ over the gradient's noise, while at λ₀ the mask is down to a twentieth at once. Where λ is
+  large, the label would be lost on the way.
 * Where the label is lost, the squared distance has no gradient any more and λ empties the mask. If the running mean
   of the distortion exceeds half of D(0), the search goes back to its last good mask and halves its rate.
-* In the end the masks met on the way (the last one, the mean of the last ones, the best one, thresholds of the start)
-  and the empty one are compared on the same fresh samples, and the best is kept: what is returned is never worse than
-  any of them but for the noise of that comparison. Masks that lose the label count at twice their price.
+* In the end the masks met on the way (the last one, the mean of the last ones, the best one, thresholds of the start),
+  the full and the empty one are compared on the same fresh samples, what the last steps have seen counted in, and the
+  best is kept: what is returned is never worse than any of them but for the noise of that comparison. Masks that lose
+  the label count at twice their price.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens import _core
+from wavelens.explain._choice import CHOICE_STREAM, Candidate, choose, thresholds, unseen
 from wavelens.explain._objective import ModelAnswerError, Objective
 
 __all__ = ["Found", "Schedule", "quantiles", "search"]
@@ -40,7 +43,6 @@ Index = npt.NDArray[np.intp]
 Tick = Callable[[float], None]
 
 # Streams of noise: steps count from 0, what is not a step has streams of its own.
-CHOICE_STREAM = 2**31
 REPORT_STREAM = 2**31 + 1
 RESIDUAL_STREAM = 2**31 + 2
 
@@ -48,20 +50,17 @@ _lost = 0.5
 _memory = 0.95
 _young = 20
 _tail = 0.75
-_dear = 2.0
 _nothing = 0.01
 _rounding = 1e-9
 _slack = 0.3
-_gentle = 0.2
-_second = 0.5
+_gentle = 0.3
+_second = 1.0
 _betas = (0.9, 0.99)
 _end = 0.02
-_holds = (0.5, 0.2)
+_holds = (0.4, 0.1)
 _look_every = 40
 _settled = 1e-6
-_kept_shares = (0.003, 0.01, 0.03, 0.1, 0.3)
 _n_look = 4
-_n_choice = 16
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class Schedule:
     ----------
     optimizer : {"continuation", "adam"}
     n_steps : int
-        At one λ; a step from one λ to the next takes half of them.
+        At one λ.
     n_samples : int
         Of noise, in each step.
     rate : float
@@ -259,11 +258,11 @@ def _continuation(searcher: Searcher, lam: Doubles, tick: Tick, fresh: Floats | 
 
     searcher.guarded(searcher.alive, look)
     cold = own > _lost * empty
-    candidates = [searcher.masks.copy()]
+    candidates = [unseen(searcher.masks)]
     if fresh is not None:
         searcher.masks[cold] = fresh[cold]
     start = searcher.masks.copy()
-    heavy = np.maximum(lam, searcher.schedule.heavy * empty)
+    heavy = np.where(empty > _rounding, searcher.schedule.heavy * empty, lam)
     first = np.intersect1d(np.flatnonzero(cold), searcher.alive)
     share = (n_steps if len(first) else 0) / ((1 + _second) * n_steps)
     paces = np.full(searcher.n, _gentle)
@@ -271,12 +270,12 @@ def _continuation(searcher: Searcher, lam: Doubles, tick: Tick, fresh: Floats | 
         watch = _stage(
             searcher, first, heavy, empty, np.ones(searcher.n), n_steps, lambda done: tick(share * done)
         )
-        candidates += [watch.good, watch.averaged(), searcher.masks.copy()]
+        candidates += watch.candidates()
         # Where λ₀ was too much the search goes on from the best mask before, at full rates.
         late = first[watch.lost(first)]
         searcher.masks[late] = np.where(watch.armed[late, None], watch.good[late], watch.fuller[late])
         paces[late] = 1.0
-    second = np.intersect1d(np.flatnonzero(~cold | (heavy > lam)), searcher.alive)
+    second = searcher.alive
     if len(second):
         watch = _stage(
             searcher,
@@ -287,16 +286,16 @@ def _continuation(searcher: Searcher, lam: Doubles, tick: Tick, fresh: Floats | 
             max(1, round(_second * n_steps)),
             lambda done: tick(share + (1 - share) * done),
         )
-        candidates += [watch.good, watch.averaged(), searcher.masks.copy()]
-    candidates.append(np.ones_like(start))
-    _choose(searcher, lam, empty, candidates, _thresholds(start) if fresh is None else [])
+        candidates += watch.candidates()
+    others = [*(thresholds(start) if fresh is None else []), np.ones_like(start), np.zeros_like(start)]
+    choose(searcher, lam, empty, [*candidates, *map(unseen, others)])
     tick(1.0)
 
 
 def _stage(
     searcher: Searcher, images: Index, lam: Doubles, empty: Doubles, paces: Doubles, n_steps: int, tick: Tick
 ) -> _Watch:
-    """Run at one λ for each image, at its pace: 1 holds the rate for half of the steps, less for a fifth."""
+    """Run at one λ for each image, at its pace: 1 holds the rate for four tenths of the steps, less for one."""
     hold = np.where(paces == 1, *_holds)
     watch = _Watch(searcher, lam, empty, paces)
     before = searcher.masks.copy()
@@ -336,7 +335,8 @@ class _Watch:
         self._mean, self._age = np.zeros(searcher.n), np.zeros(searcher.n)
         self._least = np.full(searcher.n, np.inf)
         self.armed = np.zeros(searcher.n, dtype=bool)
-        self._sum, self._n_added = np.zeros_like(searcher.masks), np.zeros(searcher.n, dtype=np.intp)
+        self._sum, self._n_added = np.zeros_like(searcher.masks), np.zeros(searcher.n)
+        self._seen = np.zeros(searcher.n)
 
     def look(self, image: int) -> None:
         """See what the last step has shown of an image."""
@@ -365,6 +365,7 @@ class _Watch:
         """Take the masks into the means of the last steps."""
         self._n_added[images] += 1
         self._sum[images] += self.searcher.masks[images]
+        self._seen[images] += [self.searcher.rows[image][-1][1] for image in images]
 
     def averaged(self) -> Floats:
         """Return the mean of the masks of the last steps."""
@@ -373,62 +374,15 @@ class _Watch:
         found[some] = self._sum[some] / self._n_added[some, None].astype(np.float32)
         return found
 
+    def candidates(self) -> list[Candidate]:
+        """Return the best, the mean and the last mask, with the distortion that the last steps have shown."""
+        mean = self._seen / np.maximum(self._n_added, 1)
+        masks = (self.good, self.averaged(), self.searcher.masks.copy())
+        return [Candidate(each, mean, self._n_added) for each in masks]
+
     def _back(self, image: int, mask: Floats) -> None:
         self.searcher.masks[image] = mask
         self.searcher.forget(np.array([image]))
         self.rates[image] /= 2
         self._mean[image], self._age[image] = 0.0, 0
-
-
-def _thresholds(start: Floats) -> list[Floats]:
-    """Return masks that keep only the start's largest entries, some shares of them."""
-    k = start.shape[1]
-    ordered = np.sort(start, axis=1)
-    found = []
-    for share in _kept_shares:
-        least = ordered[:, [max(0, k - 1 - int(share * k))]]
-        found.append((start > least).astype(np.float32))
-    return found
-
-
-def _choose(
-    searcher: Searcher, lam: Doubles, empty: Doubles, candidates: list[Floats], others: list[Floats]
-) -> None:
-    """Keep the best of the masks on the same fresh noise: a few samples for all, more for the two best."""
-    o, n = searcher.objective, searcher.n
-    everyone = [*candidates, *others, np.zeros_like(candidates[0])]
-    scores = np.full((len(everyone), n), np.inf)
-    lost = np.zeros((len(everyone), n), dtype=bool)
-
-    def weigh(images: Index, wanted: npt.NDArray[np.bool_], n_samples: int) -> None:
-        for i in np.flatnonzero(wanted.any(axis=1)):
-            rows = images[wanted[i]]
-            masks = everyone[i][rows]
-            values = o.distortions(rows, masks, CHOICE_STREAM, n_samples).mean(axis=1)
-            lost[i, rows] = values > _lost * empty[rows]
-            scores[i, rows] = values + o.penalties(rows, masks, 0.0) + lam[rows] * masks.mean(axis=1)
-
-    def first(images: Index) -> None:
-        # Where a mask is the same as an earlier one it is not weighed again.
-        wanted = np.ones((len(everyone), len(images)), dtype=bool)
-        for i in range(len(everyone)):
-            for j in range(i):
-                wanted[i] &= (everyone[i][images] != everyone[j][images]).any(axis=1)
-        weigh(images, wanted, _n_look if o.random else 1)
-
-    def second(images: Index) -> None:
-        prices = scores[:, images] * np.where(lost[:, images], _dear, 1.0)
-        best = np.argsort(prices, axis=0, kind="stable")[:3]
-        wanted = np.zeros(prices.shape, dtype=bool)
-        np.put_along_axis(wanted, best, True, axis=0)
-        wanted &= np.isfinite(prices)
-        scores[:, images] = np.inf
-        weigh(images, wanted, _n_choice)
-
-    searcher.guarded(searcher.alive, first)
-    if o.random:
-        searcher.guarded(searcher.alive, second)
-    # Masks that lose the label explain nothing, and come after those that keep it up to twice their price.
-    scores *= np.where(lost, _dear, 1.0)
-    for image in searcher.alive:
-        searcher.masks[image] = everyone[int(scores[:, image].argmin())][image]
+        self._sum[image], self._n_added[image], self._seen[image] = 0, 0, 0
