@@ -13,6 +13,7 @@ __all__ = ["findings", "remarks"]
 _unsure = 0.5
 _nothing = 0.002
 _alike = 0.5
+_slack = 0.1
 
 
 def findings(story: ExplainStory) -> tuple[str, ...]:
@@ -41,10 +42,9 @@ def _enough(story: ExplainStory, p: int) -> str:
         return f"For none of the {story.n} images a part of the {noun} was found that holds the answer."
     who = f"all {story.n}" if len(held) == story.n else f"{len(held)} of {story.n}"
     low, middle, high = np.quantile(rates[held], [0, 0.5, 1])
-    text = (
-        f"For {who} images {percent(middle)} of the {noun} (median; {percent(low)} to {percent(high)}) are enough: the "
-        "answer holds with noise for all others."
-    )
+    spread = f" (median; {percent(low)} to {percent(high)})" if len(held) > 1 else ""
+    text = f"For {who} images {percent(middle)} of the {noun}{spread} are enough: the answer holds "
+    text += "with noise for all others."
     lost = [said(story.label(int(story.targets[i]))) for i in range(story.n) if not kept[i]]
     return f"{text} No such part was found for {joined(lost, 4)}." if lost else text
 
@@ -55,12 +55,14 @@ def _compared(story: ExplainStory) -> str:
     rates = [story.at_recommended(p, lambda each: each.rates) for p in (0, 1)]
     errors = [story.at_recommended(p, lambda each: each.distortions) for p in (0, 1)]
     names = [story.title(p).lower() for p in (0, 1)]
-    if not all(np.isfinite(each).all() for each in (*rates, *errors)):
+    held = np.array([story.kept_answers(p) for p in (0, 1)]).all(axis=0)
+    if not held.any() or not all(np.isfinite(each[held]).all() for each in (*rates, *errors)):
         return ""
+    rates, errors = [each[held] for each in rates], [each[held] for each in errors]
     return (
         f"At the recommended λ {names[0]} keep {percent(float(np.median(rates[0])))} at a distortion of "
         f"{np.median(errors[0]):.2g}, {names[1]} {percent(float(np.median(rates[1])))} at {np.median(errors[1]):.2g} "
-        f"{'(medians)' if story.n > 1 else ''}".rstrip()
+        f"{'(medians of the images where both hold the answer)' if story.n > 1 else ''}".rstrip()
         + "; the first are easier to read, as they keep shapes and not points."
     )
 
@@ -129,6 +131,7 @@ def remarks(story: ExplainStory) -> tuple[str, ...]:
             f"Next to nothing is kept of {joined([story.image_names[i] for i in empty], 4)}, and the answer stays: the "
             "network gives it for noise of this kind too, so the picture explains little."
         )
+    told += _unfinished(story)
     stopped = [
         f"{story.image_names[i]}: {story.found(p, k).stopped[i]}"
         for p in range(story.n_paths)
@@ -138,3 +141,17 @@ def remarks(story: ExplainStory) -> tuple[str, ...]:
     ]
     told += list(dict.fromkeys(stopped))[:8]
     return tuple(told)
+
+
+def _unfinished(story: ExplainStory) -> list[str]:
+    """Tell where a search cannot have come to its end, as a higher price must not keep more."""
+    told = []
+    for p in range(story.n_paths):
+        rates = np.array([story.found(p, k).rates for k in range(story.n_steps)])
+        grows = (np.diff(rates, axis=0) > _slack * np.maximum(rates[:-1], _nothing)).any(axis=0)
+        if grows.any():
+            told.append(
+                f"In {story.title(p).lower()}, for {int(grows.sum())} of {count(story.n, 'image')} a larger λ keeps "
+                "more somewhere, which no perfect search would do: the search ended too early, and --steps makes it longer."
+            )
+    return told

@@ -169,7 +169,7 @@ def _pane(story: ExplainStory, p: int, i: int, quality: Quality) -> Pane:
         hint=_pane_hints.get(method, ""),
         steps=tuple(_step(story, p, step, i, quality) for step in range(story.n_steps)),
         recommended=recommended,
-        recommended_text="the smallest part that still keeps the answer well",
+        recommended_text="the smallest part that keeps the answer well, or where none does, the one that keeps it best",
     )
 
 
