@@ -152,6 +152,7 @@ def _unfinished(story: ExplainStory) -> list[str]:
         if grows.any():
             told.append(
                 f"In {story.title(p).lower()}, for {int(grows.sum())} of {count(story.n, 'image')} a larger λ keeps "
-                "more somewhere, which no perfect search would do: the search ended too early, and --steps makes it longer."
+                "more somewhere, which no perfect search would do: the search ended too early, and "
+                "--steps makes it longer."
             )
     return told
