@@ -16,7 +16,7 @@ from wavelens.exceptions import WavelensError
 if TYPE_CHECKING:
     from wavelens.models import LabelledFeatures, Network, Preprocessing
 
-__all__ = ["add_command"]
+__all__ = ["add_command", "add_preprocessing_options", "given_preprocessing"]
 
 _description = """\
 Push images through a trained network (.onnx or .pt2) and write what its layers say of each into an .npz file,
@@ -41,7 +41,7 @@ def add_command(commands: Any) -> None:
         help="what is kept of maps: average, max, none, or grid:N for N x N fields (default: %(default)s)",
     )
     _add_image_options(parser.add_argument_group("images and labels"))
-    _add_preprocessing_options(parser.add_argument_group("before the network"))
+    add_preprocessing_options(parser.add_argument_group("before the network"))
     _add_output_options(parser.add_argument_group("output"))
     parser.set_defaults(run=run)
 
@@ -70,7 +70,8 @@ def _add_image_options(group: Any) -> None:
     )
 
 
-def _add_preprocessing_options(group: Any) -> None:
+def add_preprocessing_options(group: Any) -> None:
+    """Add what is known of the images that a network takes."""
     add = group.add_argument
     add("--size", metavar="HxW", type=size, help="height x width in pixels (default: the network's)")
     add(
@@ -139,7 +140,7 @@ def run(options: argparse.Namespace) -> None:
         return
     layers = None if options.layers is None else [each.strip() for each in options.layers.split(",")]
     network.resolve(layers)
-    rule = recognise_preprocessing(network, **_given(options))
+    rule = recognise_preprocessing(network, **given_preprocessing(options))
     _tell(options, _rule_in_words(network, rule))
     features = _extract(network, layers, rule, out, options)
     _tell(options, _result_in_words(features))
@@ -183,7 +184,8 @@ def _extract(
     )
 
 
-def _given(options: argparse.Namespace) -> dict[str, Any]:
+def given_preprocessing(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the attributes of a preprocessing that were given."""
     given = {
         "size": options.size,
         "resize": options.resize,

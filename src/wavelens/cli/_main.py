@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from wavelens.cli import _analyze, _check, _features, _hierarchy, _interrupt
+from wavelens.cli import _analyze, _check, _explain, _features, _hierarchy, _interrupt
 from wavelens.exceptions import WavelensError
 
 __all__ = ["main"]
@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _analyze.add_command(commands)
     _check.add_command(commands)
+    _explain.add_command(commands)
     _features.add_command(commands)
     _hierarchy.add_command(commands)
     info = commands.add_parser("info", help="print version, compiler, BLAS, threads and instruction set")

@@ -24,6 +24,8 @@ _results = {"report.html", "figures", "results.npz", "summary.json", "images.csv
     "graph.dot",
     "levels.csv",
     "classes.csv",
+    "cartoonx.npz",
+    "pixel_rde.npz",
 }
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from wavelens.report._association_section import summarize_association
+from wavelens.report._explain import write_explain_report
+from wavelens.report._explain_summary import summarize_explanations, usual_explanations
 from wavelens.report._hierarchy import write_hierarchy_report
 from wavelens.report._hierarchy_tables import (
     hierarchy_in_words,
@@ -22,8 +24,11 @@ __all__ = [
     "image_table",
     "summarize",
     "summarize_association",
+    "summarize_explanations",
     "summarize_hierarchy",
+    "usual_explanations",
     "write_classes_csv",
+    "write_explain_report",
     "write_hierarchy_report",
     "write_images_csv",
     "write_levels_csv",

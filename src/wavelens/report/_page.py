@@ -13,6 +13,8 @@ from typing import ClassVar
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from wavelens.report._explain_blocks import Explained, Measures
+
 __all__ = [
     "Block",
     "Cell",
@@ -173,6 +175,7 @@ class ImageBrowser:
     """
 
     kind: ClassVar[str] = "images"
+    part: ClassVar[str] = "images"
     n: int
     classes: tuple[str, ...]
     columns: tuple[Column, ...]
@@ -181,7 +184,7 @@ class ImageBrowser:
     crisp: bool
 
 
-Block = Text | Heading | Chart | Gallery | Table | Row | Fold | Strip | ImageBrowser
+Block = Text | Heading | Chart | Gallery | Table | Row | Fold | Strip | ImageBrowser | Explained | Measures
 
 
 @dataclass(frozen=True)
@@ -198,9 +201,9 @@ class Section:
         return tuple(block for block in self.blocks if isinstance(block, Heading))
 
     @property
-    def has_browser(self) -> bool:
-        """Whether the section holds the table of all images."""
-        return any(isinstance(block, ImageBrowser) for block in self.blocks)
+    def parts(self) -> set[str]:
+        """What its blocks need beyond the common style and script."""
+        return {block.part for block in self.blocks if isinstance(block, ImageBrowser | Explained | Measures)}
 
 
 @dataclass(frozen=True)
@@ -231,9 +234,7 @@ class Page:
         environment = Environment(
             loader=FunctionLoader(_template), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
-        parts = ["report"]
-        if any(section.has_browser for section in self.sections):
-            parts.append("images")
+        parts = ["report", *sorted(set().union(*(section.parts for section in self.sections)))]
         style, script = ("".join(_template(part + ending) for part in parts) for ending in (".css", ".js"))
         environment.globals.update(style=Markup(style), script=Markup(script))
         return environment.get_template("report.html.j2").render(page=self)

@@ -1,0 +1,97 @@
+"""Explanations as figures for other programs, and the λ that suits most of their images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wavelens.report._embed import clean
+from wavelens.report._explain_story import class_label
+
+if TYPE_CHECKING:
+    from wavelens.explain import Evaluation, ExplanationPath, Explanations
+
+__all__ = ["summarize_explanations", "usual_explanations"]
+
+
+def usual_explanations(path: ExplanationPath) -> Explanations:
+    """Return the explanations at the λ that is recommended for most images.
+
+    Parameters
+    ----------
+    path : ExplanationPath
+
+    Returns
+    -------
+    Explanations
+        Of several such λ at the smallest, which distorts least.
+    """
+    places, counts = np.unique(np.asarray(path.recommended), return_counts=True)
+    most = places[counts == counts.max()].tolist()
+    return path.explanations[min(most, key=lambda place: float(path.lambdas[place]))]
+
+
+def summarize_explanations(
+    paths: Sequence[ExplanationPath],
+    *,
+    image_names: Sequence[str],
+    class_names: Sequence[str] | None = None,
+    evaluation: Evaluation | None = None,
+) -> dict[str, Any]:
+    """Return what explanations say as JSON takes it.
+
+    Parameters
+    ----------
+    paths : sequence of ExplanationPath
+        Of the same images.
+    image_names : sequence of str
+    class_names : sequence of str or None, default None
+        Of the model's outputs.
+    evaluation : Evaluation or None, default None
+
+    Returns
+    -------
+    dict
+        "images": for each its name, its class, and for each method the recommended λ and the figures at every λ;
+        "evaluation". What is not finite is None.
+    """
+    first = paths[0].explanations[0]
+    images = []
+    for i, name in enumerate(image_names):
+        target = int(first.targets[i])
+        methods = {path.explanations[0].method: _of_image(path, i) for path in paths}
+        images.append(
+            {
+                "image": clean(name),
+                "target": target,
+                "class": class_label(class_names, target),
+                "probability": _plain(first.probabilities[i]),
+                "methods": methods,
+            }
+        )
+    return {"images": images, "evaluation": None if evaluation is None else evaluation.to_dict()}
+
+
+def _of_image(path: ExplanationPath, i: int) -> dict[str, Any]:
+    return {
+        "recommended_lambda": float(path.lambdas[int(path.recommended[i])]),
+        "steps": [
+            {
+                "lambda": float(each.lam),
+                "rate": _plain(each.rates[i]),
+                "distortion": _plain(each.distortions[i]),
+                "distortion_error": _plain(each.distortion_errors[i]),
+                "probability": _plain(each.masked_probabilities[i]),
+                "objective": _plain(each.objectives[i]),
+                "evaluations": int(each.n_evaluations[i]),
+                "stopped": str(each.stopped[i]),
+            }
+            for each in path.explanations
+        ],
+    }
+
+
+def _plain(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None
