@@ -338,8 +338,9 @@ class MMF:
         Notes
         -----
         O(order² m²) for all rows. After doubling a matrix in this way the error is about that of `mmf` on the
-        whole: 0.88 to 1.16 times on most kernels, blocks, graphs and class covariances. On lines, paths and
-        trees, where few near rows compose a row best, it is up to 1.2 times at order 3 and 2.6 at order 5.
+        whole: 0.89 to 1.15 times on most kernels, blocks, graphs and class covariances. On lines, paths and
+        trees, where few near rows compose a row best, it is up to 1.24 times at order 3 and 2.2 at order 5
+        (2.9 if they come one by one).
         `mmf` on the whole is the faster way to a result, this the one that keeps the hierarchy as it was where
         it can.
         """
