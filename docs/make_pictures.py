@@ -11,7 +11,8 @@ licence does not allow that.
 
 With `--hierarchy [FEATURES.npz]` it makes the pictures of the hierarchy page: `docs/mmf_graph.svg` and
 `docs/storage.svg` from scikit-learn's digits and made matrices, and, where there is a file of features as
-`wavelens features` writes it, `docs/flow.svg` of its layers; it holds names and numbers, no images.
+`wavelens features` writes it, `docs/flow.svg` of its layers, and `docs/classes.svg` where WAVELENS_DATA names the
+folder of the real data; both hold names and numbers, no images.
 """
 
 from __future__ import annotations
@@ -108,6 +109,8 @@ def make_hierarchy() -> None:
     hierarchy = ClassHierarchy(order=3, center=True, correlation=True).fit(pixels, labels)
     _save(MMFGraphDisplay.from_graph(hierarchy.graph()).plot().figure_, "mmf_graph")
     _save(_storage(), "storage")
+    if os.environ.get("WAVELENS_DATA"):
+        _save(_thousand_classes(Path(os.environ["WAVELENS_DATA"]) / "models"), "classes")
     for file in sys.argv[2:3]:
         features = load_features(file)
         names = np.array(features.class_names)[features.labels]
@@ -115,6 +118,18 @@ def make_hierarchy() -> None:
         flow = layer_flow(layers, names, order=3, center=True, n_resamples=50)
         print("\n".join(flow.words()))
         _save(LayerFlowDisplay.from_flow(flow).plot().figure_, "flow")
+
+
+def _thousand_classes(models: Path) -> Figure:
+    """Draw the first compositions of ImageNet's classes, a photo each."""
+    from wavelens.hierarchy import ClassHierarchy
+    from wavelens.models import read_class_names
+    from wavelens.plotting import MMFGraphDisplay
+
+    names = read_class_names(models / "imagenet_labels.json").names
+    features = np.load(models / "mobilenet_one_per_class_outputs.npz")["features"]
+    hierarchy = ClassHierarchy(order=3, center=True).fit(features, np.arange(len(names)))
+    return MMFGraphDisplay.from_graph(hierarchy.mmf_.graph(names)).plot().figure_
 
 
 def _storage() -> Figure:
