@@ -64,7 +64,10 @@ def draw(
         ax.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("seconds")
     panels[0].legend(frameon=False, fontsize=8.5, loc="upper left")
-    figure.savefig(file)
+    figure.savefig(
+        file,
+        metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")) if str(file).endswith(".svg") else None,
+    )
 
 
 def main() -> None:
