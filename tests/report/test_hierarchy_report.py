@@ -141,6 +141,17 @@ def test_what_says_little_is_said(tmp_path):
     assert drawn.is_steady is False
 
 
+def test_layers_are_judged_with_a_caveat_where_images_tell_little(tmp_path):
+    noise, labels = np.random.default_rng(1).normal(size=(60, 200)), np.arange(60) % 12
+    _, unsteady = check_page(write(tmp_path / "noise", noise, labels, flow=True)[1])
+    assert "As far as these images tell: " in unsteady
+    values, labels = planted(tuple("abcdefgh"), n=40, d=30)
+    assert composition_stability(values, labels, order=3, n_resamples=4).is_steady is True
+    _, steady = check_page(write(tmp_path / "planted", values, labels, flow=True)[1])
+    assert "As far as these images tell" not in steady
+    assert "The compositions are settled" in steady or "No saturation" in steady
+
+
 @pytest.mark.parametrize("order", [2, 3])
 def test_the_smallest_hierarchies(tmp_path, order):
     values, labels = planted(("cat", "dog", "car")[:order])
