@@ -12,13 +12,14 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from _measure import arguments, print_table
 
-from wavelens.explain import CartoonX, PixelRDE, evaluate
+from wavelens.explain import CartoonX, Evaluation, PixelRDE, evaluate
 from wavelens.models import NumpyMLP, open_model
 
 # S. Kolek et al., Cartoon Explanations of Image Classifiers, ECCV 2022.
@@ -36,7 +37,13 @@ def own_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--photos", type=int, default=100, help="number of photos (default: 100)")
     parser.add_argument("--steps", type=int, default=None, help="steps of the search (default: its own)")
     parser.add_argument("--samples", type=int, default=8, help="draws of noise at each share (default: 8)")
-    parser.add_argument("--again", action="store_true", help="explain again: random model and other seeds")
+    parser.add_argument(
+        "--again",
+        type=int,
+        default=20,
+        help="photos explained again: random model and other seeds (default: 20)",
+    )
+    parser.add_argument("--at-once", type=int, default=10, help="photos explained side by side (default: 10)")
 
 
 def digits(n: int) -> tuple[Any, np.ndarray, dict[str, Any]]:
@@ -77,10 +84,10 @@ def photos(n: int) -> tuple[Any, np.ndarray, dict[str, Any]]:
     return model, np.moveaxis(np.stack(pixels), 1, 3), {}
 
 
-def main() -> None:
-    options = arguments(__doc__.splitlines()[0], own_arguments)
-    load: Callable[[int], tuple[Any, np.ndarray, dict[str, Any]]] = digits if options.quick else photos
-    model, images, wavelets = load(min(options.photos, 10) if options.quick else options.photos)
+def judged(
+    model: Any, images: np.ndarray, options: argparse.Namespace, wavelets: dict[str, Any], again: bool
+) -> Evaluation:
+    """Explain a few images and evaluate."""
     steps: dict[str, Any] = {} if options.steps is None else {"n_steps": options.steps}
     if options.quick:
         # Of 64 coefficients one alone is a rate of 1/64: the λ for photos would keep none.
@@ -88,8 +95,7 @@ def main() -> None:
     explainers = [CartoonX(model, **wavelets, **steps), PixelRDE(model, **steps)]
     explanations = [explainers[0].explain(images)]
     explanations.append(explainers[1].explain(images, explanations[0].targets))
-    again = options.again or options.quick
-    found = evaluate(
+    return evaluate(
         explanations,
         model,
         explainers=explainers,
@@ -97,14 +103,53 @@ def main() -> None:
         n_seeds=int(again),
         random_model=again,
     )
-    print(
-        f"\n## Quality of explanations, {len(images)} {'digits' if options.quick else 'photos'}, {model.name}\n"
+
+
+def joined(found: list[Evaluation]) -> Evaluation:
+    """Put evaluations of different images, by the same methods, into one."""
+    first = found[0]
+    absent = [np.full((len(first.rows), len(each.targets)), np.nan) for each in found]
+    return replace(
+        first,
+        values={
+            key: np.concatenate(
+                [each.values.get(key, a) for each, a in zip(found, absent, strict=True)], axis=1
+            )
+            for key in first.values
+        },
+        curves={
+            name: replace(curve, values=np.concatenate([each.curves[name].values for each in found], axis=1))
+            for name, curve in first.curves.items()
+        },
+        optimality={
+            row: tuple(one for each in found for one in each.optimality[row]) for row in first.optimality
+        },
+        targets=np.concatenate([each.targets for each in found]),
+        probabilities=np.concatenate([each.probabilities for each in found]),
+        n_evaluations=sum(each.n_evaluations for each in found),
     )
-    table = found.cells()
+
+
+def show(found: Evaluation, model: Any, quick: bool) -> None:
+    """Print the table of the images so far."""
+    n = len(found.targets)
+    print(f"\n## Quality of explanations, {n} {'digits' if quick else 'photos'}, {model.name}\n")
     published = ["rate–distortion AUC, published ↓", *(str(PUBLISHED.get(row, "–")) for row in found.rows)]
-    lines = [list(line) for line in zip(*table, strict=True)]
-    print_table(lines[0], lines[1:] if options.quick else [*lines[1:], published])
-    print("\n" + "\n".join(found.sentences()))
+    lines = [list(line) for line in zip(*found.cells(), strict=True)]
+    print_table(lines[0], lines[1:] if quick else [*lines[1:], published])
+    print("\n" + "\n".join(found.sentences()), flush=True)
+
+
+def main() -> None:
+    options = arguments(__doc__.splitlines()[0], own_arguments)
+    load: Callable[[int], tuple[Any, np.ndarray, dict[str, Any]]] = digits if options.quick else photos
+    model, images, wavelets = load(min(options.photos, 10) if options.quick else options.photos)
+    found: list[Evaluation] = []
+    for begin in range(0, len(images), options.at_once):
+        some = images[begin : begin + options.at_once]
+        found.append(judged(model, some, options, wavelets, begin < options.again))
+        # The table so far after each group, since all of them take long.
+        show(joined(found), model, options.quick)
 
 
 if __name__ == "__main__":
