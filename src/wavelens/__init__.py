@@ -6,6 +6,7 @@ Nothing heavy is imported until it is used: the compiled engine loads with the f
 `wavelens.patterns`  what a labelled image dataset is made of, and which patterns belong to which class
 `wavelens.hierarchy` how classes relate inside a deep representation: multiresolution matrix factorization
 `wavelens.explain`   which part of an image made a classifier say so: CartoonX and pixel masks
+`wavelens.spaces`    what a layer's weights keep, reject and want: fundamental spaces, inverse maps, ideal inputs
 `wavelens.quality`   duplicates, doubtful labels, empty images, and leaks of the class through the files
 `wavelens.linalg`    pivoted QR, higher-order GSVD, pairwise distances
 `wavelens.models`    features of trained networks: torch modules, `.pt2` and `.onnx` files
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         plotting,
         quality,
         report,
+        spaces,
         wavelets,
     )
     from wavelens._build_info import build_info
@@ -57,6 +59,7 @@ __all__ = [
     "quality",
     "report",
     "set_num_threads",
+    "spaces",
     "wavelets",
 ]
 
@@ -72,6 +75,7 @@ _submodules = (
     "plotting",
     "quality",
     "report",
+    "spaces",
     "wavelets",
 )
 _functions = {

@@ -40,6 +40,7 @@ def test_examples_in_docstrings_run(name):
         "plotting",
         "quality",
         "report",
+        "spaces",
     ],
 )
 def test_everything_public_is_documented(package):
