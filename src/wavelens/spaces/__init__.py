@@ -2,4 +2,16 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from wavelens.spaces._ideal import IdealInputs, ideal_inputs, ideal_outputs
+from wavelens.spaces._invert import Inversion, invert
+from wavelens.spaces._layerwise import OutOfRange, RejectedOut
+
+__all__ = [
+    "IdealInputs",
+    "Inversion",
+    "OutOfRange",
+    "RejectedOut",
+    "ideal_inputs",
+    "ideal_outputs",
+    "invert",
+]
