@@ -187,7 +187,8 @@ def ideal_inputs(
         The output of each image's class. Classes without images are left out of the result's choice: none may be.
     start : {"best", "avg", "min", "avg-min"}, default "best"
         The mean of the class's images; the one of them whose outputs are nearest to the ideal ones; the mean of the
-        nearest quarter; or, of all three (each trained, if `train` is given), whichever comes nearest.
+        nearest quarter; or, of all three (each trained, if `train` is given), whichever comes nearest; of several
+        that reach the ideal outputs the one that was changed least.
     train : {None, "newton", "adam"}
         Whether to change the start, with the weights frozen: by least-norm Gauss–Newton, or by Adam.
     bounds : "data", None or (low, high), default "data"
@@ -264,7 +265,8 @@ def ideal_inputs(
             name = f"{each} + {train}"
             candidates[name], outputs[name] = _trained(net, starts, each, train, limits, tolerance, steps)
             distances[name] = np.linalg.norm(outputs[name] - starts.ideal, axis=1)
-    chosen = _choose(distances, start, train)
+    enough = tolerance * np.linalg.norm(starts.ideal, axis=1)
+    chosen = _choose(candidates, distances, enough, start, train)
     pick = [candidates[name][i] for i, name in enumerate(chosen)]
     answers = np.stack([outputs[name][i] for i, name in enumerate(chosen)])
     final = np.array([distances[name][i] for i, name in enumerate(chosen)])
@@ -275,7 +277,7 @@ def ideal_inputs(
         distances,
         answers,
         starts.ideal,
-        final <= tolerance * np.linalg.norm(starts.ideal, axis=1),
+        final <= enough,
         answers.argmax(axis=1),
         starts.nearest,
         limits if train is not None else None,
@@ -297,13 +299,32 @@ def _trained(
     return x.reshape(-1, *net.input_shape), y
 
 
-def _choose(distances: Mapping[str, Array], start: str, train: str | None) -> tuple[str, ...]:
+def _choose(
+    candidates: Mapping[str, Array],
+    distances: Mapping[str, Array],
+    enough: Array,
+    start: str,
+    train: str | None,
+) -> tuple[str, ...]:
     if start != "best":
         name = start if train is None else f"{start} + {train}"
-        return (name,) * len(distances[name])
+        return (name,) * len(enough)
     names = list(distances)
-    best = np.argmin([distances[each] for each in names], axis=0)
-    return tuple(names[i] for i in best)
+    chosen = []
+    for c, limit in enumerate(enough):
+        # Of those that reach the goal rounding must not choose, but how little they were changed.
+        keys = [
+            (0.0, _moved(candidates, each, c)) if distances[each][c] <= limit else (distances[each][c], 0.0)
+            for each in names
+        ]
+        chosen.append(names[min(range(len(names)), key=keys.__getitem__)])
+    return tuple(chosen)
+
+
+def _moved(candidates: Mapping[str, Array], name: str, c: int) -> float:
+    """Tell how far training moved a candidate, as a share of its start's length."""
+    begin = candidates[name.split(" + ")[0]][c]
+    return float(np.linalg.norm(candidates[name][c] - begin)) / (float(np.linalg.norm(begin)) or 1.0)
 
 
 def _notes(
@@ -321,15 +342,20 @@ def _notes(
         f"The chosen pictures miss the ideal outputs by {share.min():.2g} to {share.max():.2g} of their length."
     )
     if train is not None:
-        moved: list[float] = []
-        for i, name in enumerate(chosen):
-            begin = candidates[name.split(" + ")[0]][i]
-            length = float(np.linalg.norm(begin))
-            moved.append(float(np.linalg.norm(candidates[name][i] - begin)) / (length or 1.0))
+        moved = [_moved(candidates, name, i) for i, name in enumerate(chosen)]
         where = "anywhere" if bounds is None else "within the bounds"
         notes.append(
             f"Training ({train}, {where}) changed them by {min(moved):.2g} to {max(moved):.2g} of their own length."
         )
+    if model.outputs == "logits":
+        away = starts.ideal - starts.outputs["avg"]
+        common = float((away.mean(axis=1) ** 2).sum() * away.shape[1] / (away**2).sum())
+        if common > 0.25:
+            notes.append(
+                f"{common:.0%} of the way from the mean images' logits to the ideal ones (in squares) is one constant "
+                "for all classes, which softmax does not see and training does not shape: to move along it a picture "
+                "may have to change much, and all classes' pictures alike."
+            )
     if model.outputs == "probabilities":
         notes.append(
             "The outputs are probabilities: ideal ones do not sum to 1 and are not quite reachable. Logits say more."

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.linalg import svd
 
 from wavelens._threads import blas_threads
-from wavelens.models._numpy_model import _product
+from wavelens.models._numpy_model import product
 from wavelens.spaces._inverse_activations import inverse_activation, why_no_inverse
 from wavelens.spaces._smooth_maps import ChainLayer, ChainMap
 
@@ -150,11 +150,11 @@ def _back(layer: ChainLayer, z: Array) -> tuple[Array, RejectedOut | None]:
     with blas_threads(1):
         u, sigma, vt = svd(layer.weights, full_matrices=False, check_finite=False)
     rank = int((sigma > sigma[0] * max(layer.weights.shape) * np.finfo(np.float64).eps).sum())
-    c = _product(y, np.ascontiguousarray(u[:, :rank]))
-    x = _product(c / sigma[:rank], np.ascontiguousarray(vt[:rank]))
+    c = product(y, np.ascontiguousarray(u[:, :rank]))
+    x = product(c / sigma[:rank], np.ascontiguousarray(vt[:rank]))
     if rank == len(layer.weights):
         return x, None
-    distances = np.linalg.norm(y - _product(c, np.ascontiguousarray(u[:, :rank].T)), axis=1)
+    distances = np.linalg.norm(y - product(c, np.ascontiguousarray(u[:, :rank].T)), axis=1)
     # Rounding puts every sample a hair away.
     off = distances > 1e-10 * np.linalg.norm(y, axis=1)
     if not off.any():

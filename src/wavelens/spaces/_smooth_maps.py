@@ -16,7 +16,7 @@ from wavelens.exceptions import ModelError
 from wavelens.models import Model, NumpyMLP
 from wavelens.models._activations import activation
 from wavelens.models._model import FARTHEST
-from wavelens.models._numpy_model import _product
+from wavelens.models._numpy_model import product
 
 __all__ = ["ChainLayer", "ChainMap", "ModelMap", "SmoothMap", "chain_of_mlp", "model_map"]
 
@@ -114,7 +114,7 @@ class ChainMap(SmoothMap):
         """See `SmoothMap.values`."""
         a = x
         for layer in self.layers:
-            a = activation(layer.activation or "")[0](_product(a, layer.weights.T) + layer.bias)
+            a = activation(layer.activation or "")[0](product(a, layer.weights.T) + layer.bias)
         return a
 
     def jacobian(self, x: Array) -> Array:
@@ -124,7 +124,7 @@ class ChainMap(SmoothMap):
         # Each of the m outputs of a row is one cotangent; they go back together, as n·m rows.
         g = np.tile(np.eye(m), (n, 1))
         for weights, z, a, back in reversed(steps):
-            g = _product(back(z.repeat(m, axis=0), a.repeat(m, axis=0), g), weights)
+            g = product(back(z.repeat(m, axis=0), a.repeat(m, axis=0), g), weights)
         return np.ascontiguousarray(g).reshape(n, m, -1)
 
     def pulled_back(self, x: Array, towards: Array) -> tuple[Array, Array]:
@@ -132,14 +132,14 @@ class ChainMap(SmoothMap):
         y, steps = self._steps(x)
         g = towards - y
         for weights, z, a, back in reversed(steps):
-            g = _product(back(z, a, g), weights)
+            g = product(back(z, a, g), weights)
         return y, g
 
     def _steps(self, x: Array) -> tuple[Array, list[tuple[Array, Array, Array, Any]]]:
         a, steps = x, []
         for layer in self.layers:
             forward, back = activation(layer.activation or "")
-            z = _product(a, layer.weights.T) + layer.bias
+            z = product(a, layer.weights.T) + layer.bias
             a = forward(z)
             steps.append((layer.weights, z, a, back))
         return a, steps
@@ -222,7 +222,7 @@ def chain_of_mlp(model: NumpyMLP) -> ChainMap:
         places, factor, shift = (np.moveaxis(each, 0, 2) for each in (places, factor, shift))
     weights = np.empty_like(first.weights)
     weights[:, places.ravel()] = first.weights * factor.ravel()
-    bias = first.bias + _product(shift.reshape(1, -1), first.weights.T)[0]
+    bias = first.bias + product(shift.reshape(1, -1), first.weights.T)[0]
     layers[0] = replace(first, weights=weights, bias=bias)
     return ChainMap(layers, shape, model.name)
 
