@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,7 +19,7 @@ SMOOTH = ("identity", "tanh", "sigmoid", "selu", "softmax", "one_vs_rest", "leak
 
 def random_net(sizes, activation, seed=0, last="identity"):
     rng = np.random.default_rng(seed)
-    weights = [rng.standard_normal((b, a)) / np.sqrt(a) for a, b in zip(sizes, sizes[1:], strict=False)]
+    weights = [rng.standard_normal((b, a)) / np.sqrt(a) for a, b in itertools.pairwise(sizes)]
     biases = [0.1 * rng.standard_normal(len(w)) for w in weights]
     return weights, biases, [activation] * (len(weights) - 1) + [last]
 

@@ -10,6 +10,10 @@ Gauss–Newton step (μ = 0) to a short step along the gradient; the SVD serves 
 that of the linearized problem with bounds: entries that it would push out are fixed at their bounds, the rest makes
 up for them, until none is pushed out; entries that lie on a bound and are pushed outwards by the gradient stay.
 
+A step may land where an activation is flat (tanh at 10), from where no slope leads back. Targets not reached are
+therefore sought a second time by continuation, from the first outputs straight to the target in `STAGES` short ways,
+each a few steps: the outputs then go from one to the other without detours.
+
 A target that cannot be reached ends at a point where no small change brings the outputs nearer: the projection of
 Jᵀ(t − f(x)) on the free entries is zero. Cost of a step and input: one Jacobian and O(m²n).
 
@@ -42,6 +46,10 @@ LEAST_GAIN = 1e-4
 STATIONARY = 1e-7
 # So many steps in a row that bring next to nothing end the search.
 PATIENCE, NOTHING = 5, 1e-6
+STAGES, STEPS_A_STAGE = 10, 3
+
+
+FIELDS = ("x", "outputs", "distances", "tolerances", "steps", "endings")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +85,21 @@ class Solutions:
         """Which targets are reached."""
         return self.distances <= self.tolerances
 
+    def replace_nearer(self, rows: Array, other: Solutions) -> None:
+        """Take over what a second search from the same targets found nearer; its steps are added in any case.
+
+        Parameters
+        ----------
+        rows : ndarray of int64
+            Which rows it was for.
+        other : Solutions
+            What it found.
+        """
+        nearer = other.distances < self.distances[rows]
+        for name in set(FIELDS) - {"steps"}:
+            getattr(self, name)[rows[nearer]] = getattr(other, name)[nearer]
+        self.steps[rows] += other.steps
+
 
 def gauss_newton(
     net: SmoothMap,
@@ -104,7 +127,7 @@ def gauss_newton(
     rtol : float
         A target counts as reached at this share of its length (or of the first outputs' length, if that is larger).
     max_steps : int
-        At most so many.
+        At most so many, twice where the target is not reached at once.
     progress : callable, optional
         Is called with the number of rows that are done.
 
@@ -129,12 +152,30 @@ def gauss_newton(
     parts = []
     for first in range(0, len(targets), size):
         rows = slice(first, first + size)
-        search = _Search(net, targets[rows], start[rows], low, high, rtol)
-        parts.append(search.run(max_steps))
+        found = _Search(net, targets[rows], start[rows], low, high, rtol).run(max_steps)
+        again = np.flatnonzero(~found.reached)
+        if len(again):
+            here = _by_stages(net, targets[rows][again], start[rows][again], low, high, rtol, max_steps)
+            found.replace_nearer(again, here)
+        parts.append(found)
         if progress is not None:
-            progress(len(search.x))
-    names = ("x", "outputs", "distances", "tolerances", "steps", "endings")
-    return Solutions(**{each: np.concatenate([getattr(part, each) for part in parts]) for each in names})
+            progress(len(found.x))
+    return Solutions(**{each: np.concatenate([getattr(part, each) for part in parts]) for each in FIELDS})
+
+
+def _by_stages(
+    net: SmoothMap, targets: Array, start: Array, low: Array, high: Array, rtol: float, max_steps: int
+) -> Solutions:
+    x = np.clip(start, low, high)
+    first = net.values(x)
+    steps = np.zeros(len(x), np.int64)
+    few = min(STEPS_A_STAGE, max_steps)
+    for stage in range(1, STAGES):
+        way = _Search(net, first + stage / STAGES * (targets - first), x, low, high, 1e-3).run(few)
+        x, steps = way.x, steps + way.steps
+    found = _Search(net, targets, x, low, high, rtol).run(max_steps)
+    found.steps[:] += steps
+    return found
 
 
 class _Search:

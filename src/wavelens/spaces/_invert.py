@@ -272,10 +272,7 @@ def _newton(
     middle = np.where(np.isfinite(low) & np.isfinite(high), (low + np.minimum(high, 1e300)) / 2, 0.5)
     starts = np.broadcast_to(middle, (len(again), net.n_inputs))
     second = gauss_newton(net, targets[again], starts, low, high, **search)
-    nearer = second.distances < found.distances[again]
-    for name in ("x", "outputs", "distances", "tolerances", "endings"):
-        getattr(found, name)[again[nearer]] = getattr(second, name)[nearer]
-    found.steps[again] += second.steps
+    found.replace_nearer(again, second)
     return found
 
 
