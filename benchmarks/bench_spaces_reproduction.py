@@ -50,7 +50,7 @@ def load(quick: bool) -> tuple[Any, Any, Any, Any]:
     return scaled[0], scaled[1], scaled[2], scaled[3]
 
 
-def train(sizes: tuple[int, ...], x: Any, y: Any, epochs: int, rate: float) -> NumpyMLP:
+def train(sizes: tuple[int, ...], x: Any, y: Any, epochs: int, rate: float, batch: int) -> NumpyMLP:
     """Train a network of linear layers with SELU between them, by stochastic gradient descent with momentum."""
     import torch
     from torch import nn
@@ -66,7 +66,7 @@ def train(sizes: tuple[int, ...], x: Any, y: Any, epochs: int, rate: float) -> N
     loss = nn.CrossEntropyLoss()
     for _ in range(epochs):
         order = torch.randperm(len(images))
-        for part in order.split(32):
+        for part in order.split(batch):
             optimizer.zero_grad()
             loss(net(images[part]), labels[part]).backward()
             optimizer.step()

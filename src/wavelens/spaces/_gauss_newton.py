@@ -10,8 +10,8 @@ Gauss–Newton step (μ = 0) to a short step along the gradient; the SVD serves 
 that of the linearized problem with bounds: entries that it would push out are fixed at their bounds, the rest makes
 up for them, until none is pushed out; entries that lie on a bound and are pushed outwards by the gradient stay.
 
-A step may land where an activation is flat (tanh at 10), from where no slope leads back. Targets not reached are
-therefore sought a second time by continuation, from the first outputs straight to the target in `STAGES` short ways,
+A step may land where an activation is flat (tanh at 10), from where no slope leads back. Targets not reached because of
+that are sought a second time by continuation, from the first outputs straight to the target in `STAGES` short ways,
 each a few steps: the outputs then go from one to the other without detours.
 
 A target that cannot be reached ends at a point where no small change brings the outputs nearer: the projection of
@@ -46,10 +46,10 @@ LEAST_GAIN = 1e-4
 STATIONARY = 1e-7
 # So many steps in a row that bring next to nothing end the search.
 PATIENCE, NOTHING = 5, 1e-6
-STAGES, STEPS_A_STAGE = 10, 3
+STAGES, STEPS_A_STAGE, FLAT = 10, 3, 1e-3
 
 
-FIELDS = ("x", "outputs", "distances", "tolerances", "steps", "endings")
+FIELDS = ("x", "outputs", "distances", "tolerances", "steps", "endings", "flat")
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +71,8 @@ class Solutions:
     endings : ndarray of str, shape (n,)
         ``"reached"``; ``"stationary"``, where the gradient within the bounds is zero; ``"stalled"``, where steps bring
         nothing more though it is not (at a kink of an activation, or at the edge of rounding); ``"max_steps"``.
+    flat : ndarray of bool, shape (n,)
+        Whether some output has lost its slope on the way.
     """
 
     x: Array
@@ -79,6 +81,7 @@ class Solutions:
     tolerances: Array
     steps: npt.NDArray[np.int64]
     endings: npt.NDArray[np.str_]
+    flat: npt.NDArray[np.bool_]
 
     @property
     def reached(self) -> npt.NDArray[np.bool_]:
@@ -153,7 +156,7 @@ def gauss_newton(
     for first in range(0, len(targets), size):
         rows = slice(first, first + size)
         found = _Search(net, targets[rows], start[rows], low, high, rtol).run(max_steps)
-        again = np.flatnonzero(~found.reached)
+        again = np.flatnonzero(~found.reached & found.flat)
         if len(again):
             here = _by_stages(net, targets[rows][again], start[rows][again], low, high, rtol, max_steps)
             found.replace_nearer(again, here)
@@ -199,6 +202,8 @@ class _Search:
         self.idle = np.zeros(n, np.int64)
         self.polished = self.distances == 0
         self.first_gradient = np.full(n, np.nan)
+        self.first_slopes = np.full((n, net.n_outputs), np.nan)
+        self.flat = np.zeros(n, bool)
 
     def run(self, max_steps: int) -> Solutions:
         """Take steps until each row is done."""
@@ -208,7 +213,7 @@ class _Search:
                 break
             still = self._step(still)
         self.endings[self.distances <= self.tolerances] = "reached"
-        return Solutions(self.x, self.y, self.distances, self.tolerances, self.steps, self.endings)
+        return Solutions(self.x, self.y, self.distances, self.tolerances, self.steps, self.endings, self.flat)
 
     def _step(self, rows: Array) -> Array:
         """Take one step in each of these rows; return those that are not done."""
@@ -219,7 +224,8 @@ class _Search:
         for i, jacobian in zip(rows, jacobians, strict=True):
             plane = _Linearized(jacobian, self.targets[i] - self.y[i], self.x[i], self.low, self.high)
             if np.isnan(self.first_gradient[i]):
-                self.first_gradient[i] = plane.gradient
+                self.first_gradient[i], self.first_slopes[i] = plane.gradient, plane.slopes
+            self.flat[i] = (plane.slopes < FLAT * self.first_slopes[i]).any()
             if not reached[i] and plane.is_stationary(self.first_gradient[i]):
                 self.endings[i] = "stationary"
             else:
@@ -279,6 +285,7 @@ class _Linearized:
     def __init__(self, jacobian: Array, rest: Array, x: Array, low: Array, high: Array) -> None:
         self.jacobian, self.rest = jacobian, rest
         self.room_down, self.room_up = low - x, high - x
+        self.slopes = np.sqrt(np.einsum("ij,ij->i", jacobian, jacobian))
         down = _times(jacobian.T, rest)
         # What lies on a bound and is pushed outwards stays.
         self.free = ~(((self.room_down >= 0) & (down <= 0)) | ((self.room_up <= 0) & (down >= 0)))
