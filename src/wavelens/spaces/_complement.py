@@ -53,10 +53,10 @@ class Complement(LinearOperator):  # type: ignore[misc]
     def _matmat(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
         padded = np.zeros((self.shape[0], x.shape[1]), order="F")
         padded[self._rank :] = x
-        return self._apply(padded, "T").astype(self.dtype, copy=False)
+        return self._apply(padded, "N").astype(self.dtype, copy=False)
 
     def _rmatmat(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        turned = self._apply(np.asfortranarray(x, dtype=np.float64), "N")
+        turned = self._apply(np.asfortranarray(x, dtype=np.float64), "T")
         return turned[self._rank :].astype(self.dtype)
 
     def _matvec(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
