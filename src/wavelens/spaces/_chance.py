@@ -226,7 +226,8 @@ def _drawn(most: int, least: int, count: int, seed: int) -> _Drawn:
     fitted = spectra * (typical / medians)[:, None]
     tail = (1 - _LEVEL) / 2
     low, middle, high = np.quantile(fitted, [tail, 0.5, 1 - tail], axis=0)
-    shares = np.array([_outside(each, low, high).mean() for each in fitted])
+    own_low, own_high = (_quantile_of_others(fitted, level) for level in (tail, 1 - tail))
+    shares = _outside(fitted, own_low, own_high).mean(axis=1)
     interval = np.quantile(conditions, [tail, 1 - tail])
     return _Drawn(
         low,
@@ -241,6 +242,16 @@ def _drawn(most: int, least: int, count: int, seed: int) -> _Drawn:
         (float(interval[0]), float(interval[1])),
         (most, least),
     )
+
+
+def _quantile_of_others(samples: npt.NDArray[np.float64], level: float) -> npt.NDArray[np.float64]:
+    """Return, for every sample and place, the quantile of the other samples: no sample judges itself."""
+    ordered = np.sort(samples, axis=0)
+    ranks = samples.argsort(axis=0).argsort(axis=0)
+    place = level * (len(samples) - 2)
+    below = min(int(place), len(samples) - 3)
+    first, second = (np.take_along_axis(ordered, at + (ranks <= at), axis=0) for at in (below, below + 1))
+    return np.asarray(first + (place - below) * (second - first))
 
 
 def _random_spectra(most: int, least: int, count: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
