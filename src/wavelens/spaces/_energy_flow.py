@@ -114,7 +114,9 @@ class EnergyFlow:
             "random_layer_spread": self.random_layer_spread.tolist(),
         }
         if len(self.classes) > 1:
-            columns |= {f"rejected: {each}": self.rejected[:, i].tolist() for i, each in enumerate(self.classes)}
+            columns |= {
+                f"rejected: {each}": self.rejected[:, i].tolist() for i, each in enumerate(self.classes)
+            }
         return columns
 
     def to_dict(self) -> dict[str, Any]:

@@ -140,7 +140,9 @@ def _batch_size(layers: Sequence[LayerSpaces], wanted: int) -> int:
     return max(1, min(wanted, BATCH_MEMORY // max(1, per_image)))
 
 
-def _of_rows(weights: WeightLayers, rows: Array, labels: object, wanted: Sequence[str], size: int) -> _Batches:
+def _of_rows(
+    weights: WeightLayers, rows: Array, labels: object, wanted: Sequence[str], size: int
+) -> _Batches:
     """Rows of a matrix enter as they are."""
     network = weights.network
     matrix = as_float_matrix(rows, "images")
@@ -188,7 +190,9 @@ class _Measure:
             groups = 1
         self._rng = np.random.default_rng(0)
         row = groups * self.shape[1] * 8
-        self._room = int(min(SAMPLES, max(16, SAMPLE_MEMORY // row))) if min(self.shape) < self.shape[1] else 0
+        self._room = (
+            int(min(SAMPLES, max(16, SAMPLE_MEMORY // row))) if min(self.shape) < self.shape[1] else 0
+        )
         self._samples: list[Array] = []
         self._images: list[npt.NDArray[np.intp]] = []
 
@@ -238,4 +242,6 @@ class _Measure:
         """Return the standard deviation of what random layers of the same shape reject."""
         if not self._samples:
             return 0.0
-        return random_layer_spread(np.concatenate(self._samples), np.concatenate(self._images), min(self.shape))
+        return random_layer_spread(
+            np.concatenate(self._samples), np.concatenate(self._images), min(self.shape)
+        )

@@ -130,7 +130,11 @@ def convolution_spaces(layer: WeightLayer, rtol: float | None = None) -> Convolu
     padding: Any = ((top, bottom), (left, right))
     if layer.padding_mode != "zeros":
         reach = [layer.dilation[i] * (layer.weights.shape[2 + i] - 1) for i in (0, 1)]
-        if layer.padding_mode != "circular" or reach != [top + bottom, left + right] or layer.stride != (1, 1):
+        if (
+            layer.padding_mode != "circular"
+            or reach != [top + bottom, left + right]
+            or layer.stride != (1, 1)
+        ):
             raise ValueError(
                 f"the layer {layer.name!r} pads its input by {layer.padding_mode}; its operator is known for zeros, "
                 "and for circular padding that keeps the size"
@@ -189,7 +193,9 @@ class NetworkSpaces:
         self.layers = tuple(LayerSpaces(each, self.rtol) for each in self.weights)
 
     @classmethod
-    def _of(cls, model: object, shape: tuple[int, ...] | None, fold: bool, rtol: float | None) -> NetworkSpaces:
+    def _of(
+        cls, model: object, shape: tuple[int, ...] | None, fold: bool, rtol: float | None
+    ) -> NetworkSpaces:
         weights = read_layers(model, input_shape=shape)
         return cls(weights.folded() if fold else weights, rtol)
 
@@ -285,7 +291,9 @@ class NetworkSpaces:
         return cls._of(path, input_shape, fold, rtol)
 
     @classmethod
-    def from_model(cls, model: Model | object, *, fold: bool = True, rtol: float | None = None) -> NetworkSpaces:
+    def from_model(
+        cls, model: Model | object, *, fold: bool = True, rtol: float | None = None
+    ) -> NetworkSpaces:
         """Read what `wavelens.models.open_model` opens, or has opened.
 
         Parameters
