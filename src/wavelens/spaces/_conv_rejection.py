@@ -2,77 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 
 from wavelens.spaces._conv_operator import ConvolutionOperator
 from wavelens.spaces._conv_spectrum import FrequencyBlocks, in_threads
 
-__all__ = ["rejected_by_frequencies", "signal_by_iteration"]
+__all__ = ["FrequencyProjector", "signal_by_iteration"]
 
 _Doubles = npt.NDArray[np.float64]
+_Complex = npt.NDArray[np.complex128]
+_KEPT_ENTRIES = 2**25
 
 
-def rejected_by_frequencies(
-    blocks: FrequencyBlocks,
-    images: _Doubles,
-    threshold: float,
-    progress: Callable[[float], None] | None = None,
-) -> _Doubles:
-    """Return the rejected part of images (n, c, h, w): at every frequency, what its matrix maps to zero.
+class FrequencyProjector:
+    """Takes from images what a block-circulant convolution keeps, frequency by frequency.
 
-    Singular values up to `threshold` count as zero.
+    Bases of the row spaces are kept for the next images where they take at most 512 MiB. Singular values up
+    to `threshold` count as zero.
     """
-    g = blocks.geometry
-    n = len(images)
-    transform = np.fft.fft2(images, norm="ortho")
-    rejected = np.zeros_like(transform)
-    height, width = g.input_shape[1:]
-    per_group = g.kernels[1]
 
-    def work(which: slice) -> None:
-        matrices = blocks.matrices(which)
-        vertical, horizontal = blocks.aliases(0, which), blocks.aliases(1, which)
-        f, (sh, sw) = len(matrices), g.stride
-        rows = np.broadcast_to(vertical[:, :, None], (f, sh, sw)).reshape(f, -1)
-        columns = np.broadcast_to(horizontal[:, None, :], (f, sh, sw)).reshape(f, -1)
-        found = transform[:, :, rows, columns]  # (n, c, f, s²)
-        x = found.reshape(n, g.groups, per_group, f, sh * sw).transpose(3, 1, 4, 2, 0)
-        x = x.reshape(f, g.groups, sh * sw * per_group, n)
-        rest = _rejected(matrices, x, threshold)
-        rest = rest.reshape(f, g.groups, sh * sw, per_group, n).transpose(4, 1, 3, 0, 2)
-        rest = rest.reshape(found.shape)
-        rejected[:, :, -rows % height, -columns % width] = rest.conj()
-        rejected[:, :, rows, columns] = rest
+    def __init__(self, blocks: FrequencyBlocks, threshold: float) -> None:
+        self._blocks = blocks
+        self._threshold = threshold
+        g = blocks.geometry
+        width = g.stride[0] * g.stride[1] * g.kernels[1]
+        entries = len(blocks.rows) * g.groups * width * min(width, g.kernels[0] // g.groups)
+        self._kept: dict[tuple[int, int], _Complex | None] | None = {} if entries <= _KEPT_ENTRIES else None
 
-    in_threads(work, list(blocks.chunks()), progress)
-    return np.fft.ifft2(rejected, norm="ortho").real
+    def rejected(self, images: _Doubles) -> _Doubles:
+        """Return the rejected part of images (n, c, h, w): at every frequency, what its matrix maps to zero."""
+        g = self._blocks.geometry
+        n, (height, width), (sh, sw) = len(images), g.input_shape[1:], g.stride
+        transform = np.fft.fft2(images, norm="ortho")
+        rejected = np.zeros_like(transform)
+
+        def work(which: slice) -> None:
+            rows_of = self._row_space(which)
+            if rows_of is None:
+                return
+            vertical, horizontal = self._blocks.aliases(0, which), self._blocks.aliases(1, which)
+            f = len(vertical)
+            rows = np.broadcast_to(vertical[:, :, None], (f, sh, sw)).reshape(f, -1)
+            columns = np.broadcast_to(horizontal[:, None, :], (f, sh, sw)).reshape(f, -1)
+            found = transform[:, :, rows, columns]  # (n, c, f, s²)
+            x = found.reshape(n, g.groups, -1, f, sh * sw).transpose(3, 1, 4, 2, 0)
+            rest = _without(rows_of, x.reshape(f, g.groups, -1, n))
+            rest = rest.reshape(f, g.groups, sh * sw, -1, n).transpose(4, 1, 3, 0, 2).reshape(found.shape)
+            rejected[:, :, -rows % height, -columns % width] = rest.conj()
+            rejected[:, :, rows, columns] = rest
+
+        in_threads(work, list(self._blocks.chunks()))
+        return np.fft.ifft2(rejected, norm="ortho").real
+
+    def _row_space(self, which: slice) -> _Complex | None:
+        place = which.start, which.stop
+        if self._kept is not None and place in self._kept:
+            return self._kept[place]
+        found = _row_space(self._blocks.matrices(which), self._threshold)
+        if self._kept is not None:
+            self._kept[place] = found
+        return found
 
 
-def _rejected(
-    matrices: npt.NDArray[np.complex128], x: npt.NDArray[np.complex128], threshold: float
-) -> npt.NDArray[np.complex128]:
-    """Return the part of x (f, groups, n_in, n) in the null spaces of matrices (f, groups, n_out, n_in)."""
-    if matrices.shape[-2] >= matrices.shape[-1]:
-        values = np.linalg.svd(matrices, compute_uv=False)
-        deficient = np.asarray((values <= threshold).any(axis=-1))
-        rest = np.zeros_like(x)
-        if deficient.any():
-            rest[deficient] = _without_signal(matrices[deficient], x[deficient], threshold)
-        return rest
-    return _without_signal(matrices, x, threshold)
-
-
-def _without_signal(
-    matrices: npt.NDArray[np.complex128], x: npt.NDArray[np.complex128], threshold: float
-) -> npt.NDArray[np.complex128]:
+def _row_space(matrices: _Complex, threshold: float) -> _Complex | None:
+    """Return orthonormal rows that span the row spaces, padded by zeros; None where nothing is rejected."""
+    tall = matrices.shape[-2] >= matrices.shape[-1]
+    if tall and (np.linalg.svd(matrices, compute_uv=False) > threshold).all():
+        return None
     _, values, right = np.linalg.svd(matrices, full_matrices=False)
-    right = right * (values > threshold)[..., None]
-    across = right.conj().swapaxes(-1, -2)
-    rest = x - across @ (right @ x)
-    return np.asarray(rest - across @ (right @ rest))  # twice, for where little is left
+    return np.asarray(right * (values > threshold)[..., None])
+
+
+def _without(rows: _Complex, x: _Complex) -> _Complex:
+    across = rows.conj().swapaxes(-1, -2)
+    rest = x - across @ (rows @ x)
+    return np.asarray(rest - across @ (rows @ rest))  # twice, for where little is left
 
 
 def signal_by_iteration(

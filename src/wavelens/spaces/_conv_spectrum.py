@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
-from wavelens._threads import blas_threads, num_threads
+from wavelens._threads import num_threads
 from wavelens.spaces._conv_operator import Geometry
 
 __all__ = ["FrequencyBlocks", "in_threads", "spectrum"]
@@ -26,6 +26,7 @@ __all__ = ["FrequencyBlocks", "in_threads", "spectrum"]
 _Complex = npt.NDArray[np.complex128]
 _Indices = npt.NDArray[np.intp]
 _CHUNK_ENTRIES = 2**21
+_WORTH_THREADS = 2**15
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +62,10 @@ class FrequencyBlocks:
     def chunks(self) -> Iterator[slice]:
         """Yield ranges of frequencies whose matrices take some 32 MiB."""
         g = self.geometry
-        step = max(1, _CHUNK_ENTRIES // (g.kernels[0] * g.kernels[1] * g.stride[0] * g.stride[1]))
-        step = min(step, max(1, -(-len(self.rows) // (4 * num_threads()))))
+        entries = g.kernels[0] * g.kernels[1] * g.stride[0] * g.stride[1]
+        step = max(1, _CHUNK_ENTRIES // entries)
+        if len(self.rows) * entries > _WORTH_THREADS:
+            step = min(step, max(1, -(-len(self.rows) // (4 * num_threads()))))
         for first in range(0, len(self.rows), step):
             yield slice(first, min(len(self.rows), first + step))
 
@@ -92,13 +95,9 @@ class FrequencyBlocks:
         return np.asarray(np.exp(2j * np.pi * np.arange(size) / size)[turns])
 
 
-@contextmanager
-def _one_blas_thread() -> Iterator[None]:
-    # NumPy's BLAS may be another one than SciPy's.
-    with ExitStack() as stack:
-        stack.enter_context(blas_threads(1))
-        stack.enter_context(threadpool_limits(1, user_api="blas"))
-        yield
+@cache
+def _all_blas() -> Any:
+    return ThreadpoolController().select(user_api="blas")
 
 
 def in_threads(
@@ -106,7 +105,10 @@ def in_threads(
 ) -> list[Any]:
     """Return what work(chunk) returns, in order; chunks run in as many threads as the engine uses."""
     results: list[Any] = []
-    with _one_blas_thread(), ThreadPoolExecutor(min(num_threads(), len(chunks))) as pool:
+    # NumPy's BLAS, which may be another one than SciPy's, takes one thread for each chunk.
+    with _all_blas().limit(limits=1), ThreadPoolExecutor(min(num_threads(), len(chunks))) as pool:
+        if len(chunks) == 1:
+            return [work(chunks[0])]
         try:
             for result in pool.map(work, chunks):
                 results.append(result)

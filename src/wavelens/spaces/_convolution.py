@@ -19,7 +19,7 @@ from wavelens._arguments import (
 )
 from wavelens.spaces._conv_operator import ConvolutionOperator, Geometry
 from wavelens.spaces._conv_patches import patch_energy
-from wavelens.spaces._conv_rejection import rejected_by_frequencies, signal_by_iteration
+from wavelens.spaces._conv_rejection import FrequencyProjector, signal_by_iteration
 from wavelens.spaces._conv_spectrum import FrequencyBlocks, spectrum
 from wavelens.spaces._extreme import ExtremeSingularValues, lanczos
 from wavelens.spaces._project import read_rows, working_dtype
@@ -288,8 +288,9 @@ class ConvolutionSpaces:
 
         Notes
         -----
-        By frequencies, one SVD with vectors for each of about half of the frequencies, whatever the number of
-        images up to 4,194,304 entries; by iteration, two products of the operator a step.
+        By frequencies, one SVD with vectors for each of about half of the frequencies, once where what they
+        give takes at most 512 MiB, else again for every 4,194,304 entries of images; by iteration, two
+        products of the operator a step.
         """
         array = read_rows(images, "images", None, self.input_shape)
         check_progress(progress)
@@ -380,6 +381,10 @@ class ConvolutionSpaces:
         )
         return float(values[0] + bounds[0]) if len(values) else 0.0
 
+    @cached_property
+    def _projector(self) -> FrequencyProjector:
+        return FrequencyProjector(self._blocks(merge_axes=False), self.rtol * self._largest)
+
     def _blocks(self, *, merge_axes: bool) -> FrequencyBlocks:
         return FrequencyBlocks.of(self.kernels.astype(np.float64), self.geometry, merge_axes=merge_axes)
 
@@ -390,8 +395,7 @@ class ConvolutionSpaces:
 
     def _split(self, x: _Doubles, rtol: float, max_steps: int) -> tuple[_Doubles, _Doubles, _Doubles]:
         if self.geometry.block_circulant:
-            threshold = self.rtol * self._largest
-            rejected = rejected_by_frequencies(self._blocks(merge_axes=False), x, threshold)
+            rejected = self._projector.rejected(x)
             return x - rejected, rejected, np.zeros(len(x))
         signal, leak = signal_by_iteration(self._operator64, x, self._largest, rtol, max_steps)
         return signal, x - signal, leak
