@@ -181,7 +181,7 @@ class NetworkSpaces:
     >>> [(each.name, each.linear.rank) for each in network]
     [('layer1', 4), ('layer2', 2)]
     >>> flow = network.energy_flow(rng.normal(size=(500, 9)))
-    >>> flow.overall.round(1), flow.isotropic.round(2)
+    >>> flow.overall.round(1), flow.chance.round(2)
     (array([0.6, 0.4]), array([0.56, 0.5 ]))
     """
 
@@ -456,8 +456,8 @@ class NetworkSpaces:
         What a layer rejects is not what a network ignores: the activation before it has already cut values off, and a
         layer of full column rank passes on everything, however faintly.
 
-        Beside each share stands what the layer would reject of noise, 1 − r/n, and what random layers of its shape
-        would reject of these very values, with their spread; see `EnergyFlow`.
+        Beside each share stands what the layer would reject of noise, 1 − r/n, how far from that luck alone may lead
+        with these very values, and what a random layer of its shape would reject; see `EnergyFlow`.
 
         Costs running the network and 2·min(r, n − r) operations for each value of each patch.
 
