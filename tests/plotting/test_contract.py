@@ -20,7 +20,9 @@ import wavelens.plotting
 from wavelens import plotting
 from wavelens.explain import CartoonX, PixelRDE, evaluate
 from wavelens.hierarchy import mmf
+from wavelens.models import NumpyMLP
 from wavelens.patterns import PatternAnalysis, compare_bases
+from wavelens.spaces import NetworkSpaces, SignalSpaces, ideal_inputs
 from wavelens.wavelets import fourier_panel, wavelet_panel
 
 
@@ -42,6 +44,25 @@ def explained():
     return path, explanations, evaluate(explanations, model, n_samples=2, n_seeds=0, random_model=False)
 
 
+def network_of(a):
+    """Return a network of two layers that takes rows of an embedding."""
+    rng = np.random.default_rng(0)
+    return NetworkSpaces.from_arrays([rng.normal(size=(6, a.embedding_.shape[1])), rng.normal(size=(3, 6))])
+
+
+def seen(x):
+    """Return the spaces of a layer that looks at images."""
+    return SignalSpaces(np.random.default_rng(0).normal(size=(5, x[0].size)), input_shape=x[0].shape)
+
+
+@functools.cache
+def ideal(n_classes):
+    """Return the ideal inputs of a linear model of the first digits."""
+    x, y = load_digits(n_class=n_classes, return_X_y=True)
+    model = NumpyMLP([np.random.default_rng(0).normal(size=(64, n_classes))], [np.zeros(n_classes)])
+    return ideal_inputs(model, x.reshape(-1, 8, 8) / 16, y, train="newton")
+
+
 # How each Display is made from an analysis and its images; a new one needs a line.
 makers = {
     "AngleDisplay": lambda a, x: plotting.AngleDisplay.from_analysis(a),
@@ -52,8 +73,12 @@ makers = {
     "ClassSimilarityDisplay": lambda a, x: plotting.ClassSimilarityDisplay.from_analysis(a),
     "ClassTreeDisplay": lambda a, x: plotting.ClassTreeDisplay.from_analysis(a),
     "EnergyByScaleDisplay": lambda a, x: plotting.EnergyByScaleDisplay.from_explanations(explained()[1][0]),
+    "EnergyFlowDisplay": lambda a, x: plotting.EnergyFlowDisplay.from_flow(
+        network_of(a).energy_flow(a.embedding_, a.classes_[a.labels_])
+    ),
     "EvaluationDisplay": lambda a, x: plotting.EvaluationDisplay.from_evaluation(explained()[2]),
     "ExplanationDisplay": lambda a, x: plotting.ExplanationDisplay.from_explanations(*explained()[1]),
+    "IdealInputsDisplay": lambda a, x: plotting.IdealInputsDisplay.from_ideal(ideal(len(a.classes_))),
     "ImageGridDisplay": lambda a, x: plotting.ImageGridDisplay.from_images(x, [0, 1, 2], title="Images"),
     "InfluenceDisplay": lambda a, x: plotting.InfluenceDisplay.from_analysis(a, x),
     "MaskPathDisplay": lambda a, x: plotting.MaskPathDisplay.from_path(explained()[0]),
@@ -62,6 +87,8 @@ makers = {
     "LayerFlowDisplay": lambda a, x: plotting.LayerFlowDisplay(
         ("first", "last"), ("cat", "dog", "car"), [[1, 1, 2], [2, 1, 1]], [[0.5, 1.0]]
     ),
+    "LayerImagesDisplay": lambda a, x: plotting.LayerImagesDisplay.from_spaces(seen(x), x[:3]),
+    "LayerSpectrumDisplay": lambda a, x: plotting.LayerSpectrumDisplay.from_spaces(seen(x)),
     "LevelErrorDisplay": lambda a, x: plotting.LevelErrorDisplay.from_mmf(factored(a)),
     "MMFGraphDisplay": lambda a, x: plotting.MMFGraphDisplay.from_mmf(factored(a)),
     "OwnShareDisplay": lambda a, x: plotting.OwnShareDisplay(

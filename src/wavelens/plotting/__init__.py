@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from wavelens.plotting._basis_comparison import BasisComparisonDisplay
 from wavelens.plotting._classes import ClassTreeDisplay, SharedPatternsDisplay
+from wavelens.plotting._energy_flow import EnergyFlowDisplay
 from wavelens.plotting._explain_evaluation import EvaluationDisplay
 from wavelens.plotting._explain_images import ExplanationDisplay, MaskPathDisplay
 from wavelens.plotting._explain_masks import EnergyByScaleDisplay, WaveletMaskDisplay
 from wavelens.plotting._hierarchy import DendrogramDisplay, LevelErrorDisplay, ReorderedMatrixDisplay
 from wavelens.plotting._layer_flow import LayerFlowDisplay
+from wavelens.plotting._layer_images import IdealInputsDisplay, LayerImagesDisplay
+from wavelens.plotting._layer_spectrum import LayerSpectrumDisplay
 from wavelens.plotting._mmf_graph import MMFGraphDisplay
 from wavelens.plotting._own_share import OwnShareDisplay
 from wavelens.plotting._pattern_association import AssociationDisplay
@@ -30,12 +33,16 @@ __all__ = [
     "ClassTreeDisplay",
     "DendrogramDisplay",
     "EnergyByScaleDisplay",
+    "EnergyFlowDisplay",
     "EvaluationDisplay",
     "ExplanationDisplay",
     "FourierPanelDisplay",
+    "IdealInputsDisplay",
     "ImageGridDisplay",
     "InfluenceDisplay",
     "LayerFlowDisplay",
+    "LayerImagesDisplay",
+    "LayerSpectrumDisplay",
     "LevelErrorDisplay",
     "MMFGraphDisplay",
     "MaskPathDisplay",

@@ -11,16 +11,8 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from wavelens.plotting._style import (
-    INK,
-    Display,
-    category_color,
-    finish_axes,
-    image_pixels,
-    new_figure,
-    plain,
-    shorten,
-)
+from wavelens.plotting._strip import draw_strip, strip_axes
+from wavelens.plotting._style import Display, category_color, finish_axes, image_pixels, plain, shorten
 
 __all__ = ["ExplanationDisplay", "MaskPathDisplay"]
 
@@ -107,11 +99,11 @@ class ExplanationDisplay(Display):
     def plot(self, ax: Axes | None = None) -> Self:
         """Draw one line of pictures an image; `ax=None` makes a figure of its own."""
         ratio = max(each[0].shape[0] / each[0].shape[1] for each in self.pixels)
-        ax = ax or _strip_axes(len(self.headings), len(self.pixels), ratio, heading=0.12)
+        ax = ax or strip_axes(len(self.headings), len(self.pixels), ratio, heading=0.12)
         ax = self._begin(ax)
         flat = [each for line in self.pixels for each in line]
         captions = [each for line in self.captions for each in line]
-        _draw_strip(ax, flat, captions, len(self.headings), ratio, headings=self.headings)
+        draw_strip(ax, flat, captions, len(self.headings), ratio, headings=self.headings)
         finish_axes(ax, title=plain(self.title))
         return self
 
@@ -190,8 +182,8 @@ class MaskPathDisplay(Display):
         rows = -(-n // max(1, columns))
         columns = -(-n // rows)
         ratio = self.pixels[0].shape[0] / self.pixels[0].shape[1]
-        ax = self._begin(ax or _strip_axes(columns, rows, ratio, caption=0.44, largest=1.9))
-        _draw_strip(ax, self.pixels, self.captions, columns, ratio, caption=0.44)
+        ax = self._begin(ax or strip_axes(columns, rows, ratio, caption=0.44, largest=1.9))
+        draw_strip(ax, self.pixels, self.captions, columns, ratio, caption=0.44)
         if self.recommended is not None and 0 <= self.recommended < n - 1:
             place = self.recommended + 1
             corner = (place % columns + 0.02, (place // columns) * (ratio + 0.44) + 0.02 * ratio)
@@ -235,56 +227,3 @@ def _percent(share: float) -> str:
     if percent == 0 or percent >= 99.95:
         return f"{percent:.0f}%"
     return f"{percent:.2g}%" if percent < 1 else f"{percent:.1f}%"
-
-
-def _draw_strip(
-    ax: Axes,
-    pictures: Sequence[Pixels],
-    captions: Sequence[str],
-    columns: int,
-    ratio: float,
-    *,
-    caption: float = 0.2,
-    headings: Sequence[str] = (),
-) -> None:
-    """Draw pictures side by side, each one unit wide, with captions under them and headings over columns."""
-    top = 0.12 if headings else 0.0
-    for i, heading in enumerate(headings):
-        ax.text(i + 0.5, 0.09, plain(heading), ha="center", va="bottom", fontsize=9, color=INK)
-    for i, (picture, text) in enumerate(zip(pictures, captions, strict=True)):
-        x, y = i % columns, top + (i // columns) * (ratio + caption)
-        ax.imshow(
-            picture,
-            cmap="gray" if picture.ndim == 2 else None,
-            vmin=0,
-            vmax=255,
-            interpolation="nearest" if max(picture.shape[:2]) < 150 else "antialiased",
-            extent=(x + 0.02, x + 0.98, y + ratio * 0.98, y + ratio * 0.02),
-        )
-        lines = "\n".join(map(plain, text.split("\n")))
-        ax.text(x + 0.5, y + ratio, lines, ha="center", va="top", fontsize=7.5, color=INK)
-    rows = -(-len(pictures) // columns)
-    ax.set_xlim(0, columns)
-    ax.set_ylim(top + rows * (ratio + caption), 0)
-    ax.set_aspect("equal")
-    ax.set_anchor("NW")
-    ax.set_axis_off()
-
-
-def _strip_axes(
-    columns: int,
-    rows: int,
-    ratio: float,
-    *,
-    caption: float = 0.2,
-    heading: float = 0.0,
-    largest: float = 2.45,
-) -> Axes:
-    """Make a figure that fits; the layout is known, so none is searched for."""
-    size = min(largest, 11 / columns)
-    size = min(size, 28 / (rows * (ratio + caption) + heading))
-    height = size * (rows * (ratio + caption) + heading) + 0.42
-    width = max(size * columns, 3.9)
-    figure = new_figure((width, height))
-    figure.set_layout_engine("none")
-    return figure.add_axes((0.01, 0.0, 0.98, 1 - 0.42 / height))

@@ -160,6 +160,13 @@ class SignalSpaces:
         )
 
     @property
+    def weights(self) -> FloatArray:
+        """W, (n_out, n_in), without an absorbed bias; read-only."""
+        view = self._weights[:, : self._n_in].view()
+        view.setflags(write=False)
+        return view
+
+    @property
     def signal(self) -> FloatArray:
         """V_r, (n_in, r): orthonormal columns that span what the layer keeps, the strongest first."""
         return self._v[:, : self.rank].astype(self.dtype)
