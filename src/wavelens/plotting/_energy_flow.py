@@ -96,14 +96,14 @@ class EnergyFlowDisplay(Display):
     def plot(self, ax: Axes | None = None) -> Self:
         """Draw one line a layer, from top to bottom; `ax=None` makes a figure of its own."""
         n, n_classes = self.rejected.shape
-        ax = self._begin(ax, (7.4, float(np.clip(0.27 * n + 1.5, 2.4, 16.0))))
+        ax = self._begin(ax, (8.4, float(np.clip(0.27 * n + 1.5, 2.4, 16.0))))
         y = np.arange(n)
         low = np.clip(self.chance - 2 * self.chance_spread, 0, 1)
         high = np.clip(self.chance + 2 * self.chance_spread, 0, 1)
         ax.barh(y, high - low, left=low, height=0.62, color="#cfd7e2", zorder=1)
         ax.plot(self.chance, y, linestyle="", marker="|", markersize=9, color=MUTED, zorder=2)
         handles: list[Line2D | Patch] = [Patch(color="#cfd7e2")]
-        names = ["by chance ± 2 standard deviations"]
+        names = ["chance ± 2 deviations"]
         if n_classes > 1:
             named = n_classes <= N_COLORS
             for c in range(n_classes):
@@ -136,7 +136,7 @@ class EnergyFlowDisplay(Display):
 
 
 def _legend(ax: Axes, handles: Sequence[Line2D | Patch], names: Sequence[str]) -> None:
-    """Put the legend under the axes, where it covers no layer."""
+    """Put the legend beside the axes, where it covers no layer."""
     found = ax.legend(
         list(handles),
         [plain(shorten(name, 36)) for name in names],
@@ -144,9 +144,7 @@ def _legend(ax: Axes, handles: Sequence[Line2D | Patch], names: Sequence[str]) -
         fontsize=9.0,
         labelcolor=INK,
         loc="upper left",
-        bbox_to_anchor=(0.0, -0.9 / max(1.0, 0.27 * len(ax.get_yticks()) + 0.6)),
-        ncols=3,
-        columnspacing=1.2,
+        bbox_to_anchor=(1.0, 1.0),
         handletextpad=0.5,
     )
     found.set_zorder(6)

@@ -66,9 +66,9 @@ class LayerSpectrumDisplay(Display):
 
     def plot(self, ax: Axes | None = None) -> Self:
         """Draw; `ax=None` makes a figure of its own."""
-        ax = self._begin(ax, (6.6, 3.4))
+        ax = self._begin(ax, (7.4, 3.2))
         place = np.arange(1, len(self.singular_values) + 1)
-        names = ["95 of 100 random matrices", "their medians", "this layer", "edges for large matrices"]
+        names = ["chance, 95 of 100", "chance, median", "this layer", "chance, large matrices"]
         color = category_color(1)
         few = len(place) <= 40
         if len(place) > 1:
@@ -103,5 +103,5 @@ class LayerSpectrumDisplay(Display):
             ax, title=plain(self.title), x="direction, the strongest first", y="singular value", grid="y"
         )
         ax.xaxis.get_major_locator().set_params(integer=True)
-        legend(ax, names, loc="upper right")
+        legend(ax, names, loc="center left", bbox_to_anchor=(1.0, 0.5))
         return self
