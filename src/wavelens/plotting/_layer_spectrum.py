@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from wavelens.plotting._style import Display, category_color, finish_axes, legend, plain
 from wavelens.spaces import SignalSpaces, SpectrumAgainstChance
@@ -102,6 +103,6 @@ class LayerSpectrumDisplay(Display):
         finish_axes(
             ax, title=plain(self.title), x="direction, the strongest first", y="singular value", grid="y"
         )
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         legend(ax, names, loc="center left", bbox_to_anchor=(1.0, 0.5))
         return self
