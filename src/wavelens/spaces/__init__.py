@@ -7,7 +7,8 @@ from wavelens.spaces._conv_operator import ConvolutionOperator
 from wavelens.spaces._convolution import ConvolutionSpaces
 from wavelens.spaces._energy_flow import EnergyFlow
 from wavelens.spaces._extreme import ExtremeSingularValues
-from wavelens.spaces._network import LayerSpaces, NetworkSpaces
+from wavelens.spaces._layer_spaces import LayerSpaces
+from wavelens.spaces._network import NetworkSpaces
 from wavelens.spaces._patches import PatchSpaces
 from wavelens.spaces._signal_spaces import Decomposition, Projection, SignalSpaces
 
