@@ -9,8 +9,9 @@ from wavelens.spaces._energy_flow import EnergyFlow
 from wavelens.spaces._extreme import ExtremeSingularValues
 from wavelens.spaces._ideal import IdealInputs, ideal_inputs, ideal_outputs
 from wavelens.spaces._invert import Inversion, invert
+from wavelens.spaces._layer_spaces import LayerSpaces
 from wavelens.spaces._layerwise import OutOfRange, RejectedOut
-from wavelens.spaces._network import LayerSpaces, NetworkSpaces
+from wavelens.spaces._network import NetworkSpaces
 from wavelens.spaces._patches import PatchSpaces
 from wavelens.spaces._signal_spaces import Decomposition, Projection, SignalSpaces
 

@@ -18,7 +18,7 @@ from wavelens.spaces._energy_flow import EnergyFlow, chance_spread, mean_interva
 from wavelens.spaces._patches import PatchSpaces
 
 if TYPE_CHECKING:
-    from wavelens.spaces._network import LayerSpaces
+    from wavelens.spaces._layer_spaces import LayerSpaces
 
 __all__ = ["measure_flow"]
 
