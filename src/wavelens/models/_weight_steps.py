@@ -203,22 +203,25 @@ class _Steps:
         return bias, scale.astype(weights.dtype), shift.astype(weights.dtype), activation
 
     def why_not_chain(self, layers: Sequence[WeightLayer]) -> str:
-        """Name the first obstacle on the way, or nothing."""
+        """Name the first branch on the way, or else the first operator, or nothing."""
         if not layers:
             return "It has no layer with weights."
-        obstacles = []
+        obstacles: list[str] = []
+        branches: list[str] = []
         order = [self.start, *(each.name for each in self.steps)]
         for tensor in order:
             step = self.makers.get(tensor)
             if step is not None and step.role not in ("same", "reshape") and tensor not in self.gathered:
-                obstacles.append(self._obstacle(step))
+                (branches if len(step.reads) > 1 else obstacles).append(self._obstacle(step))
             readers = self.readers.get(tensor, [])
             if len(readers) > 1:
                 into = " and ".join(f"{each.title!r} ({each.operator})" for each in readers[:3])
                 what = (
                     "the network's input" if step is None else f"what {step.title!r} ({step.operator}) gives"
                 )
-                obstacles.append(f"{what} goes {len(readers)} ways, into {into}")
+                branches.append(f"{what} goes {len(readers)} ways, into {into}")
+        # A branch says more of a network than the pooling before it.
+        obstacles = branches + obstacles
         if not obstacles:
             return ""
         more = len(obstacles) - 1

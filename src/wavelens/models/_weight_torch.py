@@ -212,11 +212,11 @@ def _trying(module: Any) -> Iterator[None]:
 def _trial(network: ModuleNetwork, shape: tuple[int, ...] | None) -> Any:
     """Find a batch that the module takes."""
     torch = import_torch("reading the layers of a module")
-    device = next((each.device for each in network.module.parameters()), "cpu")
+    one = next(iter(network.module.parameters()), torch.zeros(1))
     first = ""
     tried = list(_shapes_to_try(network)) if shape is None else [tuple(int(each) for each in shape)]
     for each in tried:
-        batch = torch.zeros((2, *each), dtype=getattr(torch, network.input.dtype), device=device)
+        batch = torch.zeros((2, *each), dtype=one.dtype, device=one.device)
         try:
             network.module(batch)
         except Exception as error:  # whatever a module raises on a batch that it does not take

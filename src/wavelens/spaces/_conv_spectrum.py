@@ -104,11 +104,11 @@ def in_threads(
     work: Callable[[slice], Any], chunks: list[slice], progress: Callable[[float], None] | None = None
 ) -> list[Any]:
     """Return what work(chunk) returns, in order; chunks run in as many threads as the engine uses."""
-    if len(chunks) == 1:
-        return [work(chunks[0])]
     results: list[Any] = []
     # NumPy's BLAS, which may be another one than SciPy's, takes one thread for each chunk.
     with _all_blas().limit(limits=1), ThreadPoolExecutor(min(num_threads(), len(chunks))) as pool:
+        if len(chunks) == 1:
+            return [work(chunks[0])]
         try:
             for result in pool.map(work, chunks):
                 results.append(result)

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["EnergyFlow", "mean_interval", "random_layer_spread"]
+from wavelens import _core
+
+__all__ = ["EnergyFlow", "chance_spread", "mean_interval"]
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -47,12 +49,15 @@ class EnergyFlow:
         Of those means, 95 % by Student's t; NaN for a class of one image.
     overall, overall_interval : ndarray, shape (n_layers,) and (n_layers, 2)
         The same over all images.
-    isotropic : ndarray, shape (n_layers,)
-        What the layer would reject of values that point everywhere alike, 1 − r/n: whatever the images do
-        differently from noise shows in the distance from it.
-    random_layer, random_layer_spread : ndarray, shape (n_layers,)
-        Mean and standard deviation of what layers of the same shape with random weights would reject of these very
-        values; the mean is that of `isotropic` at full rank, the spread tells how far from it mere luck leads.
+    chance : ndarray, shape (n_layers,)
+        1 − r/n: what is rejected of values that point everywhere alike, and the mean of what random spaces of the
+        same dimension reject of any values.
+    chance_spread : ndarray, shape (n_layers,)
+        Standard deviation of what random spaces of the same dimension would reject of these very values: how far
+        from `chance` mere luck leads. The fewer directions the values fill, the wider.
+    random_layer : ndarray, shape (n_layers,)
+        1 − min(n_out, n_in)/n_in: the mean of what layers of the same shape with random weights, which have full
+        rank, reject of any values.
     notes : tuple of str
         What was assumed, in sentences.
     """
@@ -70,18 +75,23 @@ class EnergyFlow:
     interval: Float64Array
     overall: Float64Array
     overall_interval: Float64Array
-    isotropic: Float64Array
+    chance: Float64Array
+    chance_spread: Float64Array
     random_layer: Float64Array
-    random_layer_spread: Float64Array
     notes: tuple[str, ...] = ()
 
     @property
     def beyond_chance(self) -> Float64Array:
-        """Overall share minus that of random layers, in their standard deviations; 0 where neither rejects."""
-        apart = self.overall - self.random_layer
+        """Overall share minus `chance`, in standard deviations; 0 for layers that cannot reject.
+
+        Those of luck (`chance_spread`) and of the mean over so many images, together.
+        """
+        n = np.maximum(np.isfinite(self.shares).sum(axis=0), 2)
+        deviations = np.nan_to_num(self.shares - self.overall)
+        error = np.sqrt((deviations**2).sum(axis=0) / (n - 1) / n)
         with np.errstate(divide="ignore", invalid="ignore"):
-            z = apart / self.random_layer_spread
-        return np.where(np.abs(apart) < 1e-6, 0.0, z)
+            z = (self.overall - self.chance) / np.hypot(self.chance_spread, error)
+        return np.where((self.chance > 0) & (self.overall != self.chance), z, 0.0)
 
     def ranked(self) -> tuple[str, ...]:
         """Return the layers, those that reject most of the images' energy first.
@@ -109,9 +119,9 @@ class EnergyFlow:
             "rejected": self.overall.tolist(),
             "low": self.overall_interval[:, 0].tolist(),
             "high": self.overall_interval[:, 1].tolist(),
-            "isotropic": self.isotropic.tolist(),
+            "chance": self.chance.tolist(),
+            "chance_spread": self.chance_spread.tolist(),
             "random_layer": self.random_layer.tolist(),
-            "random_layer_spread": self.random_layer_spread.tolist(),
         }
         if len(self.classes) > 1:
             columns |= {
@@ -128,7 +138,7 @@ class EnergyFlow:
             NaN has become None.
         """
         arrays = ("ranks", "counts", "rejected", "interval", "overall", "overall_interval")
-        more = ("isotropic", "random_layer", "random_layer_spread", "beyond_chance")
+        more = ("chance", "chance_spread", "random_layer", "beyond_chance")
         return {
             "name": self.name,
             "layers": list(self.layers),
@@ -147,30 +157,30 @@ class EnergyFlow:
         tuple of str
         """
         n = len(self.layers)
-        full = int((self.isotropic == 0).sum())
-        said = [f"{n} layers, {len(self.labels)} images."]
+        full = int((self.chance == 0).sum())
+        said = [f"{n} {'layer' if n == 1 else 'layers'}, {len(self.labels)} images."]
         if full:
             layers = "layer has" if full == 1 else "layers have"
             said.append(
                 f"{full} {layers} as many independent weights as inputs and cannot reject anything, whatever enters."
             )
-        rest = np.flatnonzero(self.isotropic > 0)
+        rest = np.flatnonzero(self.chance > 0)
         if len(rest):
-            top = int(rest[np.argmax(self.overall[rest])])
+            top = int(rest[np.argmax(np.nan_to_num(self.overall[rest]))])
             said.append(
-                f"{self.layers[top]} rejects most: {self.overall[top]:.1%} of the energy that enters it; a random layer "
-                f"of its shape would reject {self.random_layer[top]:.1%} ± {self.random_layer_spread[top]:.1%}."
+                f"{self.layers[top]} rejects most: {self.overall[top]:.1%} of the energy that enters it; a random "
+                f"space of its dimension would reject {self.chance[top]:.1%} ± {self.chance_spread[top]:.1%}."
             )
             z = self.beyond_chance[rest]
             less, more = int((z < -2).sum()), int((z > 2).sum())
             said.append(
-                f"Of the {len(rest)} layers that can reject, {less} reject less than random layers would, {more} more "
-                f"(by over two standard deviations), {len(rest) - less - more} as much."
+                f"Of the {len(rest)} layers that can reject, {less} reject less than chance, {more} more (by over two "
+                f"standard deviations), and {len(rest) - less - more} about as much."
             )
         return tuple(said)
 
     def __str__(self) -> str:
-        head = ("layer", "kind", "matrix", "rank", "rejected", "95 % interval", "1 − r/n", "random layer")
+        head = ("layer", "kind", "matrix", "rank", "rejected", "95 % interval", "by chance", "random layer")
         rows = [head]
         for i, layer in enumerate(self.layers):
             low, high = self.overall_interval[i]
@@ -182,8 +192,8 @@ class EnergyFlow:
                     f"{self.ranks[i]:.4g}",
                     f"{self.overall[i]:.1%}",
                     f"{low:.1%} – {high:.1%}" if np.isfinite(low) else "–",
-                    f"{self.isotropic[i]:.1%}",
-                    f"{self.random_layer[i]:.1%} ± {self.random_layer_spread[i]:.1%}",
+                    f"{self.chance[i]:.1%} ± {self.chance_spread[i]:.1%}",
+                    f"{self.random_layer[i]:.1%}",
                 )
             )
         widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
@@ -225,8 +235,8 @@ def mean_interval(values: Float64Array) -> tuple[Float64Array, Float64Array]:
     return mean, np.clip(np.stack([mean - half, mean + half], axis=1), 0.0, 1.0)
 
 
-def random_layer_spread(samples: Float64Array, images: npt.NDArray[np.intp], rank: int) -> float:
-    """Return the standard deviation of what random layers reject of given values.
+def chance_spread(samples: Float64Array, images: npt.NDArray[np.intp], ranks: npt.NDArray[np.intp]) -> float:
+    """Return the standard deviation of what random spaces reject of given values.
 
     Parameters
     ----------
@@ -234,8 +244,8 @@ def random_layer_spread(samples: Float64Array, images: npt.NDArray[np.intp], ran
         Values that enter the layer.
     images : (m,) ndarray of int
         Which image each is of.
-    rank : int
-        Of the random layers.
+    ranks : (groups,) ndarray of int
+        Dimensions of the spaces that are kept.
 
     Returns
     -------
@@ -249,22 +259,20 @@ def random_layer_spread(samples: Float64Array, images: npt.NDArray[np.intp], ran
     pairs from different images. Groups have independent subspaces.
     """
     m, _, n = samples.shape
-    if n < 2 or rank >= n or m < 2:
+    if n < 2 or m < 2:
         return 0.0
     apart = images[:, None] != images[None, :]
     if not apart.any():
         apart = ~np.eye(m, dtype=bool)
     energies = np.einsum("mgn,mgn->g", samples, samples) / m
     total = energies.sum()
-    if not total > 0:
-        return 0.0
     variance = 0.0
     for group in np.flatnonzero(energies):
-        x = samples[:, group]
-        traced = ((x @ x.T)[apart] ** 2).mean()
-        excess = max(0.0, traced / energies[group] ** 2 - 1 / n)
+        x, r = np.ascontiguousarray(samples[:, group]), int(ranks[group])
+        traced = (_core.gemm(x, np.ascontiguousarray(x.T))[apart] ** 2).mean()
+        excess = min(max(0.0, traced / energies[group] ** 2 - 1 / n), 1 - 1 / n)
         share = energies[group] / total
-        variance += share**2 * 2 * rank * (n - rank) / (n * (n - 1) * (n + 2)) * min(excess, 1 - 1 / n)
+        variance += share**2 * 2 * r * (n - r) / (n * (n - 1) * (n + 2)) * excess
     return float(np.sqrt(variance))
 
 

@@ -73,6 +73,14 @@ def lanczos(
     2005). All vectors are orthogonalised twice. It starts in the range of Aᵀ and so never meets the zeros of
     a matrix without full rank, up to rounding.
     """
+    # BLAS and LAPACK as SciPy has them, with one thread: vectors are read once, which threads don't hasten.
+    with blas_threads(1):
+        return _lanczos(operator, k, which, rtol, size, max_products, seed)
+
+
+def _lanczos(
+    operator: LinearOperator, k: int, which: str, rtol: float, size: int, max_products: int, seed: int
+) -> tuple[_Doubles, _Doubles, int]:
     tall = operator.shape[0] >= operator.shape[1]
     forward, back = (operator.matvec, operator.rmatvec) if tall else (operator.rmatvec, operator.matvec)
     m, n = operator.shape if tall else operator.shape[::-1]
@@ -80,8 +88,8 @@ def lanczos(
     k = min(k, size)
     p, q = np.zeros((size + 1, n)), np.zeros((size, m))
     b = np.zeros((size, size))
-    start = back(np.random.default_rng(seed).standard_normal(m))
-    norm = np.linalg.norm(start)
+    start = np.asarray(back(np.random.default_rng(seed).standard_normal(m)), dtype=np.float64)
+    norm = float(scipy.linalg.blas.dnrm2(start))
     if norm == 0:
         return np.zeros(0), np.zeros(0), 1
     p[0] = start / norm
@@ -89,8 +97,7 @@ def lanczos(
     while True:
         filled, beta = _extend(forward, back, p, q, b, kept)
         products += 2 * (filled - kept)
-        with blas_threads(1):
-            left, values, right = scipy.linalg.svd(b[:filled, :filled])
+        left, values, right = scipy.linalg.svd(b[:filled, :filled])
         residuals = beta * np.abs(left[-1])
         order = np.arange(filled) if which == "largest" else np.arange(filled)[::-1]
         wanted = order[: min(k, filled)]
@@ -111,7 +118,7 @@ def _extend(forward: Any, back: Any, p: _Doubles, q: _Doubles, b: _Doubles, kept
     largest = float(np.abs(b).max())
     for i in range(kept, len(q)):
         new, along = _orthogonalized(forward(p[i]), q[:i])
-        alpha = float(np.linalg.norm(new))
+        alpha = float(scipy.linalg.blas.dnrm2(new))
         b[:i, i] = along
         largest = max(largest, alpha)
         if alpha <= 1e-14 * largest:
@@ -121,7 +128,7 @@ def _extend(forward: Any, back: Any, p: _Doubles, q: _Doubles, b: _Doubles, kept
         b[i, i] = alpha
         q[i] = new / alpha
         new, _ = _orthogonalized(back(q[i]), p[: i + 1])
-        beta = float(np.linalg.norm(new))
+        beta = float(scipy.linalg.blas.dnrm2(new))
         if beta <= 1e-14 * largest:
             return i + 1, 0.0
         p[i + 1] = new / beta
@@ -132,8 +139,11 @@ def _orthogonalized(x: _Doubles, basis: _Doubles) -> tuple[_Doubles, _Doubles]:
     """Return x without its components along the rows of `basis`, and the components."""
     x = np.asarray(x, dtype=np.float64)
     along = np.zeros(len(basis))
-    for _ in range(2 if len(basis) else 0):
-        found = _core.gemm(basis, x[:, None])
-        x = x - _core.gemm(found.T, basis)[0]
-        along += found[:, 0]
+    if not len(basis):
+        return x, along
+    columns = basis.T  # as BLAS sees the rows
+    for _ in range(2):
+        found = scipy.linalg.blas.dgemv(1.0, columns, x, trans=1)
+        x = scipy.linalg.blas.dgemv(-1.0, columns, found, 1.0, x)
+        along += found
     return x, along

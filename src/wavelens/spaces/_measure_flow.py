@@ -14,11 +14,11 @@ from wavelens._progress import progress_bar
 from wavelens.exceptions import DataError, ModelError
 from wavelens.models import Preprocessing, WeightLayers
 from wavelens.models._stream import LayerStream, run_batch
-from wavelens.spaces._energy_flow import EnergyFlow, mean_interval, random_layer_spread
+from wavelens.spaces._energy_flow import EnergyFlow, chance_spread, mean_interval
 from wavelens.spaces._patches import PatchSpaces
 
 if TYPE_CHECKING:
-    from wavelens.spaces._network import LayerSpaces
+    from wavelens.spaces._layer_spaces import LayerSpaces
 
 __all__ = ["measure_flow"]
 
@@ -123,9 +123,9 @@ def _put_together(
         interval=interval,
         overall=overall,
         overall_interval=overall_interval,
-        isotropic=np.array([1 - each.rank / each.shape[1] for each in measures]),
+        chance=np.array([1 - each.rank / each.shape[1] for each in measures]),
+        chance_spread=np.array([each.spread() for each in measures]),
         random_layer=np.array([1 - min(each.shape) / each.shape[1] for each in measures]),
-        random_layer_spread=np.array([each.spread() for each in measures]),
         notes=tuple(batches.notes),
     )
 
@@ -152,7 +152,8 @@ def _of_rows(
             f"`images` must have {int(np.prod(shape))} columns, one for each value that {weights.name} takes, got "
             f"{matrix.shape[1]}"
         )
-    codes, classes = np.zeros(len(matrix), np.intp), (ALL,)
+    codes = np.zeros(len(matrix), np.intp)
+    classes: tuple[str, ...] = (ALL,)
     if labels is not None:
         given = np.asarray(labels)
         if given.shape != (len(matrix),):
@@ -178,21 +179,18 @@ class _Measure:
     def __init__(self, spaces: LayerSpaces) -> None:
         self.name, self.input_name = spaces.name, spaces.input_name
         self.patches = spaces.patches if spaces.layer.kind == "convolution" else None
-        self.linear = spaces.linear
+        self.linear = spaces.linear if self.patches is None else None
         self.n_in = spaces.layer.weights.shape[1]
         if self.patches is not None:
             self.shape = (self.patches.rows_of_group, self.patches.n_in)
-            self.rank = float(self.patches.ranks.mean())
-            groups = len(self.patches.ranks)
+            self.ranks = self.patches.ranks
         else:
             self.shape = spaces.layer.shape
-            self.rank = float(self.linear.rank)
-            groups = 1
+            self.ranks = np.array([spaces.linear.rank])
+        self.rank = float(self.ranks.mean())
         self._rng = np.random.default_rng(0)
-        row = groups * self.shape[1] * 8
-        self._room = (
-            int(min(SAMPLES, max(16, SAMPLE_MEMORY // row))) if min(self.shape) < self.shape[1] else 0
-        )
+        row = len(self.ranks) * self.shape[1] * 8
+        self._room = int(min(SAMPLES, max(16, SAMPLE_MEMORY // row))) if self.rank < self.shape[1] else 0
         self._samples: list[Array] = []
         self._images: list[npt.NDArray[np.intp]] = []
 
@@ -230,6 +228,7 @@ class _Measure:
         energies = np.einsum("ntk,ntk->nt", rows, rows, dtype=np.float64, casting="same_kind")
         if self.rank == self.n_in:
             return np.zeros(n), energies.sum(axis=1)
+        assert self.linear is not None
         shares = self.linear.energy(rows.reshape(-1, self.n_in)).reshape(n, -1)
         return np.where(energies > 0, shares * energies, 0.0).sum(axis=1), energies.sum(axis=1)
 
@@ -242,6 +241,4 @@ class _Measure:
         """Return the standard deviation of what random layers of the same shape reject."""
         if not self._samples:
             return 0.0
-        return random_layer_spread(
-            np.concatenate(self._samples), np.concatenate(self._images), min(self.shape)
-        )
+        return chance_spread(np.concatenate(self._samples), np.concatenate(self._images), self.ranks)

@@ -8,9 +8,13 @@ are a convolution, computed tap by tap as a product of matrices.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
+import scipy.linalg
 
+from wavelens import _core
 from wavelens._arguments import FloatArray
 from wavelens._threads import blas_threads
 from wavelens.models import WeightLayer
@@ -47,30 +51,26 @@ class PatchSpaces:
         rows = kernels.reshape(layer.groups, out // layer.groups, -1)
         self.n_in = rows.shape[2]
         self.rows_of_group = rows.shape[1]
-        with blas_threads(1):
-            _, values, vt = np.linalg.svd(rows, full_matrices=False)
-            eps = np.finfo(layer.weights.dtype).eps
-            tolerance = (max(rows.shape[1:]) * eps if rtol is None else rtol) * values.max()
-            self.ranks = (values > tolerance).sum(axis=1) if tolerance > 0 else np.zeros(len(rows), np.intp)
-            self.by_rejected = bool(self.ranks.mean() > self.n_in / 2)
-            if self.by_rejected and self.ranks.min() < self.n_in:
-                vt = np.linalg.svd(rows, full_matrices=True)[2]
+        values, vt = _singular(rows, full=False)
+        eps = np.finfo(layer.weights.dtype).eps
+        tolerance = (max(rows.shape[1:]) * eps if rtol is None else rtol) * values.max()
+        self.ranks = (values > tolerance).sum(axis=1)
+        least, most = int(self.ranks.min()), int(self.ranks.max())
+        # The smaller of the two bases; where groups differ in rank, columns of zeros fill it up.
+        self.by_rejected = bool(self.ranks.mean() > self.n_in / 2)
         if self.by_rejected:
-            basis = vt[:, self.ranks.min() :].copy() if self.ranks.min() < self.n_in else vt[:, :0]
+            if least < self.n_in and vt.shape[1] < self.n_in:
+                vt = _singular(rows, full=True)[1]
+            basis = vt[:, least : self.n_in].copy()
             for group, rank in enumerate(self.ranks):
-                basis[group, : rank - self.ranks.min()] = 0
+                basis[group, : rank - least] = 0
         else:
-            basis = vt[:, : self.ranks.max()].copy()
+            basis = vt[:, :most].copy()
             for group, rank in enumerate(self.ranks):
                 basis[group, rank:] = 0
         self._basis = basis.reshape(*basis.shape[:2], channels, *kernels.shape[2:])
 
-    @property
-    def isotropic(self) -> float:
-        """Share that is rejected of patches that point everywhere alike: 1 − r/n."""
-        return float(1 - self.ranks.mean() / self.n_in)
-
-    def energies(self, values: npt.NDArray[np.floating]) -> tuple[FloatArray, FloatArray]:
+    def energies(self, values: npt.NDArray[Any]) -> tuple[FloatArray, FloatArray]:
         """Sum energies over all patches of each image.
 
         Parameters
@@ -83,20 +83,24 @@ class PatchSpaces:
         rejected, total : (n,) ndarray of float64
             Of the energy of all patches that the stride visits, zeros of the padding among them.
         """
-        top, bottom, left, right = self.layer.padding
         rejected, total = np.zeros(len(values)), np.zeros(len(values))
         dtype = np.float64 if values.dtype == np.float64 else np.float32
         step = max(1, CHUNK // max(1, values[0].size * np.dtype(dtype).itemsize)) if len(values) else 1
         for start in range(0, len(values), step):
             part = slice(start, start + step)
-            x = values[part].astype(dtype, copy=False)
-            if any(self.layer.padding):
-                x = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), PAD[self.layer.padding_mode])  # type: ignore[call-overload]
-            rejected[part], total[part] = self._energies(x)
+            rejected[part], total[part] = self._energies(self._padded(values[part].astype(dtype, copy=False)))
         return rejected, total
 
+    def _padded(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        if not any(self.layer.padding):
+            return values
+        top, bottom, left, right = self.layer.padding
+        around = ((0, 0), (0, 0), (top, bottom), (left, right))
+        mode: Any = PAD[self.layer.padding_mode]
+        return np.pad(values, around, mode)
+
     def _energies(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        n, channels, height, width = x.shape
+        n, _, height, width = x.shape
         groups, k, own, *kernel = self._basis.shape
         x = x.reshape(n, groups, own, height, width)
         sides = [
@@ -107,15 +111,18 @@ class PatchSpaces:
         coefficients = np.zeros((n, groups, k, sides[0] * sides[1]), x.dtype)
         basis = self._basis.astype(x.dtype)
         total = np.zeros(n)
-        with blas_threads(1):
-            for i, j in np.ndindex(*kernel):
-                window = self._window(i, j, sides)
-                total += squares[(slice(None), *window)].sum(axis=(1, 2), dtype=np.float64)
-                if not k:
-                    continue
-                seen = x[(slice(None), slice(None), slice(None), *window)].reshape(n, groups, own, -1)
-                tap = basis[..., i, j]
-                coefficients += tap * seen if own == 1 else np.matmul(tap, seen)
+        for i, j in np.ndindex(*kernel):
+            window = self._window(i, j, sides)
+            total += squares[(slice(None), *window)].sum(axis=(1, 2), dtype=np.float64)
+            if not k:
+                continue
+            seen = x[(slice(None), slice(None), slice(None), *window)].reshape(n, groups, own, -1)
+            tap = np.ascontiguousarray(basis[..., i, j])
+            if own == 1:
+                coefficients += tap * seen
+                continue
+            for image, group in np.ndindex(n, groups):
+                coefficients[image, group] += _core.gemm(tap[group], seen[image, group])
         inside = np.einsum("ngkp,ngkp->n", coefficients, coefficients, dtype=np.float64, casting="same_kind")
         return (inside if self.by_rejected else np.maximum(total - inside, 0)), total
 
@@ -128,7 +135,7 @@ class PatchSpaces:
             slice(left, left + (sides[1] - 1) * across + 1, across),
         )
 
-    def sample(self, values: npt.NDArray[np.floating], count: int, rng: np.random.Generator) -> FloatArray:
+    def sample(self, values: npt.NDArray[Any], count: int, rng: np.random.Generator) -> FloatArray:
         """Draw patches.
 
         Parameters
@@ -144,8 +151,7 @@ class PatchSpaces:
         -------
         (n · count, groups, n_in) ndarray of float64
         """
-        top, bottom, left, right = self.layer.padding
-        x = np.pad(values, ((0, 0), (0, 0), (top, bottom), (left, right)), PAD[self.layer.padding_mode])  # type: ignore[call-overload]
+        x = self._padded(values)
         height, width = x.shape[2:]
         kernel = self._basis.shape[3:]
         places = []
@@ -159,3 +165,16 @@ class PatchSpaces:
         # Advanced indices on both sides of a slice come first: (n, count, taps down, taps across, channels).
         patches = np.moveaxis(x[images, :, rows, columns], 4, 2)
         return patches.reshape(len(x) * count, len(self.ranks), self.n_in).astype(np.float64)
+
+
+def _singular(
+    rows: npt.NDArray[np.float64], *, full: bool
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return singular values and right singular vectors, as rows, of each group's matrix."""
+    if rows.shape[1] == 1 and not full:
+        # A depthwise layer: one kernel, and that is its space.
+        values = np.linalg.norm(rows, axis=2)
+        return values, rows / np.where(values > 0, values, 1)[:, :, None]
+    with blas_threads(1):
+        parts = [scipy.linalg.svd(each, full_matrices=full, check_finite=False)[1:] for each in rows]
+    return np.stack([each[0] for each in parts]), np.stack([each[1] for each in parts])

@@ -283,7 +283,7 @@ class SignalSpaces:
         rows = read_rows(samples, "samples", self._n_in, self.input_shape)
         w = self._weights[row].astype(np.float64)
         w = np.ldexp(w, -int(np.frexp(np.abs(w).max())[1]))
-        norm = np.linalg.norm(w)
+        norm = float(np.sqrt((w * w).sum()))
         basis = (w / norm)[:, None] if norm > 0 else np.empty((len(w), 0))
         split = split_rows(
             basis.astype(working_dtype(rows, self.dtype)), rows, "samples", append_one=self._has_bias
