@@ -21,15 +21,15 @@ import numpy as np
 from _measure import arguments, print_table
 
 from wavelens.models import NumpyMLP, read_layers
-from wavelens.spaces import ideal_inputs, ideal_outputs, invert
+from wavelens.spaces import SignalSpaces, ideal_inputs, ideal_outputs, invert
 
 HIDDEN = (256, 256, 128, 32)
 NETWORK = "mobilenet_v1_0.75_224.onnx"
-LAYERS = {"first convolution": 0, "first pointwise": 2, "last pointwise": -2, "classifier": -1}
 
 
 def own_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=int, default=None, help="of training (default: 20, quick: 60)")
+    parser.add_argument("--batch", type=int, default=32, help="images a step of training (default: 32)")
     parser.add_argument("--pictures", type=Path, default=None, help="folder for the figures (default: none)")
 
 
@@ -92,19 +92,24 @@ def roughness(images: Any) -> Any:
 def first_figure(model: NumpyMLP, x: Any, y: Any) -> list[Any]:
     """Weights, signal images and residuals of the class means, in numbers; return the three rows of pictures."""
     w = model.weights[0].T.astype(np.float64)
-    _, sigma, vt = np.linalg.svd(w, full_matrices=False)
+    spaces = SignalSpaces(w, input_shape=x.shape[1:])
     means = np.stack([x[y == c].mean(axis=0) for c in range(10)]).astype(np.float64)
-    flat = means.reshape(10, -1)
-    shares = (w * flat).sum(axis=1) / (w * w).sum(axis=1)
-    residuals = flat - shares[:, np.newaxis] * w
-    energy = (residuals**2).sum(axis=1) / (flat**2).sum(axis=1)
+    seen = [spaces.project(c, means[c : c + 1]) for c in range(10)]
+    residuals = np.concatenate([each.residual for each in seen]).reshape(10, -1)
+    energy = [float(each.energy[0]) for each in seen]
+    flat, signals = means.reshape(10, -1), spaces.signal_images()
     print("\n### Figure 1: weights, signal images, residuals of class means (1 layer)")
-    print(f"condition {sigma[0] / sigma[-1]:.2f} (paper: 7.22)")
-    signals = (sigma[:, np.newaxis] * vt).reshape(-1, *x.shape[1:])
+    print(f"condition {spaces.condition:.2f} (paper: 7.22); {spaces.against_chance().words()}")
     rough = roughness(signals)
     print(
         f"roughness of the signal images: first three {np.round(rough[:3], 3)}, last {rough[-1]:.3f} "
         "(white noise: 0.5); paper: the last is mostly noise"
+    )
+    common = abs(spaces.signal_out[:, -1].sum()) / np.sqrt(10)
+    print(
+        f"the last of signal_out has the cosine {common:.4f} with (1, …, 1): a constant added to all logits, which "
+        "softmax does not see; its weights are still those of the start, so that the condition depends on the length "
+        "of training (batches of 64, in half as many steps: 6.85)"
     )
     # A residual darker than the mean image where the digit is: the neuron has taken its own digit out.
     dark = [np.corrcoef(a, b)[0, 1] for a, b in zip(residuals, flat, strict=True)]
@@ -170,7 +175,7 @@ def inverse_maps(models: list[NumpyMLP], x: Any, y: Any, quick: bool) -> None:
     print_table(
         ["outputs", "not inverted layer by layer", "Newton: largest error", "steps, median", "most"], rows
     )
-    print("expected: 39 of 40 synthetic networks without an inverse; Newton at 1e-11 in 4 to 5 steps")
+    print("design: 39 of 40 synthetic networks without an inverse; Newton at 1e-11 in 4 to 5 steps")
 
 
 def chain_outputs(net: Any, x: Any) -> Any:
@@ -214,34 +219,36 @@ def ideal_pictures(models: list[NumpyMLP], x: Any, y: Any) -> list[Any]:
 def deep_network() -> None:
     """Conditions of the MobileNet's layers beside those of random matrices of the same shape."""
     print("\n### Figure 2: a deep network (paper: 4096 kernels 3 × 3 of ResNet18, condition 1.07)")
-    rng = np.random.default_rng(0)
     found = read_layers(Path(os.environ["WAVELENS_DATA"]) / "models" / NETWORK)
     layers = [each for each in found.layers if not each.is_depthwise]
-    chosen = {name: layers[i] for name, i in (("first convolution", 0), ("classifier", -1))}
-    pointwise = [each for each in layers if each.is_pointwise and each is not layers[-1]]
-    chosen |= {f"pointwise {each.name}": each for each in (pointwise[0], pointwise[5], pointwise[-1])}
+    pointwise = [each for each in layers[1:] if each.is_pointwise and each is not layers[-1]]
+    first, last = layers[0].weights, layers[-1].weights
+    chosen = {
+        "first convolution": first.reshape(len(first), -1),
+        "its kernels 3 × 3": first.reshape(-1, 9),
+        **{f"pointwise {each.name}": each.weights for each in (pointwise[0], pointwise[5], pointwise[-1])},
+        "classifier": last,
+    }
     rows = []
-    for name, each in chosen.items():
-        w = each.weights.reshape(len(each.weights), -1).astype(np.float64)
-        sigma = np.linalg.svd(w, compute_uv=False)
-        chance = [condition(rng.standard_normal(w.shape)) for _ in range(3)]
-        kept = sigma > sigma[0] * max(w.shape) * np.finfo(np.float32).eps
+    for name, weights in chosen.items():
+        spaces = SignalSpaces(weights.reshape(len(weights), -1))
+        chance = spaces.against_chance()
+        low, high = chance.chance_condition_interval
         rows.append(
             [
                 name,
-                f"{w.shape[0]} × {w.shape[1]}",
-                int(kept.sum()),
-                sigma[0] / sigma[kept][-1],
-                np.mean(chance),
+                f"{spaces.shape[0]} × {spaces.shape[1]}",
+                spaces.rank,
+                float(spaces.condition),
+                f"{low:.4g} to {high:.4g}",
+                f"{chance.share_outside:.0%}",
             ]
         )
-    rows.append(["chance for the paper's", "4096 × 9", 9, "1.07", condition(rng.standard_normal((4096, 9)))])
-    print_table(["layer", "shape", "rank", "condition", "of a random matrix"], rows)
-
-
-def condition(w: Any) -> float:
-    sigma = np.linalg.svd(w, compute_uv=False)
-    return float(sigma[0] / sigma[-1])
+    noise = SignalSpaces(np.random.default_rng(0).standard_normal((4096, 9)))
+    low, high = noise.against_chance().chance_condition_interval
+    rows.append(["the paper's", "4096 × 9", 9, "1.07", f"{low:.4g} to {high:.4g}", ""])
+    columns = ["layer", "shape", "rank", "condition", "of random matrices", "directions beyond chance"]
+    print_table(columns, rows)
 
 
 def draw(folder: Path, first: list[Any], ideal: list[Any]) -> None:
@@ -271,7 +278,7 @@ def main() -> None:
     print("## Networks: accuracy on images that they have not seen")
     for sizes, paper in (((n_in, 10), "92 %"), ((n_in, *HIDDEN, 10), "97 %")):
         start = time.perf_counter()
-        model = train(sizes, x, y, epochs, rate)
+        model = train(sizes, x, y, epochs, rate, options.batch)
         right = (outputs_of(model, x_test).argmax(axis=1) == y_test).mean()
         print(f"{model.name}: {right:.1%} (paper: {paper}); trained in {time.perf_counter() - start:.0f} s")
         models.append(model)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from wavelens.exceptions import ModelError, WavelensWarning
 from wavelens.models import Model, NumpyMLP, Preprocessing, open_model, read_layers
-from wavelens.spaces import invert
+from wavelens.spaces import NetworkSpaces, invert
 
 INVERTIBLE = ("selu", "tanh", "sigmoid", "leaky_relu:0.3", "identity")
 
@@ -232,6 +232,15 @@ def test_the_layers_of_a_network_are_inverted_alike():
             np.testing.assert_allclose(
                 invert(layers, targets, method).inputs, invert(model, targets, method).inputs, atol=1e-9
             )
+
+
+def test_the_spaces_of_a_network_are_inverted():
+    weights, biases, _ = square_net(6, 3, "selu", 11)
+    spaces = NetworkSpaces.from_arrays(weights, biases, ["selu"] * 3)
+    x = np.random.default_rng(12).uniform(-1, 1, (2, 6))
+    for method in ("newton", "layerwise"):
+        found = invert(spaces, answers(spaces, x), method)
+        np.testing.assert_allclose(found.inputs.reshape(2, 6), x, atol=1e-8)
 
 
 def test_branches_are_named():

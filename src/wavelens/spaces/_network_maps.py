@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from wavelens.exceptions import ModelError
-from wavelens.models import Model, NumpyMLP
+from wavelens.models import Model, NumpyMLP, WeightLayers
 from wavelens.models._activations import activation
+from wavelens.spaces._network import NetworkSpaces
 from wavelens.spaces._smooth_maps import ChainLayer, ChainMap, SmoothMap, chain_of_mlp, model_map
 
 __all__ = ["as_chain", "as_map"]
@@ -89,7 +90,9 @@ def as_chain(network: Any) -> ChainMap:
 
 
 def _chain(network: Any) -> tuple[ChainMap | None, str]:
-    if hasattr(network, "is_chain"):
+    if isinstance(network, NetworkSpaces):
+        return _of_layers(network.weights)
+    if isinstance(network, WeightLayers):
         return _of_layers(network)
     if isinstance(network, tuple | list) and len(network) == 3:
         return _of_arrays(*network), ""
@@ -99,19 +102,21 @@ def _chain(network: Any) -> tuple[ChainMap | None, str]:
     )
 
 
-def _of_layers(network: Any) -> tuple[ChainMap | None, str]:
+def _of_layers(network: WeightLayers) -> tuple[ChainMap | None, str]:
     if not network.is_chain:
-        return None, str(network.why_not_chain)
+        return None, network.why_not_chain
     layers = []
     for given in network.layers:
-        # NetworkSpaces has its layers with their spaces around them.
-        each = getattr(given, "layer", given).folded()
+        each = given.folded()
         if each.kind != "linear":
             return None, f"{each.name} is a convolution, whose pseudoinverse is not computed"
         bias = np.zeros(len(each.weights)) if each.bias is None else np.asarray(each.bias, np.float64)
         layers.append(ChainLayer(each.name, np.asarray(each.weights, np.float64), bias, each.activation))
-    shape = getattr(network, "input_shape", None)
-    return ChainMap(layers, shape if shape and None not in shape else None, _name(network)), ""
+    shape = network.input_shape
+    known = shape is not None and None not in shape
+    return ChainMap(
+        layers, tuple(int(each or 0) for each in shape or ()) if known else None, network.name
+    ), ""
 
 
 def _of_arrays(
