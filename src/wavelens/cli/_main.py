@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from wavelens.cli import _analyze, _check, _explain, _features, _hierarchy, _interrupt
+from wavelens.cli import _analyze, _check, _explain, _features, _hierarchy, _interrupt, _spaces
 from wavelens.exceptions import WavelensError
 
 __all__ = ["main"]
@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     _explain.add_command(commands)
     _features.add_command(commands)
     _hierarchy.add_command(commands)
+    _spaces.add_command(commands)
     info = commands.add_parser("info", help="print version, compiler, BLAS, threads and instruction set")
     info.set_defaults(run=_print_info)
     return parser

@@ -26,6 +26,8 @@ _results = {"report.html", "figures", "results.npz", "summary.json", "images.csv
     "classes.csv",
     "cartoonx.npz",
     "pixel_rde.npz",
+    "layers.csv",
+    "energy.csv",
 }
 
 

@@ -15,6 +15,8 @@ from wavelens.report._hierarchy_tables import (
 from wavelens.report._pattern_csv import write_patterns_csv
 from wavelens.report._pattern_story import LabelledImages
 from wavelens.report._patterns import write_patterns_report
+from wavelens.report._spaces import write_spaces_report
+from wavelens.report._spaces_tables import summarize_spaces, write_energy_csv, write_spaces_csv
 from wavelens.report._tables import ImageTable, image_table, summarize, write_images_csv, write_summary
 
 __all__ = [
@@ -26,13 +28,17 @@ __all__ = [
     "summarize_association",
     "summarize_explanations",
     "summarize_hierarchy",
+    "summarize_spaces",
     "usual_explanations",
     "write_classes_csv",
+    "write_energy_csv",
     "write_explain_report",
     "write_hierarchy_report",
     "write_images_csv",
     "write_levels_csv",
     "write_patterns_csv",
     "write_patterns_report",
+    "write_spaces_csv",
+    "write_spaces_report",
     "write_summary",
 ]

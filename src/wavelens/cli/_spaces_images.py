@@ -1,0 +1,273 @@
+"""The images of `wavelens spaces`: reading them, pushing them through, and what each class wants."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from wavelens.cli import _interrupt
+from wavelens.cli._features import given_preprocessing
+from wavelens.cli._steps import Steps
+from wavelens.exceptions import DataError, ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from wavelens.data import ImageSource
+    from wavelens.models import ClassNames, Model, Preprocessing
+    from wavelens.spaces import EnergyFlow, IdealInputs, NetworkSpaces
+
+__all__ = ["SpacesImages", "open_spaces_images"]
+
+_limit_of_chains, _limit_of_others = 500, 20
+_classes_at_most = 20
+_patience = 60.0
+_steps_expected = 6
+_starts = 3
+_values_kept = 2**28
+_tried = 64
+
+
+@dataclass(eq=False)
+class SpacesImages:
+    """Images as the network takes them."""
+
+    source: ImageSource
+    rule: Preprocessing
+    names: ClassNames | None
+    layers: tuple[str, ...]
+    options: argparse.Namespace
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """In words, where the network's names translate them."""
+        given = tuple(map(str, self.source.class_names))
+        return given if self.names is None else self.names.translate(given)
+
+    @property
+    def words(self) -> str:
+        """Say what the images are."""
+        n = len(self.class_names)
+        classes = f", {n:,} classes" if self.source.labelled and n > 1 else ""
+        return f"With {self.source.n_images:,} images of {self.source.name}{classes}"
+
+    def energy_flow(self, network: NetworkSpaces, layers: tuple[str, ...]) -> EnergyFlow:
+        """Measure what each layer rejects."""
+        flow = network.energy_flow(
+            self.source,
+            layers=layers,
+            preprocessing=self.rule,
+            batch_size=self.options.batch,
+            progress=False if self.options.quiet else None,
+        )
+        return replace(flow, classes=self.class_names) if len(flow.classes) == len(self.class_names) else flow
+
+    def class_means(self, network: NetworkSpaces) -> npt.NDArray[np.floating] | None:
+        """Return the mean of each class as it enters the network, where the first layer sees that."""
+        import numpy as np
+
+        from wavelens.models._stream import LayerStream
+
+        first = network.layers[0].layer
+        shape = first.input_shape
+        if first.kind == "convolution" or shape is None or len(shape) < 2:
+            return None
+        stream = LayerStream(
+            network.weights.network,
+            self.source,
+            [first.input_name],
+            preprocessing=self.rule,
+            batch_size=self.options.batch,
+        )
+        n = max(1, len(self.class_names))
+        sums, counts = np.zeros((n, *shape)), np.zeros(n)
+        for positions, values in stream:
+            _interrupt.check()
+            codes = self.source.labels[positions] if self.source.labelled else np.zeros(len(positions), int)
+            np.add.at(sums, codes, values[first.input_name].reshape(len(positions), *shape))
+            counts += np.bincount(codes, minlength=n)
+        return sums / np.maximum(counts, 1).reshape(-1, *(1,) * len(shape))
+
+    def ideal_inputs(self, options: argparse.Namespace, say: Steps) -> IdealInputs | None:
+        """Seek the picture that each class wants; None, and a note, where there is no way."""
+        if options.ideal == "none":
+            return None
+        try:
+            return self._ideal_inputs(options, say)
+        except (ModelError, DataError, ImportError, ValueError) as error:
+            self.notes.append(f"Ideal inputs were left out: {str(error).rstrip('.')}.")
+            return None
+
+    def _ideal_inputs(self, options: argparse.Namespace, say: Steps) -> IdealInputs | None:
+        import numpy as np
+
+        from wavelens.models import open_model
+        from wavelens.models._some_outputs import some_outputs
+        from wavelens.spaces import ideal_inputs
+
+        if not self.source.labelled or len(self.source.class_names) < 2:
+            self.notes.append(
+                "Ideal inputs were left out: they need images of at least two classes, with labels."
+            )
+            return None
+        say("opening the network as a classifier")
+        model = open_model(
+            options.model,
+            preprocessing=self.rule,
+            class_names=self.names,
+            batch_size=options.batch,
+            threads=options.threads,
+        )
+        counts = np.bincount(self.source.labels, minlength=len(self.source.class_names))
+        columns = self._columns(model, counts)
+        present = [code for code in np.argsort(-counts, kind="stable") if code in columns and counts[code]]
+        if len(present) < 2:
+            self.notes.append(
+                "Ideal inputs were left out: which outputs of the network the images' classes are is not known; "
+                "--labels with its classes would tell."
+            )
+            return None
+        chosen = sorted(present[:_classes_at_most])
+        if len(chosen) < len(present):
+            self.notes.append(
+                f"Ideal inputs are of the {len(chosen)} classes with most images, of {len(present)}."
+            )
+        if len(chosen) < model.n_outputs:
+            self.notes.append(
+                f"For ideal inputs the network is seen at {len(chosen)} of its {model.n_outputs:,} outputs, those of "
+                "these classes."
+            )
+        pictures, labels = self._read(model, chosen)
+        part = some_outputs(model, [columns[code] for code in chosen])
+        if part.class_names is None:
+            from wavelens.models import ClassNames
+
+            titles = tuple(self.class_names[code] for code in chosen)
+            part.class_names = ClassNames(titles, titles)
+        self._recognised(part, pictures, labels)
+        train = self._training(options.ideal, part, pictures)
+        how = "" if train is None else f", trained by {train}"
+        say(f"seeking ideal inputs of {len(chosen)} classes among {len(pictures):,} images{how}")
+        return ideal_inputs(part, pictures, labels, train=train, progress=False if options.quiet else None)
+
+    def _columns(self, model: Model, counts: npt.NDArray[np.intp]) -> dict[int, int]:
+        """Return which output each class of the images is."""
+        given = [str(each) for each in self.source.class_names]
+        if self.names is not None:
+            found = {code: self.names.index_of(name) for code, name in enumerate(given)}
+            return {code: place for code, place in found.items() if place is not None}
+        if all(name.isdecimal() and int(name) < model.n_outputs for name in given):
+            return {code: int(name) for code, name in enumerate(given)}
+        if len(given) == model.n_outputs:
+            self.notes.append(
+                "The outputs of the network were taken for the images' classes in alphabetical order; --labels would "
+                "tell."
+            )
+            return {code: code for code in range(len(given))}
+        return {}
+
+    def _read(self, model: Model, chosen: list[int]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.intp]]:
+        """Read images of some classes as the network has them, and their places among these classes."""
+        import numpy as np
+
+        wanted = np.isin(self.source.labels, chosen)
+        each = int(np.prod([side or 224 for side in model.input_shape]))
+        room = max(len(chosen), _values_kept // each)
+        if wanted.sum() > room:
+            # The first of each class; which ones these are has been drawn already.
+            order = np.flatnonzero(wanted)
+            per_class = room // len(chosen)
+            kept = [order[self.source.labels[order] == code][:per_class] for code in chosen]
+            wanted = np.isin(np.arange(len(wanted)), np.concatenate(kept))
+        planes, places = [], []
+        for chunk in self.source.mapped(lambda image: model.prepare(_on_scale(image)[None])[0], 32):
+            _interrupt.check()
+            here = wanted[chunk.positions]
+            planes.append(np.asarray(chunk.images)[here])
+            places.append(self.source.labels[chunk.positions[here]])
+        stack = np.concatenate(planes).astype(np.float32)
+        pixels = stack[:, 0] if stack.shape[1] == 1 else np.moveaxis(stack, 1, 3)
+        return np.ascontiguousarray(pixels), np.searchsorted(chosen, np.concatenate(places))
+
+    def _recognised(
+        self, model: Model, pictures: npt.NDArray[np.float32], labels: npt.NDArray[np.intp]
+    ) -> None:
+        """Note how many images the network takes for their class; few tell of a misunderstanding."""
+        import numpy as np
+
+        some = np.linspace(0, len(pictures) - 1, min(_tried, len(pictures))).astype(int)
+        right = float((model.predict(model.prepare(pictures[some])).argmax(axis=1) == labels[some]).mean())
+        text = f"The network recognises {right:.0%} of {len(some)} of these images, among {model.n_outputs} classes"
+        if right < 2 / model.n_outputs:
+            text += (
+                "; that is hardly more than chance, so they may enter it wrongly (see “before the network” in the "
+                "help), or its classes may be in another order (--labels)"
+            )
+        self.notes.append(f"{text}.")
+
+    def _training(self, asked: str, model: Model, pictures: npt.NDArray[np.float32]) -> str | None:
+        if asked in ("newton", "adam"):
+            return asked
+        if asked == "untrained":
+            return None
+        if not model.has_gradient:
+            self.notes.append(
+                f"Ideal inputs were not trained: the network has no gradient ({model.no_gradient})."
+            )
+            return None
+        import numpy as np
+
+        planes = model.prepare(pictures[: model.n_outputs])
+        model.forward_backward(planes[:1], lambda outputs, _: np.ones_like(outputs))
+        start = time.perf_counter()
+        model.forward_backward(planes, lambda outputs, _: np.ones_like(outputs))
+        expected = (time.perf_counter() - start) * model.n_outputs * _steps_expected * _starts
+        if expected > _patience:
+            self.notes.append(
+                f"Ideal inputs were not trained: that would take about {_duration(expected)}; --ideal newton does it."
+            )
+            return None
+        return "newton"
+
+
+def open_spaces_images(options: argparse.Namespace, network: NetworkSpaces, say: Steps) -> SpacesImages:
+    """Look at the images, without reading them, and at what becomes of them before the network."""
+    from wavelens.data import open_source
+    from wavelens.models import read_class_names, recognise_preprocessing
+
+    names = None if options.labels is None else read_class_names(options.labels)
+    say(f"looking at {options.images}")
+    runs = network.weights.network
+    rule = recognise_preprocessing(runs, **given_preprocessing(options))
+    convolutions = any(each.layer.kind == "convolution" for each in network)
+    limit = options.limit or (_limit_of_others if convolutions else _limit_of_chains)
+    source = open_source(
+        options.images,
+        key=options.key,
+        labels_key=options.labels_key,
+        split=options.split,
+        color="grey" if rule.color == "grey" else "rgb",
+        limit=limit,
+        progress=False if options.quiet else None,
+        random_state=options.seed,
+    )
+    found = SpacesImages(source, rule, names, tuple(each.name for each in network), options)
+    found.notes.append(f"Images entered as {rule.describe()}.")
+    return found
+
+
+def _on_scale(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return bytes as they are, deeper images on the scale 0–1."""
+    import numpy as np
+
+    return pixels if pixels.dtype == np.uint8 else np.clip(pixels / 255.0, 0, 1).astype(np.float32)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.0f} hours"

@@ -1,0 +1,266 @@
+"""What the spaces of a network say, in sentences with numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from wavelens.plotting._style import shorten
+from wavelens.report._embed import clean
+from wavelens.report._spaces_story import LayerFacts, SpacesStory
+from wavelens.report._words import count, joined, percent, said
+
+__all__ = ["findings", "quoted", "remarks"]
+
+_named_at_most = 5
+_few_images = 10
+
+
+def findings(story: SpacesStory) -> tuple[str, ...]:
+    """Return the sentences of the overview."""
+    found = (
+        _random_ones(story),
+        _least_random(story),
+        _dead(story),
+        _what_must_go(story) if story.flow is None else _rejecting(story),
+        _against_chance(story),
+        _classes(story),
+        _ideal(story),
+    )
+    return tuple(each for each in found if each)
+
+
+def _random_ones(story: SpacesStory) -> str:
+    compared = story.compared
+    if not compared:
+        return ""
+    alike = [each for each in compared if each.like_chance]
+    n = len(compared)
+    if not alike:
+        which = "The one layer with a spectrum" if n == 1 else f"Each of the {n} layers with a spectrum"
+        return (
+            f"{which} differs from a random matrix of its shape: training has left its mark on how strongly "
+            "directions pass."
+        )
+    return (
+        f"{_capital(_names(alike))} {'looks' if len(alike) == 1 else 'look'} random: of {n} "
+        f"{'layer' if n == 1 else 'layers'}, {len(alike)} {'has' if len(alike) == 1 else 'have'} singular values such "
+        "as random weights of the same shape have. Their spectrum is no sign of anything learnt; which directions "
+        "they are may well be."
+    )
+
+
+def _least_random(story: SpacesStory) -> str:
+    unlike = [each for each in story.compared if not each.like_chance]
+    if not unlike:
+        return ""
+    far = max(unlike, key=story.unlike)
+    found = far.found
+    assert found is not None
+    low, high = found.chance_condition_interval
+    return (
+        f"{_capital(quoted(far.name))} is least like chance: its strongest direction passes {_ratio(found.condition)} "
+        f"times as strongly as its weakest; random {_size(far)} matrices have {_ratio(low)} to {_ratio(high)}, and "
+        f"{percent(found.share_outside)} of its directions lie outside what chance gives."
+    )
+
+
+def _dead(story: SpacesStory) -> str:
+    """Tell of layers whose rank is lower than their shape allows."""
+    low = [each for each in story.known if each.rank is not None and each.rank < min(each.matrix)]
+    if not low:
+        return ""
+    each = min(low, key=lambda one: (one.rank or 0) / min(one.matrix))
+    more = f"; so do {count(len(low) - 1, 'other layer')}" if len(low) > 1 else ""
+    return (
+        f"{_capital(quoted(each.name))} uses {each.rank:,} of the {min(each.matrix):,} directions that its shape allows"
+        f"{more}: some of its units are silent, or combinations of others."
+    )
+
+
+def _what_must_go(story: SpacesStory) -> str:
+    """Tell which layers must reject something, whatever enters."""
+    able = _able(story)
+    if not able:
+        return "No layer can reject anything: each has as many independent weights as inputs."
+    most = max(able, key=_room)
+    if len(able) == 1:
+        who = f"One layer, {quoted(most.name)}, has"
+        return (
+            f"{who} fewer independent units than inputs ({_room_words(most)}) and so rejects something. How much of "
+            "images that is, images would tell."
+        )
+    return (
+        f"{len(able)} of {count(len(story.known), 'layer')} have fewer independent units than inputs and so reject "
+        f"something, {quoted(most.name)} most ({_room_words(most)}). How much of images that is, images would tell."
+    )
+
+
+def _rejecting(story: SpacesStory) -> str:
+    flow = story.flow
+    assert flow is not None
+    able = [i for i in range(len(flow.layers)) if flow.chance[i] > 0]
+    if not able:
+        return (
+            "No layer can reject anything: each has as many independent weights as inputs, whatever enters."
+        )
+    single = [i for i in able if flow.kinds[i] == "depthwise"]
+    parts = []
+    if len(single) < len(able):
+        top = max((i for i in able if i not in single), key=lambda i: np.nan_to_num(flow.overall[i]))
+        parts.append(
+            f"{quoted(flow.layers[top])} rejects most: {percent(float(flow.overall[top]))} of the energy that enters "
+            f"it does not count for it; a random space of its dimension would reject "
+            f"{percent(float(flow.chance[top]))} ± {percent(float(flow.chance_spread[top]))}."
+        )
+    if single:
+        shares = flow.overall[single]
+        parts.append(
+            f"{_capital(count(len(single), 'depthwise layer'))} see each channel through one kernel, which keeps one "
+            f"number of each patch and rejects {percent(float(np.nanmin(shares)))} to "
+            f"{percent(float(np.nanmax(shares)))} of its energy; patches overlap, so that less is lost of the map."
+        )
+    full = len(flow.layers) - len(able)
+    if full:
+        parts.append(
+            f"{full} of {count(len(flow.layers), 'layer')} cannot reject anything: as many independent weights as inputs."
+        )
+    return " ".join(parts)
+
+
+def _against_chance(story: SpacesStory) -> str:
+    flow = story.flow
+    if flow is None or not (flow.chance > 0).any():
+        return ""
+    z = flow.beyond_chance
+    able = [i for i in range(len(z)) if flow.chance[i] > 0]
+    less = [flow.layers[i] for i in sorted(able, key=lambda i: z[i]) if z[i] < -2]
+    more = [flow.layers[i] for i in sorted(able, key=lambda i: -z[i]) if z[i] > 2]
+    parts = []
+    if less:
+        names = joined([quoted(each) for each in less], _named_at_most)
+        parts.append(
+            f"{_capital(names)} {'rejects' if len(less) == 1 else 'reject'} clearly less of the images than chance "
+            "would: these weights point where images are"
+        )
+    if more:
+        names = joined([quoted(each) for each in more], _named_at_most)
+        parts.append(f"{names} clearly more, so turned away from much of what images are")
+    rest = len(able) - len(less) - len(more)
+    if not parts:
+        one = (
+            "The one layer that can reject rejects"
+            if rest == 1
+            else f"All {rest} layers that can reject reject"
+        )
+        return f"{one} about as much as chance would: with these images nothing more can be said."
+    text = "; ".join(parts)
+    if rest:
+        text += f"; {count(rest, 'other layer')} about as much as chance"
+    return _capital(f"{text}.")
+
+
+def _classes(story: SpacesStory) -> str:
+    """Tell where a layer treats classes most differently."""
+    flow = story.flow
+    if flow is None or len(flow.classes) < 2:
+        return ""
+    rejected = np.where(flow.chance[:, None] > 0, flow.rejected, np.nan)
+    seen = np.isfinite(rejected).sum(axis=1) > 1
+    if not seen.any():
+        return ""
+    filled = rejected[seen]
+    spread = np.nanmax(filled, axis=1) - np.nanmin(filled, axis=1)
+    row = int(np.flatnonzero(seen)[np.argmax(spread)])
+    low, high = int(np.nanargmin(rejected[row])), int(np.nanargmax(rejected[row]))
+    if (
+        flow.interval[row, high, 0] <= flow.interval[row, low, 1]
+        or not np.isfinite(flow.interval[row, [low, high]]).all()
+    ):
+        return "What is rejected differs between classes by no more than their few images would by chance."
+    return (
+        f"Classes differ most in {quoted(flow.layers[row])}, which rejects {percent(float(rejected[row, high]))} of the "
+        f"energy of {said(flow.classes[high])} and {percent(float(rejected[row, low]))} of "
+        f"{said(flow.classes[low])}."
+    )
+
+
+def _ideal(story: SpacesStory) -> str:
+    ideal = story.ideal
+    if ideal is None:
+        return ""
+    n = len(ideal.class_names)
+    reached = int(ideal.reached.sum())
+    own = int((ideal.predicted == np.arange(n)).sum())
+    natural = [name for name in ideal.distances if " + " not in name]
+    goal = np.linalg.norm(ideal.ideal, axis=1)
+    best = np.min([ideal.distances[name] / goal for name in natural], axis=0)
+    text = (
+        f"For {n} classes the ideal answer was sought: of the images and their means the nearest miss it by "
+    )
+    text += f"{percent(float(np.median(best)))} of its length (median)"
+    if len(natural) < len(ideal.distances):
+        text += (
+            f"; trained pictures reach it for {reached} of {n}" if reached else "; training does not reach it"
+        )
+    text += f". The network takes {own} of the {n} pictures for their class"
+    return f"{text}."
+
+
+def remarks(story: SpacesStory) -> Iterator[str]:
+    """Say where the page says little."""
+    if story.left_out:
+        names = joined([quoted(each.name) for each in story.left_out], _named_at_most)
+        yield (
+            f"{_capital(names)} {'was' if len(story.left_out) == 1 else 'were'} left out: taking so large a matrix "
+            "apart takes minutes. --layer NAME does it all the same."
+        )
+    yield from story.network.weights.notes
+    if story.flow is not None:
+        few = [story.flow.classes[i] for i in np.flatnonzero(story.flow.counts < _few_images)]
+        if few:
+            who = joined([said(each) for each in few], _named_at_most)
+            yield f"Fewer than {_few_images} images: {who}. Their means are uncertain; the intervals say how much."
+        yield from story.flow.notes
+
+
+# Words
+
+
+def quoted(name: str) -> str:
+    """Return the name of a layer as a sentence says it."""
+    return f"“{shorten(clean(name), 40)}”"
+
+
+def _able(story: SpacesStory) -> list[LayerFacts]:
+    return [each for each in story.known if _room(each) > 0]
+
+
+def _room(each: LayerFacts) -> float:
+    """Return which share of its inputs' directions a layer rejects; of grouped ones, within a group."""
+    layer = each.spaces.layer
+    if layer.kind == "convolution" and layer.groups > 1:
+        return 1 - float(each.spaces.patches.ranks.mean()) / each.spaces.patches.n_in
+    assert each.rank is not None
+    return 1 - each.rank / each.matrix[1]
+
+
+def _room_words(each: LayerFacts) -> str:
+    return f"{percent(_room(each))} of the directions of its inputs"
+
+
+def _names(facts: Sequence[LayerFacts]) -> str:
+    return joined([quoted(each.name) for each in facts], _named_at_most)
+
+
+def _size(each: LayerFacts) -> str:
+    return f"{each.matrix[0]:,} × {each.matrix[1]:,}"
+
+
+def _ratio(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
