@@ -5,14 +5,22 @@ from __future__ import annotations
 from wavelens.spaces._chance import SpectrumAgainstChance, spectrum_against_chance
 from wavelens.spaces._conv_operator import ConvolutionOperator
 from wavelens.spaces._convolution import ConvolutionSpaces
+from wavelens.spaces._energy_flow import EnergyFlow
 from wavelens.spaces._extreme import ExtremeSingularValues
+from wavelens.spaces._layer_spaces import LayerSpaces
+from wavelens.spaces._network import NetworkSpaces
+from wavelens.spaces._patches import PatchSpaces
 from wavelens.spaces._signal_spaces import Decomposition, Projection, SignalSpaces
 
 __all__ = [
     "ConvolutionOperator",
     "ConvolutionSpaces",
     "Decomposition",
+    "EnergyFlow",
     "ExtremeSingularValues",
+    "LayerSpaces",
+    "NetworkSpaces",
+    "PatchSpaces",
     "Projection",
     "SignalSpaces",
     "SpectrumAgainstChance",
