@@ -119,6 +119,20 @@ def test_stride_by_aliasing_with_deficient_frequencies(channels):
     np.testing.assert_allclose(spaces.decompose(x).rejected.reshape(3, -1), left, atol=1e-13)
 
 
+@pytest.mark.parametrize(("taps", "stride"), [((1, 1), 1), ((2, 3), (2, 3)), ((1, 2), (2, 3))])
+def test_disjoint_patches_without_padding_are_periodic(taps, stride):
+    rng = np.random.default_rng(0)
+    spaces = ConvolutionSpaces(
+        rng.standard_normal((2, 3, *taps)), input_shape=(3, 4, 6), stride=stride, padding="valid"
+    )
+    assert spaces.geometry.block_circulant
+    exact = np.linalg.svd(dense(spaces), compute_uv=False)
+    np.testing.assert_allclose(spaces.singular_values(), exact, rtol=1e-12)
+    x = random_inputs(spaces)[0]
+    _, left = parts(dense(spaces), x.reshape(2, -1), spaces.rank)
+    np.testing.assert_allclose(spaces.decompose(x).rejected.reshape(2, -1), left, atol=1e-13)
+
+
 def test_small_singular_values_are_exact():
     # A second difference: σ = 4 sin²(πk/n), down to 0, which squaring would blur to 1e-8.
     n = 1000

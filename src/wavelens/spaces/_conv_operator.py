@@ -64,8 +64,15 @@ class Geometry:
 
     @property
     def block_circulant(self) -> bool:
-        """Whether the Fourier transform makes the operator block diagonal."""
-        return self.circular and all(
+        """Whether the Fourier transform makes the operator block diagonal.
+
+        So it does too where nothing is padded and kernels reach no further than the stride: no tap meets a
+        border that continuing the input would move (1 × 1 kernels, disjoint patches).
+        """
+        disjoint = self.padding == ((0, 0), (0, 0)) and all(
+            reach <= step for reach, step in zip(self.reach, self.stride, strict=True)
+        )
+        return (self.circular or disjoint) and all(
             size % step == 0 for size, step in zip(self.input_shape[1:], self.stride, strict=True)
         )
 

@@ -154,8 +154,9 @@ class ConvolutionSpaces:
         Raises
         ------
         ValueError
-            If the operator is not periodic with a stride that divides the input's size, and too large for a
-            dense matrix (4,194,304 entries): then `extreme_singular_values` gives its ends.
+            If the operator is neither periodic (nor of unpadded patches that don't overlap, such as 1 × 1)
+            with a stride that divides the input's size, nor small enough for a dense matrix (4,194,304
+            entries): then `extreme_singular_values` gives its ends.
 
         Notes
         -----

@@ -174,8 +174,8 @@ class EnergyFlow:
             z = self.beyond_chance[rest]
             less, more = int((z < -2).sum()), int((z > 2).sum())
             said.append(
-                f"Of the {len(rest)} layers that can reject, {less} reject less than chance, {more} more (by over two "
-                f"standard deviations), and {len(rest) - less - more} about as much."
+                f"Of the layers that can reject ({len(rest)}), {less} reject less than chance, {more} more (by over "
+                f"two standard deviations), and {len(rest) - less - more} about as much."
             )
         return tuple(said)
 
