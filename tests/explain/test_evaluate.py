@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wavelens.explain import CartoonX, PixelRDE, evaluate, random_wavelet_mask
+from wavelens.explain._again import chosen
 from wavelens.explain._curves import area, rank
 from wavelens.explain._evaluation import Summary
 from wavelens.explain._measures import conciseness_preciseness, edges, hallucination, information, overlap
 from wavelens.explain._parts import ImageParts
-from wavelens.explain._again import chosen
 from wavelens.explain._randomized import randomized
 from wavelens.wavelets import WaveletTransform
 
@@ -230,7 +230,9 @@ def test_images_one_by_one_give_the_same():
         alone = evaluate(explainer.explain(x[[i]], targets[i]), model, **options)
         assert alone.rows == both.rows
         for key, values in alone.values.items():
-            np.testing.assert_allclose(values[:, 0], both.values[key][:, i], rtol=1e-4, atol=1e-6, err_msg=key)
+            np.testing.assert_allclose(
+                values[:, 0], both.values[key][:, i], rtol=1e-4, atol=1e-6, err_msg=key
+            )
 
 
 def test_pictures_wait_for_a_large_batch():
@@ -254,7 +256,9 @@ def test_the_cost_is_as_told():
     """One image, 10 shares, 4 draws: 65 predictions a method, 17 a basis, one for the image."""
     one = evaluated(region_masks(1), n=1)
     assert one.n_evaluations == 65 + 17 + 1
-    both = evaluated(region_masks(1), n=1, baselines=("smooth_grad", "gradient_times_input", "random_wavelet"))
+    both = evaluated(
+        region_masks(1), n=1, baselines=("smooth_grad", "gradient_times_input", "random_wavelet")
+    )
     assert both.n_evaluations == 4 * 65 + 2 * 17 + 1 + 33 + 1
 
 
