@@ -191,6 +191,19 @@ def test_nothing_is_opened_where_options_cannot_be_meant(digits, tmp_path, monke
         assert "not a folder that may be written to" in error(capsys)
 
 
+def test_a_wrong_file_of_labels_is_named(digits, tmp_path, monkeypatch, capsys):
+    def open_model(path, *, class_names, **_):
+        return really_open_model(digit_model().predict, input_shape=(1, 8, 8), class_names=class_names)
+
+    monkeypatch.setattr(wavelens.models, "open_model", open_model)
+    labels = tmp_path / "names.json"
+    labels.write_text('["one", "two"]', encoding="utf-8")
+    assert explain(digits, tmp_path / "out", "--labels", str(labels)) == 1
+    said = error(capsys)
+    assert f"--labels {labels} must name the 10 outputs" in said
+    assert "got 2 names" in said
+
+
 def test_a_method_that_fails_leaves_the_other(digits, opened, tmp_path, monkeypatch, capsys):
     def fail(*_):
         raise DataError("no image could be explained; the first one failed: NaN")

@@ -12,6 +12,7 @@ from wavelens.cli._explain_search import evaluate_explanations, explain_images
 from wavelens.cli._features import given_preprocessing
 from wavelens.cli._output import check_output, whole_folder
 from wavelens.cli._steps import Steps, told
+from wavelens.exceptions import WavelensError
 
 if TYPE_CHECKING:
     from wavelens.models import Model
@@ -48,8 +49,8 @@ def run(options: argparse.Namespace) -> None:
     target = find_target(options.target, model)
     if not model.has_gradient:
         say.note(
-            f"the network gives predictions but no gradient ({model.no_gradient}): masks are searched by trials on "
-            "blocks, which takes longer and is coarser"
+            "the network gives predictions but no gradient: masks are searched by trials on blocks, which takes longer "
+            "and is coarser"
         )
     say(f"reading {len(files):,} {'image' if len(files) == 1 else 'images'}")
     images = read_images(files, model, say)
@@ -72,10 +73,13 @@ def _open(options: argparse.Namespace) -> Model:
 
     if options.threads is not None:
         wavelens.set_num_threads(options.threads)
-    return open_model(
-        options.model,
-        preprocessing=given_preprocessing(options) or None,
-        class_names=options.labels,
-        batch_size=options.batch,
-        threads=options.threads,
-    )
+    try:
+        return open_model(
+            options.model,
+            preprocessing=given_preprocessing(options) or None,
+            class_names=options.labels,
+            batch_size=options.batch,
+            threads=options.threads,
+        )
+    except ValueError as error:
+        raise WavelensError(str(error).replace("`class_names`", f"--labels {options.labels}")) from error

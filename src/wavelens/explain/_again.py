@@ -77,7 +77,8 @@ def find_again(
     lacking = [each.name for each in methods if each.again is None]
     if lacking:
         notes.append(f"Not found again, as how they were made is not known: {', '.join(lacking)}.")
-    _tell_what_is_short(asked, methods, int(np.isfinite(values["rate"][0]).sum()), notes)
+    name = "for the random model" if other is not counted.model else "for the other class"
+    _tell_what_is_short(asked, methods, int(np.isfinite(values["rate"][0]).sum()), name, notes)
     total, done = max(1, asked.searches(methods)), 0
 
     def common(method: Method, model: Any, classes: Array, seed: int) -> Array:
@@ -100,7 +101,7 @@ def find_again(
             empty = int((found.mean(axis=1) < least).sum())
             if empty:
                 notes.append(
-                    f"{method.name}, random model: {empty} of {len(found)} masks are next to empty, as hardly "
+                    f"{method.name}, {name.removeprefix('for the ')}: {empty} of {len(found)} masks are next to empty, as hardly "
                     "anything in the image moves its answer; that they have nothing in common with the others "
                     "says little."
                 )
@@ -121,7 +122,9 @@ def find_again(
             values["seeds"][row, asked.rows] = np.mean(each, axis=0)
 
 
-def _tell_what_is_short(asked: Again, methods: Sequence[Method], n: int, notes: list[str]) -> None:
+def _tell_what_is_short(
+    asked: Again, methods: Sequence[Method], n: int, other: str, notes: list[str]
+) -> None:
     parts = []
     if len(asked.rows) < n:
         which = ", ".join(str(each + 1) for each in asked.rows[:8]) + (", …" if len(asked.rows) > 8 else "")
@@ -132,7 +135,7 @@ def _tell_what_is_short(asked: Again, methods: Sequence[Method], n: int, notes: 
     if parts:
         longer = "; longer ones would have somewhat more in common" if short else ""
         what = " and ".join(
-            ["for the random model"] * asked.random_model + ["with other seeds"] * bool(asked.n_seeds)
+            [other] * asked.random_model + ["with other seeds"] * bool(asked.n_seeds)
         )
         notes.append(f"The masks {what} were found {' '.join(parts)}{longer}.")
 
