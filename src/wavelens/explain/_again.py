@@ -101,9 +101,9 @@ def find_again(
             empty = int((found.mean(axis=1) < least).sum())
             if empty:
                 notes.append(
-                    f"{method.name}, {name.removeprefix('for the ')}: {empty} of {len(found)} masks are next to empty, as hardly "
-                    "anything in the image moves its answer; that they have nothing in common with the others "
-                    "says little."
+                    f"{method.name}, {name.removeprefix('for the ')}: {empty} of {len(found)} masks are next to empty, "
+                    "as hardly anything in the image moves its answer; that they have nothing in common with the "
+                    "others says little."
                 )
 
     for row, method in enumerate(methods):
@@ -134,9 +134,7 @@ def _tell_what_is_short(
         parts.append(f"by searches of {100 * asked.share:.3g} % of the usual length")
     if parts:
         longer = "; longer ones would have somewhat more in common" if short else ""
-        what = " and ".join(
-            [other] * asked.random_model + ["with other seeds"] * bool(asked.n_seeds)
-        )
+        what = " and ".join([other] * asked.random_model + ["with other seeds"] * bool(asked.n_seeds))
         notes.append(f"The masks {what} were found {' '.join(parts)}{longer}.")
 
 
