@@ -8,22 +8,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from wavelens.explain._search import Searcher
+from wavelens.explain._objective import ModelAnswerError
 
-__all__ = ["CHOICE_STREAM", "Candidate", "choose", "thresholds", "unseen"]
+if TYPE_CHECKING:
+    from wavelens.explain._objective import Objective
+    from wavelens.explain._search import Found, Searcher
+
+__all__ = ["CHOICE_STREAM", "Candidate", "choose", "put_in_order", "thresholds", "unseen"]
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Index = npt.NDArray[np.intp]
 
 CHOICE_STREAM = 2**31
+ORDER_STREAM = 2**31 + 3
 
 _kept_shares = (0.003, 0.01, 0.03, 0.1, 0.3)
 _lost = 0.5
 _dear = 2.0
 _n_look = 4
 _n_choice = 16
+_n_order = 32
 _most_seen = 64.0
 
 
@@ -38,7 +43,7 @@ class Candidate:
 
 def unseen(masks: Floats) -> Candidate:
     """Return a candidate of which nothing is known."""
-    return Candidate(masks.copy(), np.zeros(len(masks)), np.zeros(len(masks)))
+    return Candidate(masks, np.zeros(len(masks)), np.zeros(len(masks)))
 
 
 def thresholds(start: Floats) -> list[Floats]:
@@ -96,3 +101,29 @@ def choose(searcher: Searcher, lam: Doubles, empty: Doubles, everyone: list[Cand
     scores *= np.where(lost, _dear, 1.0)
     for image in searcher.alive:
         searcher.masks[image] = everyone[int(scores[:, image].argmin())].masks[image]
+
+
+def put_in_order(objective: Objective, path: list[Found], lambdas: tuple[float, ...]) -> None:
+    """Give each λ of a path the best of all its masks, where a larger λ has come to a fuller mask than a smaller one.
+
+    Of optimal masks that cannot be, so one of the two searches has missed a mask that the other has found. Compared
+    on the same samples, the masks' objectives are lines over λ whose slopes are the rates, and the least of them
+    at each λ have rates that fall.
+    """
+    o = objective
+    rates = np.array([each.masks.mean(axis=1, dtype=np.float64) for each in path])
+    failed = np.array([[why.startswith("failed") for why in each.stopped] for each in path])
+    for image in np.flatnonzero((np.diff(rates, axis=0) < 0).any(axis=0) & ~failed.any(axis=0)):
+        one, n = np.array([image]), _n_order if o.random else 1
+        masks = np.array([each.masks[image] for each in path])
+        try:
+            values = [o.distortions(one, each[None], ORDER_STREAM, n).mean() for each in masks]
+            empty = o.distortions(one, np.zeros_like(masks[:1]), ORDER_STREAM, n).mean()
+        except ModelAnswerError:
+            continue  # the report says so
+        distortions = np.array(values)
+        fixed = distortions + [o.penalties(one, each[None], 0.0)[0] for each in masks]
+        dear = np.where(distortions > _lost * empty, _dear, 1.0)
+        for found, lam in zip(path, lambdas, strict=True):
+            best = int((dear * (fixed + lam * rates[:, image])).argmin())
+            found.masks[image] = masks[best]

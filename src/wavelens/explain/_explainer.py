@@ -24,6 +24,7 @@ from wavelens.explain._checks import (
     check_targets,
     first_answers,
 )
+from wavelens.explain._choice import put_in_order
 from wavelens.explain._distortion import as_distortion
 from wavelens.explain._noise import NOISES, make_noise
 from wavelens.explain._objective import Objective
@@ -37,7 +38,7 @@ Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
 _default_limit = 512 * 2**20
-_state_arrays = 16  # of the length of a mask, for each image, at the peak
+_state_arrays = 30  # of the length of a mask, for each image, at the peak
 _most_at_once = 64
 _tolerance = 0.05
 _trials = 4  # for each step that a search with the gradient would make
@@ -129,7 +130,8 @@ class RateDistortion(ABC):
             As in `explain`.
         lambdas : sequence of float
             Above 0. The largest is searched first, then the others in falling order from its mask, in half
-            as many steps each.
+            as many steps each ("adam" starts each anew and takes all its steps). Where a smaller λ comes to a smaller mask, which has then been missed before, the
+            masks of the path are compared, and each λ gets the best of them.
         target : int or array of n ints, optional
             As in `explain`.
 
@@ -160,14 +162,22 @@ class RateDistortion(ABC):
             for begin in range(0, len(ready), group):
                 rows = ready[begin : begin + group]
                 objective = self._objective(planes[rows], basis, probabilities[rows], targets[rows])
-                mask = None if start is None else start[rows]
+                mask = given = None if start is None else start[rows]
+                path, used = [], []
                 for i, lam in enumerate(lambdas):
 
                     def tick(done: float, begin: int = begin, size: int = len(rows), i: int = i) -> None:
                         if show is not None:
                             show((begin + size * (i + done) / len(lambdas)) / len(ready))
 
-                    mask = self._one(objective, mask, lam, i > 0, rows, gathered[i], tick)
+                    before = objective.n_evaluations.copy()
+                    path.append(self._one(objective, mask, given, lam, i > 0, tick))
+                    used.append(objective.n_evaluations - before)
+                    mask = path[-1].masks
+                put_in_order(objective, path, lambdas)
+                for i, lam in enumerate(lambdas):
+                    figures = report(objective, path[i], lam, self.n_test)
+                    gathered[i].store(rows, path[i], figures, used[i])
         shown = np.ascontiguousarray(np.moveaxis(planes, 1, 3)) if in_colour else planes[:, 0]
         own = probabilities[np.arange(len(planes)), targets]
         return [
@@ -195,31 +205,24 @@ class RateDistortion(ABC):
         self,
         objective: Objective,
         mask: Floats | None,
+        given: Floats | None,
         lam: float,
         warm: bool,
-        rows: npt.NDArray[np.intp],
-        out: _Gathered,
         tick: Callable[[float], None],
-    ) -> Floats:
-        """Search, judge and store one group of images at one λ; return its masks."""
-        n = len(rows)
+    ) -> Found:
+        """Search the masks of one group of images at one λ."""
         schedule = Schedule(
             self.optimizer, self.n_steps, self.n_samples, self.learning_rate, self.presets[None].lam
         )
-        before = objective.n_evaluations.copy()
-        all_lam = np.full(n, lam)
+        all_lam = np.full(len(objective.planes), lam)
         if not self.model.has_gradient:
-            found = search_blocks(objective, mask, all_lam, _trials * self.n_steps * self.n_samples, tick)
-        else:
-            fresh = None
-            if mask is None or warm:
-                fresh = self._start(objective)
-                mask = fresh if mask is None else mask
-            start = fresh if fresh is not None and self.optimizer == "adam" else mask
-            found = search(objective, start, all_lam, schedule, tick, fresh=fresh if warm else None)
-        used = objective.n_evaluations - before
-        out.store(rows, found, report(objective, found, lam, self.n_test), used)
-        return found.masks
+            return search_blocks(objective, mask, all_lam, _trials * self.n_steps * self.n_samples, tick)
+        fresh = None
+        if mask is None or warm:
+            fresh = self._start(objective) if given is None else given
+            mask = fresh if mask is None else mask
+        start = fresh if fresh is not None and self.optimizer == "adam" else mask
+        return search(objective, start, all_lam, schedule, tick, fresh=fresh if warm else None)
 
     def _start(self, objective: Objective) -> Floats:
         n = len(objective.planes)
@@ -231,7 +234,7 @@ class RateDistortion(ABC):
         self, planes: Floats, basis: Basis, probabilities: Doubles, targets: npt.NDArray[np.intp]
     ) -> Objective:
         coefficients = basis.analyze(planes)
-        per_sample = 4 * planes.shape[1] * (basis.k + 2 * planes.shape[2] * planes.shape[3])
+        per_sample = 4 * planes.shape[1] * (basis.k + 3 * planes.shape[2] * planes.shape[3])
         return Objective(
             model=self.model,
             basis=basis,
@@ -243,8 +246,13 @@ class RateDistortion(ABC):
             targets=targets,
             spatial=self.spatial,
             seed=self.random_state,
-            samples_at_once=max(1, min(_most_at_once, self.memory_limit // 2 // per_sample)),
+            samples_at_once=max(1, min(self._most_samples(), self.memory_limit // 2 // per_sample)),
         )
+
+    def _most_samples(self) -> int:
+        """Return how many images the model takes at a time: of more, its pullback would run it once again."""
+        sizes = [getattr(self.model, name, None) for name in ("fixed_batch", "batch_size")]
+        return next((min(each, _most_at_once) for each in sizes if isinstance(each, int)), _most_at_once)
 
     def _images_at_once(self, channels: int, basis: Basis) -> int:
         per_image = 4 * basis.k * (_state_arrays + 3 * channels)
@@ -253,7 +261,10 @@ class RateDistortion(ABC):
     def _given_start(self, n: int, k: int) -> Floats | None:
         if isinstance(self.init, str):
             return None
-        start = np.asarray(self.init, dtype=np.float32)
+        try:
+            start = np.asarray(self.init, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"`init` must be 'gradient', 'ones' or an array of numbers: {error}") from error
         if start.shape == (k,):
             start = np.broadcast_to(start, (n, k))
         if start.shape != (n, k):
