@@ -104,16 +104,18 @@ def choose(searcher: Searcher, lam: Doubles, empty: Doubles, everyone: list[Cand
 
 
 def put_in_order(objective: Objective, path: list[Found], lambdas: tuple[float, ...]) -> None:
-    """Give each λ of a path the best of all its masks, where a larger λ has come to a fuller mask than a smaller one.
+    """Give each λ of a path the best of all its masks, where some search has missed one that another has found.
 
-    Of optimal masks that cannot be, so one of the two searches has missed a mask that the other has found. Compared
-    on the same samples, the masks' objectives are lines over λ whose slopes are the rates, and the least of them
-    at each λ have rates that fall.
+    It has where a larger λ has come to a fuller mask than a smaller one, as no optimal masks do; and it may have where
+    one has come to the empty mask and another has not. Compared on the same samples, the masks' objectives are lines
+    over λ whose slopes are the rates, and the least of them at each λ have rates that fall.
     """
     o = objective
     rates = np.array([each.masks.mean(axis=1, dtype=np.float64) for each in path])
     failed = np.array([[why.startswith("failed") for why in each.stopped] for each in path])
-    for image in np.flatnonzero((np.diff(rates, axis=0) < 0).any(axis=0) & ~failed.any(axis=0)):
+    doubtful = (np.diff(rates, axis=0) < 0).any(axis=0)
+    doubtful |= (rates == 0).any(axis=0) & (rates > 0).any(axis=0)
+    for image in np.flatnonzero(doubtful & ~failed.any(axis=0)):
         one, n = np.array([image]), _n_order if o.random else 1
         masks = np.array([each.masks[image] for each in path])
         try:

@@ -130,8 +130,9 @@ class RateDistortion(ABC):
             As in `explain`.
         lambdas : sequence of float
             Above 0. The largest is searched first, then the others in falling order from its mask, in half
-            as many steps each ("adam" starts each anew and takes all its steps). Where a smaller λ comes to a smaller mask, which has then been missed before, the
-            masks of the path are compared, and each λ gets the best of them.
+            as many steps each ("adam" starts each anew and takes all its steps). Where a smaller λ comes to a
+            smaller mask, or one λ to the empty mask and another not, a search has missed something: the masks of
+            the path are compared, and each λ gets the best of them. So rates never rise with λ.
         target : int or array of n ints, optional
             As in `explain`.
 
