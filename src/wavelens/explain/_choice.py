@@ -38,7 +38,7 @@ class Candidate:
 
 def unseen(masks: Floats) -> Candidate:
     """Return a candidate of which nothing is known."""
-    return Candidate(masks.copy(), np.zeros(len(masks)), np.zeros(len(masks)))
+    return Candidate(masks, np.zeros(len(masks)), np.zeros(len(masks)))
 
 
 def thresholds(start: Floats) -> list[Floats]:

@@ -38,7 +38,7 @@ Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
 _default_limit = 512 * 2**20
-_state_arrays = 16  # of the length of a mask, for each image, at the peak
+_state_arrays = 30  # of the length of a mask, for each image, at the peak
 _most_at_once = 64
 _tolerance = 0.05
 _judging = 100  # time of judging a mask, in steps with the gradient
@@ -131,9 +131,9 @@ class RateDistortion(ABC):
             As in `explain`.
         lambdas : sequence of float
             Above 0. The largest is searched first, then the others in falling order from its mask, in half
-            as many steps each. In the end each λ gets the mask that is best for it of all that were found, on
-            noise that no search has seen, so that a larger λ does not keep more (the published schedule stays
-            as it is).
+            as many steps each ("adam" starts each anew and takes all its steps). In the end each λ gets the mask that
+            is best for it of all that were found, on noise that no search has seen, so that a larger λ does not keep
+            more (the published schedule stays as it is).
         target : int or array of n ints, optional
             As in `explain`.
 
@@ -180,8 +180,8 @@ class RateDistortion(ABC):
                         show((begin + size * done) / len(ready))
 
                 objective = self._objective(planes[rows], basis, probabilities[rows], targets[rows])
-                mask = None if start is None else start[rows]
-                self._group(objective, mask, lambdas, rows, gathered, judged, tick)
+                given = None if start is None else start[rows]
+                self._group(objective, given, lambdas, rows, gathered, judged, tick)
         shown = np.ascontiguousarray(np.moveaxis(planes, 1, 3)) if in_colour else planes[:, 0]
         own = probabilities[np.arange(len(planes)), targets]
         return [
@@ -208,7 +208,7 @@ class RateDistortion(ABC):
     def _group(
         self,
         objective: Objective,
-        mask: Floats | None,
+        given: Floats | None,
         lambdas: tuple[float, ...],
         rows: npt.NDArray[np.intp],
         gathered: list[Gathered],
@@ -220,6 +220,7 @@ class RateDistortion(ABC):
         first = 2.0 if self.optimizer == "continuation" and self.model.has_gradient else 1.0
         judging = _judging / (self.n_steps * self.n_samples) * len(lambdas) * judged
         whole = first + len(lambdas) - 1 + judging
+        mask = given
         found, used = [], []
         for i, lam in enumerate(lambdas):
             begin, size = (0.0, first) if i == 0 else (first + i - 1, 1.0)
@@ -228,7 +229,7 @@ class RateDistortion(ABC):
             def searched(done: float, begin: float = begin, size: float = size) -> None:
                 tick((begin + size * done) / whole)
 
-            found.append(self._one(objective, mask, lam, i > 0, searched))
+            found.append(self._one(objective, mask, given, lam, i > 0, searched))
             used.append(objective.n_evaluations - before)
             mask = found[-1].masks
         if len(lambdas) > 1 and self.optimizer == "continuation":
@@ -245,6 +246,7 @@ class RateDistortion(ABC):
         self,
         objective: Objective,
         mask: Floats | None,
+        given: Floats | None,
         lam: float,
         warm: bool,
         tick: Callable[[float], None],
@@ -258,7 +260,7 @@ class RateDistortion(ABC):
             return search_blocks(objective, mask, all_lam, _trials * self.n_steps * self.n_samples, tick)
         fresh = None
         if mask is None or warm:
-            fresh = self._start(objective)
+            fresh = self._start(objective) if given is None else given
             mask = fresh if mask is None else mask
         start = fresh if fresh is not None and self.optimizer == "adam" else mask
         return search(objective, start, all_lam, schedule, tick, fresh=fresh if warm else None)
@@ -273,7 +275,7 @@ class RateDistortion(ABC):
         self, planes: Floats, basis: Basis, probabilities: Doubles, targets: npt.NDArray[np.intp]
     ) -> Objective:
         coefficients = basis.analyze(planes)
-        per_sample = 4 * planes.shape[1] * (basis.k + 2 * planes.shape[2] * planes.shape[3])
+        per_sample = 4 * planes.shape[1] * (basis.k + 3 * planes.shape[2] * planes.shape[3])
         return Objective(
             model=self.model,
             basis=basis,
@@ -285,8 +287,13 @@ class RateDistortion(ABC):
             targets=targets,
             spatial=self.spatial,
             seed=self.random_state,
-            samples_at_once=max(1, min(_most_at_once, self.memory_limit // 2 // per_sample)),
+            samples_at_once=max(1, min(self._most_samples(), self.memory_limit // 2 // per_sample)),
         )
+
+    def _most_samples(self) -> int:
+        """Return how many images the model takes at a time: of more, its pullback would run it once again."""
+        sizes = [getattr(self.model, name, None) for name in ("fixed_batch", "batch_size")]
+        return next((min(each, _most_at_once) for each in sizes if isinstance(each, int)), _most_at_once)
 
     def _images_at_once(self, channels: int, basis: Basis) -> int:
         per_image = 4 * basis.k * (_state_arrays + 3 * channels)
@@ -295,7 +302,10 @@ class RateDistortion(ABC):
     def _given_start(self, n: int, k: int) -> Floats | None:
         if isinstance(self.init, str):
             return None
-        start = np.asarray(self.init, dtype=np.float32)
+        try:
+            start = np.asarray(self.init, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"`init` must be 'gradient', 'ones' or an array of numbers: {error}") from error
         if start.shape == (k,):
             start = np.broadcast_to(start, (n, k))
         if start.shape != (n, k):
