@@ -18,9 +18,11 @@ from wavelens.linalg._bandwidth import (
     class_bandwidths,
     overall_bandwidth,
 )
+from wavelens.linalg._feature_sums import FeatureSums
+from wavelens.linalg._landmark_sums import LandmarkSums
 from wavelens.linalg._pairwise import Progress, as_pair, lifted
 from wavelens.linalg._similarity_error import SimilarityError
-from wavelens.linalg._similarity_sums import FeatureSums, LandmarkSums, exact_sums
+from wavelens.linalg._similarity_sums import exact_sums
 
 __all__ = ["ClassSimilarity", "class_similarity"]
 
@@ -214,7 +216,8 @@ def means_of(sums: Doubles, counts: npt.NDArray[np.intp], own: Codes | None) -> 
     if own is not None:
         others[np.arange(len(own)), own] -= 1
     means = np.full(sums.shape, np.nan)
-    return np.divide(sums, others, out=means, where=others > 0)
+    np.divide(sums, others, out=means, where=others > 0)
+    return means
 
 
 def _approximate(

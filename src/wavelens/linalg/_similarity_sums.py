@@ -25,19 +25,18 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from wavelens import _core
-from wavelens._arguments import FloatArray, as_array, as_float_matrix, check_integer
+from wavelens._arguments import FloatArray, as_array, as_float_matrix
 from wavelens._threads import blas_threads
 from wavelens.exceptions import DataError
 from wavelens.linalg._bandwidth import Codes, Doubles, as_bandwidths, as_labels, check_same_kind
-from wavelens.linalg._pairwise import Progress, gaussian_similarity, lifted
+from wavelens.linalg._pairwise import Progress, lifted
 from wavelens.linalg._similarity_error import SimilarityError
 
-__all__ = ["FeatureSums", "LandmarkSums", "exact_sums"]
+__all__ = ["STRIP_BYTES", "ClassSums", "exact_sums"]
 
-_STRIP_BYTES = 8 * 1024 * 1024
+STRIP_BYTES = 8 * 1024 * 1024
 _FORMAT_VERSION = 1
 
 
@@ -58,7 +57,7 @@ def exact_sums(
     return _core.class_sums(second, first, codes, len(bandwidths), p, q, False, progress)
 
 
-class _Sums:
+class ClassSums:
     """What both ways share: classes, counts, and rows to check by."""
 
     kind = ""
@@ -130,7 +129,7 @@ class _Sums:
         self._prepared = None
         return self
 
-    def _is_like(self, other: _Sums) -> bool:
+    def _is_like(self, other: ClassSums) -> bool:
         mine, theirs = self._arrays(), other._arrays()
         return mine.keys() == theirs.keys() and all(np.array_equal(mine[key], theirs[key]) for key in mine)
 
@@ -221,7 +220,7 @@ class _Sums:
         rows = self._rows(x)
         own = None if labels is None else self._codes(labels, rows)
         result = np.empty((len(rows), len(self.classes)))
-        step = max(64, _STRIP_BYTES // (self.dtype.itemsize * self._width()))
+        step = max(64, STRIP_BYTES // (self.dtype.itemsize * self._width()))
         with blas_threads(1):
             for begin in range(0, len(rows), step):
                 part = slice(begin, begin + step)
@@ -251,359 +250,3 @@ class _Sums:
 
     def _self_similarity(self) -> float | Doubles:
         return 1.0
-
-
-class LandmarkSums(_Sums):
-    """Exact sums of similarities at landmarks, over as many chunks of rows as come; interpolated elsewhere.
-
-    Parameters
-    ----------
-    landmarks : array_like, shape (n_landmarks, d)
-        Rows from all over the data, drawn at random. Classes whose rows are all among them come out exact.
-    classes : array_like, shape (n_classes,)
-        The labels that rows can have; kept sorted.
-    bandwidth : float or array_like of shape (n_classes,)
-        h, in the unit of the data.
-    check : array_like, shape (n_checked, d), optional
-        Rows, drawn at random from the others, to measure the error by; their exact sums are taken in the same
-        pass.
-    check_labels : array_like, shape (n_checked,), optional
-        Their classes, where they are rows that `partial_fit` sees as well.
-
-    Attributes
-    ----------
-    classes, bandwidth, counts
-        As given, sorted; rows seen in each class.
-    n_features : int
-        Number of landmarks.
-
-    Notes
-    -----
-    2·n·(L + n_checked)·d flops for n rows seen, L³/3 once and 2·m·L·(d + n_classes) for m rows asked about.
-    The state is (L + n_checked) · n_classes float64 besides the landmarks. What a row adds itself to the
-    interpolated sum of its class is taken as the mean over the checked rows of the class.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from wavelens.linalg import LandmarkSums
-    >>> rows = np.linspace(0, 1, 100)[:, None]
-    >>> sums = LandmarkSums(rows[::10], ["a"], 0.5)
-    >>> for chunk in np.array_split(rows, 3):
-    ...     sums = sums.partial_fit(chunk, ["a"] * len(chunk))
-    >>> sums.similarity([[0.5]]).round(4)
-    array([[0.8536]])
-    """
-
-    def __init__(
-        self,
-        landmarks: npt.ArrayLike,
-        classes: npt.ArrayLike,
-        bandwidth: float | npt.ArrayLike,
-        *,
-        check: npt.ArrayLike | None = None,
-        check_labels: npt.ArrayLike | None = None,
-    ) -> None:
-        self._landmarks = np.array(as_float_matrix(landmarks, "landmarks"))
-        super().__init__(
-            self._landmarks.shape[1], self._landmarks.dtype, classes, bandwidth, check, check_labels
-        )
-        self.n_features = len(self._landmarks)
-        self._anchors = np.concatenate([self._landmarks, self._check])
-        self._anchor_sums = np.zeros((len(self._anchors), len(self.classes)))
-
-    def partial_fit(
-        self, x: npt.ArrayLike, labels: npt.ArrayLike, *, progress: Progress | None = None
-    ) -> Self:
-        """Add rows.
-
-        Parameters
-        ----------
-        x : array_like, shape (n, d)
-        labels : array_like, shape (n,)
-            Their classes.
-        progress : callable, optional
-            Is called with the share of the work that is done.
-
-        Returns
-        -------
-        LandmarkSums
-            Itself.
-        """
-        rows = self._rows(x)
-        codes = self._codes(labels, rows)
-        self._anchor_sums += exact_sums(rows, self._anchors, codes, self.bandwidth, progress)
-        self.counts += np.bincount(codes, minlength=len(self.classes))
-        self._prepared = None
-        return self
-
-    def exact_at_landmarks(self, labels: npt.ArrayLike | None = None) -> Doubles:
-        """Return the mean similarities of the landmarks, which are exact.
-
-        Parameters
-        ----------
-        labels : array_like, shape (n_landmarks,), optional
-            Their classes, so that a landmark does not count itself.
-
-        Returns
-        -------
-        ndarray of float64, shape (n_landmarks, n_classes)
-        """
-        own = None if labels is None else self._codes(labels, self._landmarks)
-        return self._means(self._anchor_sums[: self.n_features], own, 1.0)
-
-    def error(self, rows: npt.NDArray[np.intp] | None = None) -> SimilarityError:
-        """Compare the interpolation with the exact similarities of the rows to check.
-
-        Parameters
-        ----------
-        rows : array of int, shape (n_checked,), optional
-            Their places in the data, to pass on.
-
-        Returns
-        -------
-        SimilarityError
-        """
-        return self._error(self._anchor_sums[self.n_features :], rows)
-
-    def _width(self) -> int:
-        return self.n_features
-
-    def _arrays(self) -> dict[str, Any]:
-        return {"landmarks": self._landmarks} | self._shared_arrays()
-
-    def _sums(self) -> tuple[Doubles, ...]:
-        return (self._anchor_sums,)
-
-    @classmethod
-    def _restored(cls, arrays: dict[str, npt.NDArray[Any]]) -> Self:
-        return cls(
-            arrays["landmarks"],
-            arrays["classes"],
-            arrays["bandwidth"],
-            check=arrays["check"] if len(arrays["check"]) else None,
-            check_labels=arrays["classes"][arrays["check_codes"]] if "check_codes" in arrays else None,
-        )
-
-    def _interpolation(self) -> list[tuple[float, npt.NDArray[np.intp], FloatArray, Doubles]]:
-        """Return for each bandwidth its classes, their weights of the landmarks, and what a row adds itself."""
-        if self._prepared is not None:
-            return self._prepared  # type: ignore[no-any-return]
-        wide = self._landmarks.astype(np.float64)
-        # Similarities have the dtype's rounding; λ keeps the weights from blowing it up.
-        ridge = np.sqrt(self.n_features) * 4 * float(np.finfo(self.dtype).eps)
-        prepared = []
-        for h in np.unique(self.bandwidth):
-            here = np.flatnonzero(self.bandwidth == h)
-            kernel = gaussian_similarity(wide, bandwidth=h)
-            kernel[np.diag_indices(len(kernel))] += ridge
-            with blas_threads(1):
-                factor = cho_factor(kernel, lower=True, overwrite_a=True, check_finite=False)
-                weights = cho_solve(factor, self._anchor_sums[: self.n_features, here], check_finite=False)
-                itself = self._of_itself(factor[0], h, here)
-            prepared.append((float(h), here, weights.astype(self.dtype), itself))
-        self._prepared = prepared
-        return prepared
-
-    def _of_itself(self, lower: Doubles, h: float, here: npt.NDArray[np.intp]) -> Doubles:
-        """Return the mean interpolated similarity of a row to itself, for rows of some classes."""
-        if not len(self._check) or self._check_codes is None:
-            return np.ones(len(here))
-        strip = gaussian_similarity(self._landmarks, self._check, bandwidth=h).astype(np.float64)
-        each = (solve_triangular(lower, strip, lower=True, check_finite=False) ** 2).sum(axis=0)
-        n_classes = len(self.classes)
-        total = np.bincount(self._check_codes, each, minlength=n_classes)
-        count = np.bincount(self._check_codes, minlength=n_classes)
-        # A class of few checked rows leans on the others.
-        return np.asarray((total + 4 * each.mean()) / (count + 4))[here]
-
-    def _approximate_sums(self, rows: FloatArray) -> Doubles:
-        sums = np.empty((len(rows), len(self.classes)))
-        for h, here, weights, _ in self._interpolation():
-            sums[:, here] = gaussian_similarity(rows, self._landmarks, bandwidth=h) @ weights
-        return sums
-
-    def _self_similarity(self) -> Doubles:
-        whole = np.empty(len(self.classes))
-        for _, here, _, itself in self._interpolation():
-            whole[here] = itself
-        return whole
-
-
-class FeatureSums(_Sums):
-    """Sums of random Fourier features over the rows of each class, over as many chunks as come.
-
-    Parameters
-    ----------
-    n_columns : int
-        d, the columns of the rows to come.
-    classes : array_like, shape (n_classes,)
-        The labels that rows can have; kept sorted.
-    bandwidth : float or array_like of shape (n_classes,)
-        h, in the unit of the data.
-    n_features : int, default 2048
-        Cosines and sines together; an odd number is made even.
-    random_state : int, default 0
-        Seed of the frequencies.
-    origin : array_like, shape (d,), optional
-        A place amid the rows, taken off them, so that float32 keeps the phases of data with an offset.
-    dtype : {float32, float64}, default float32
-        Of the features; their sums are float64.
-    check, check_labels : array_like, optional
-        As for `LandmarkSums`.
-
-    Attributes
-    ----------
-    classes, bandwidth, counts
-        As given, sorted; rows seen in each class.
-    n_features : int
-
-    Notes
-    -----
-    2·n·(D + n_checked)·d flops for n rows seen, 2·m·D·(d + n_classes) for m rows asked about; strips of 8 MiB.
-    A row's features have norm 1, so that it is taken out of its class exactly.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from wavelens.linalg import FeatureSums
-    >>> rows = np.linspace(0, 1, 100)[:, None]
-    >>> sums = FeatureSums(1, ["a"], 0.5, n_features=512).partial_fit(rows, ["a"] * 100)
-    >>> bool(abs(sums.similarity([[0.5]]) - 0.8536) < 0.02)
-    True
-    """
-
-    def __init__(
-        self,
-        n_columns: int,
-        classes: npt.ArrayLike,
-        bandwidth: float | npt.ArrayLike,
-        *,
-        n_features: int = 2048,
-        random_state: int = 0,
-        origin: npt.ArrayLike | None = None,
-        dtype: npt.DTypeLike = np.float32,
-        check: npt.ArrayLike | None = None,
-        check_labels: npt.ArrayLike | None = None,
-    ) -> None:
-        n_columns = check_integer(n_columns, "n_columns", low=1)
-        half = (check_integer(n_features, "n_features", low=1) + 1) // 2
-        super().__init__(n_columns, np.dtype(dtype), classes, bandwidth, check, check_labels)
-        self.n_features, self.random_state = 2 * half, check_integer(random_state, "random_state", low=0)
-        self._origin = np.zeros(n_columns) if origin is None else np.array(origin, dtype=np.float64)
-        if self._origin.shape != (n_columns,):
-            raise ValueError(f"`origin` must have shape ({n_columns},), got {self._origin.shape}")
-        # Frequencies in units of the smallest bandwidth: entries stay in range whatever the unit of the data.
-        self._unit = float(self.bandwidth.min())
-        self._frequencies = _orthogonal_normal(half, n_columns, self.random_state).astype(self.dtype)
-        self._feature_sums = np.zeros((len(self.classes), self.n_features))
-        self._check_sums = np.zeros((len(self._check), len(self.classes)))
-
-    def partial_fit(
-        self, x: npt.ArrayLike, labels: npt.ArrayLike, *, progress: Progress | None = None
-    ) -> Self:
-        """Add rows.
-
-        Parameters
-        ----------
-        x : array_like, shape (n, n_columns)
-        labels : array_like, shape (n,)
-            Their classes.
-        progress : callable, optional
-            Is called with the share of the work that is done.
-
-        Returns
-        -------
-        FeatureSums
-            Itself.
-        """
-        rows = self._rows(x)
-        codes = self._codes(labels, rows)
-        if len(self._check):
-            self._check_sums += exact_sums(rows, self._check, codes, self.bandwidth, None)
-        order = np.argsort(codes, kind="stable")
-        step = max(64, _STRIP_BYTES // (self.dtype.itemsize * self.n_features))
-        with blas_threads(1):
-            for begin in range(0, len(rows), step):
-                part = order[begin : begin + step]
-                present, starts = np.unique(codes[part], return_index=True)
-                factors = (self._unit / self.bandwidth)[codes[part], None].astype(self.dtype)
-                features = self._features(self._phases(rows[part]) * factors)
-                self._feature_sums[present] += np.add.reduceat(features, starts, axis=0, dtype=np.float64)
-                if progress is not None:
-                    progress(min(1.0, (begin + step) / len(rows)))
-        self.counts += np.bincount(codes, minlength=len(self.classes))
-        return self
-
-    def error(self, rows: npt.NDArray[np.intp] | None = None) -> SimilarityError:
-        """Compare the approximation with the exact similarities of the rows to check.
-
-        Parameters
-        ----------
-        rows : array of int, shape (n_checked,), optional
-            Their places in the data, to pass on.
-
-        Returns
-        -------
-        SimilarityError
-        """
-        return self._error(self._check_sums, rows)
-
-    def _phases(self, rows: FloatArray) -> FloatArray:
-        placed = ((rows - self._origin) / self._unit).astype(self.dtype)
-        return np.asarray(placed @ self._frequencies.T)
-
-    def _features(self, phases: FloatArray) -> FloatArray:
-        half = phases.shape[1]
-        features = np.empty((len(phases), 2 * half), self.dtype)
-        np.cos(phases, out=features[:, :half])
-        np.sin(phases, out=features[:, half:])
-        features *= self.dtype.type(1 / np.sqrt(half))
-        return features
-
-    def _width(self) -> int:
-        return self.n_features
-
-    def _approximate_sums(self, rows: FloatArray) -> Doubles:
-        sums = np.empty((len(rows), len(self.classes)))
-        phases = self._phases(rows)
-        for h in np.unique(self.bandwidth):
-            here = np.flatnonzero(self.bandwidth == h)
-            features = self._features(phases * self.dtype.type(self._unit / h))
-            # Means, for sums of many rows would lose digits in float32.
-            means = self._feature_sums[here] / np.maximum(self.counts[here], 1)[:, None]
-            sums[:, here] = (features @ means.T.astype(self.dtype)) * self.counts[here]
-        return sums
-
-    def _arrays(self) -> dict[str, Any]:
-        plan = np.array([self.n_columns, self.n_features, self.random_state, self.dtype.itemsize])
-        return {"plan": plan, "origin": self._origin} | self._shared_arrays()
-
-    def _sums(self) -> tuple[Doubles, ...]:
-        return self._feature_sums, self._check_sums
-
-    @classmethod
-    def _restored(cls, arrays: dict[str, npt.NDArray[Any]]) -> Self:
-        n_columns, n_features, random_state, itemsize = arrays["plan"].tolist()
-        return cls(
-            n_columns,
-            arrays["classes"],
-            arrays["bandwidth"],
-            n_features=n_features,
-            random_state=random_state,
-            origin=arrays["origin"],
-            dtype=np.float32 if itemsize == 4 else np.float64,
-            check=arrays["check"] if len(arrays["check"]) else None,
-            check_labels=arrays["classes"][arrays["check_codes"]] if "check_codes" in arrays else None,
-        )
-
-
-def _orthogonal_normal(n: int, d: int, random_state: int) -> Doubles:
-    """Draw n normal vectors of d entries, orthogonal to one another in blocks of d."""
-    rng = np.random.default_rng(random_state)
-    blocks = []
-    with blas_threads(1):
-        for begin in range(0, n, d):
-            q = np.linalg.qr(rng.standard_normal((d, min(d, n - begin))))[0].T
-            blocks.append(q * np.sqrt(rng.chisquare(d, len(q)))[:, None])
-    return np.concatenate(blocks)
