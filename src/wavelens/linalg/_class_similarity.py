@@ -241,10 +241,11 @@ def _approximate(
     check = np.sort(rng.choice(others, min(n_checked, len(others)), replace=False))
     rows = x if y is None else y
     own = codes if y is None else None
-    check_labels = None if own is None else classes[codes[check]]
+    given = rows[check] if len(check) else None  # none where all rows are landmarks
+    check_labels = None if own is None or given is None else classes[codes[check]]
     if method == "landmarks":
         sums: LandmarkSums | FeatureSums = LandmarkSums(
-            x[places], classes, bandwidths, check=rows[check], check_labels=check_labels
+            x[places], classes, bandwidths, check=given, check_labels=check_labels
         )
     else:
         sums = FeatureSums(
@@ -254,7 +255,8 @@ def _approximate(
             n_features=n_features,
             random_state=random_state,
             origin=x[rng.integers(0, len(x), min(1024, len(x)))].mean(axis=0, dtype=np.float64),
-            check=rows[check],
+            dtype=x.dtype,
+            check=given,
             check_labels=check_labels,
         )
     sums.partial_fit(x, classes[codes], progress=_part(progress, 0, 0.5))

@@ -34,8 +34,8 @@ class FeatureSums(ClassSums):
         Seed of the frequencies.
     origin : array_like, shape (d,), optional
         A place amid the rows, taken off them, so that float32 keeps the phases of data with an offset.
-    dtype : {float32, float64}, default float32
-        Of the features; their sums are float64.
+    dtype : {float32, float64}, default float64
+        Of the rows. Features are float32 in any case, and their sums float64.
     check, check_labels : array_like, optional
         As for `LandmarkSums`.
 
@@ -69,7 +69,7 @@ class FeatureSums(ClassSums):
         n_features: int = 2048,
         random_state: int = 0,
         origin: npt.ArrayLike | None = None,
-        dtype: npt.DTypeLike = np.float32,
+        dtype: npt.DTypeLike = np.float64,
         check: npt.ArrayLike | None = None,
         check_labels: npt.ArrayLike | None = None,
     ) -> None:
@@ -82,7 +82,7 @@ class FeatureSums(ClassSums):
             raise ValueError(f"`origin` must have shape ({n_columns},), got {self._origin.shape}")
         # Frequencies in units of the smallest bandwidth: entries stay in range whatever the unit of the data.
         self._unit = float(self.bandwidth.min())
-        self._frequencies = _orthogonal_normal(half, n_columns, self.random_state).astype(self.dtype)
+        self._frequencies = _orthogonal_normal(half, n_columns, self.random_state).astype(np.float32)
         self._feature_sums = np.zeros((len(self.classes), self.n_features))
         self._check_sums = np.zeros((len(self._check), len(self.classes)))
 
@@ -109,12 +109,12 @@ class FeatureSums(ClassSums):
         if len(self._check):
             self._check_sums += exact_sums(rows, self._check, codes, self.bandwidth, None)
         order = np.argsort(codes, kind="stable")
-        step = max(64, STRIP_BYTES // (self.dtype.itemsize * self.n_features))
+        step = max(64, STRIP_BYTES // (4 * self.n_features))
         with blas_threads(1):
             for begin in range(0, len(rows), step):
                 part = order[begin : begin + step]
                 present, starts = np.unique(codes[part], return_index=True)
-                factors = (self._unit / self.bandwidth)[codes[part], None].astype(self.dtype)
+                factors = (self._unit / self.bandwidth)[codes[part], None].astype(np.float32)
                 features = self._features(self._phases(rows[part]) * factors)
                 self._feature_sums[present] += np.add.reduceat(features, starts, axis=0, dtype=np.float64)
                 if progress is not None:
@@ -137,15 +137,15 @@ class FeatureSums(ClassSums):
         return self._error(self._check_sums, rows)
 
     def _phases(self, rows: FloatArray) -> FloatArray:
-        placed = ((rows - self._origin) / self._unit).astype(self.dtype)
+        placed = ((rows - self._origin) / self._unit).astype(np.float32)
         return np.asarray(placed @ self._frequencies.T)
 
     def _features(self, phases: FloatArray) -> FloatArray:
         half = phases.shape[1]
-        features = np.empty((len(phases), 2 * half), self.dtype)
+        features = np.empty((len(phases), 2 * half), np.float32)
         np.cos(phases, out=features[:, :half])
         np.sin(phases, out=features[:, half:])
-        features *= self.dtype.type(1 / np.sqrt(half))
+        features *= np.float32(1 / np.sqrt(half))
         return features
 
     def _width(self) -> int:
@@ -156,10 +156,10 @@ class FeatureSums(ClassSums):
         phases = self._phases(rows)
         for h in np.unique(self.bandwidth):
             here = np.flatnonzero(self.bandwidth == h)
-            features = self._features(phases * self.dtype.type(self._unit / h))
+            features = self._features(phases * np.float32(self._unit / h))
             # Means, for sums of many rows would lose digits in float32.
             means = self._feature_sums[here] / np.maximum(self.counts[here], 1)[:, None]
-            sums[:, here] = (features @ means.T.astype(self.dtype)) * self.counts[here]
+            sums[:, here] = (features @ means.T.astype(np.float32)) * self.counts[here]
         return sums
 
     def _arrays(self) -> dict[str, Any]:
@@ -179,7 +179,7 @@ class FeatureSums(ClassSums):
             n_features=n_features,
             random_state=random_state,
             origin=arrays["origin"],
-            dtype=np.float32 if itemsize == 4 else np.float64,
+            dtype=f"f{itemsize}",
             check=arrays["check"] if len(arrays["check"]) else None,
             check_labels=arrays["classes"][arrays["check_codes"]] if "check_codes" in arrays else None,
         )
