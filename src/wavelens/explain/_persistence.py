@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
-import zipfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from wavelens import _core
+from wavelens._archive import read_archive, write_archive
 from wavelens.exceptions import DataError
 from wavelens.explain._noise import NOISES
 from wavelens.explain._results import Explanations
@@ -38,47 +35,21 @@ _columns = ("lam", "distortion", "rate")
 def save_explanations(explanations: Explanations, path: str | os.PathLike[str]) -> None:
     """Write explanations; the file appears whole or not at all."""
     header = {
-        "format": _format,
-        "format_version": _format_version,
-        "wavelens_version": _core.version,
         "stopped": list(explanations.stopped),
         "steps": [len(each.get("lam", ())) for each in explanations.history],
         **{name: getattr(explanations, name) for name in _words},
     }
     rows = [np.stack([each[name] for name in _columns], axis=1) for each in explanations.history if each]
     arrays: dict[str, Any] = {
-        "header": np.array(json.dumps(header)),
         "history": np.concatenate(rows) if rows else np.empty((0, len(_columns))),
         **{name: getattr(explanations, name) for name in _arrays},
     }
-    target = Path(path)
-    partial = target.with_name(target.name + ".partial")
-    try:
-        with partial.open("wb") as file:
-            np.savez(file, **arrays)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_archive(path, _format, _format_version, header, arrays)
 
 
 def load_explanations(path: str | os.PathLike[str]) -> Explanations:
     """Read what `save_explanations` wrote."""
-    try:
-        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        header = json.loads(str(arrays.pop("header")[()]))
-        found = header["format"], header["format_version"]
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is damaged or was not written by Explanations.save: {error}") from error
-    if found[0] != _format:
-        raise DataError(f"{path} holds a {found[0]}, expected a {_format}")
-    if found[1] > _format_version:
-        raise DataError(
-            f"{path} has format version {found[1]}, written by wavelens {header.get('wavelens_version')}; "
-            f"this wavelens {_core.version} reads up to version {_format_version}"
-        )
+    header, arrays = read_archive(path, _format, _format_version, "Explanations.save")
     try:
         return _restore(header, arrays)
     except (KeyError, ValueError, TypeError, IndexError) as error:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from wavelens._archive import read_archive, write_archive
 from wavelens.exceptions import DataError
 from wavelens.hierarchy._class_covariance import covariance_of
 from wavelens.hierarchy._class_means import ClassMeans
-from wavelens.hierarchy._persistence import mmf_arrays, read_archive, restore_mmf, write_archive
+from wavelens.hierarchy._persistence import mmf_arrays, restore_mmf
 
 if TYPE_CHECKING:
     from wavelens.hierarchy._class_hierarchy import ClassHierarchy

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
-import zipfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from wavelens import _core
+from wavelens._archive import read_archive, write_archive
 from wavelens.exceptions import DataError
 from wavelens.hierarchy._mmf import MMF, _methods, _rotations
 
-__all__ = ["load_mmf", "mmf_arrays", "read_archive", "restore_mmf", "save_mmf", "write_archive"]
+__all__ = ["load_mmf", "mmf_arrays", "restore_mmf", "save_mmf"]
 
 _format = "wavelens.hierarchy.MMF"
 _format_version = 1
@@ -42,54 +39,6 @@ def mmf_arrays(factors: MMF) -> dict[str, Any]:
     if factors.matrix is not None:
         arrays["matrix"] = factors.matrix
     return arrays
-
-
-def write_archive(
-    path: str | os.PathLike[str], kind: str, version: int, header: dict[str, Any], arrays: dict[str, Any]
-) -> None:
-    """Write arrays and a JSON header; the file appears whole or not at all."""
-    told = {"format": kind, "format_version": version, "wavelens_version": _core.version, **header}
-    target = Path(path)
-    partial = target.with_name(target.name + ".partial")
-    try:
-        with partial.open("wb") as file:
-            np.savez(file, header=np.array(json.dumps(told)), **arrays)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def read_archive(
-    path: str | os.PathLike[str], kind: str, version: int, writer: str
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the header and the arrays that `write_archive` wrote.
-
-    Raises
-    ------
-    DataError
-        If the file is damaged, of another kind, or of a newer version.
-    """
-    try:
-        with Path(path).open("rb") as file:
-            # NumPy would take anything else for a pickle, and advise to load it unsafely.
-            if not zipfile.is_zipfile(file):
-                raise ValueError("it is no npz file")
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        header = json.loads(str(arrays.pop("header")[()]))
-        found = header["format"], header["format_version"]
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is damaged or was not written by {writer}: {error}") from error
-    if found[0] != kind:
-        raise DataError(f"{path} holds a {found[0]}, expected a {kind}")
-    if found[1] > version:
-        raise DataError(
-            f"{path} has format version {found[1]}, written by wavelens {header.get('wavelens_version')}; "
-            f"this wavelens {_core.version} reads up to version {version}"
-        )
-    return header, arrays
 
 
 def restore_mmf(header: dict[str, Any], arrays: dict[str, Any]) -> MMF:

@@ -5,16 +5,13 @@ The left basis is not stored; it is the rows of UΣ, class by class, over σ.
 
 from __future__ import annotations
 
-import json
 import os
-import zipfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from wavelens import _core
+from wavelens._archive import read_archive, write_archive
 from wavelens.exceptions import DataError
 from wavelens.linalg import HOGSVD
 from wavelens.patterns._coefficients import make_basis
@@ -37,16 +34,12 @@ def save_analysis(analysis: PatternAnalysis, path: str | os.PathLike[str]) -> No
     if not isinstance(analysis.weights, str | None):
         parameters["weights"] = "array"
     header = {
-        "format": _format,
-        "format_version": _format_version,
-        "wavelens_version": _core.version,
         "parameters": parameters,
         "image_shape": analysis.basis_.shape,
         "bandwidth": analysis.bandwidth_,
     }
     gsvd = analysis.gsvd_
     arrays: dict[str, Any] = {
-        "header": np.array(json.dumps(header, default=_plain)),
         "classes": analysis.classes_,
         "labels": analysis.labels_,
         "coefficients": analysis.coefficients_,
@@ -62,34 +55,12 @@ def save_analysis(analysis: PatternAnalysis, path: str | os.PathLike[str]) -> No
     }
     for name, part in zip(_solver_parts, gsvd._solver, strict=True):
         arrays[f"solver_{name}"] = part
-    target = Path(path)
-    partial = target.with_name(target.name + ".partial")
-    try:
-        with partial.open("wb") as file:
-            np.savez(file, **arrays)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_archive(path, _format, _format_version, header, arrays)
 
 
 def load_analysis(path: str | os.PathLike[str], make: type[_Analysis]) -> _Analysis:
     """Read what `save_analysis` wrote."""
-    try:
-        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        header = json.loads(str(arrays.pop("header")[()]))
-        found = header["format"], header["format_version"]
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is damaged or was not written by PatternAnalysis.save: {error}") from error
-    if found[0] != _format:
-        raise DataError(f"{path} holds a {found[0]}, expected a {_format}")
-    if found[1] > _format_version:
-        raise DataError(
-            f"{path} has format version {found[1]}, written by wavelens {header.get('wavelens_version')}; "
-            f"this wavelens {_core.version} reads up to version {_format_version}"
-        )
+    header, arrays = read_archive(path, _format, _format_version, "PatternAnalysis.save")
     try:
         return _restore(header, arrays, make)
     except (KeyError, ValueError, TypeError, IndexError) as error:
@@ -132,10 +103,3 @@ def _restore(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], make: 
     analysis.sigma_ = analysis.gsvd_.sigma
     analysis._similarity_to_classes = None
     return analysis
-
-
-def _plain(value: object) -> object:
-    """Return a NumPy number as Python's, for JSON."""
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"a parameter of type {type(value).__name__} cannot be saved")

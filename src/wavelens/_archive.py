@@ -1,0 +1,105 @@
+"""Arrays with a JSON header in an npz file. No pickle: reading runs no code of the file."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wavelens import _core
+from wavelens.exceptions import DataError
+
+__all__ = ["read_archive", "write_archive"]
+
+
+def write_archive(
+    path: str | os.PathLike[str],
+    kind: str,
+    version: int,
+    header: Mapping[str, Any],
+    arrays: Mapping[str, Any],
+) -> None:
+    """Write arrays and what a header says; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+        Taken as it is: no ending is added.
+    kind : str
+        What the file holds, "wavelens.hierarchy.MMF".
+    version : int
+        Of the format of this kind.
+    header : mapping
+        Values that JSON knows, or numbers of NumPy.
+    arrays : mapping of str to ndarray
+        None called "header".
+    """
+    told = {"format": kind, "format_version": version, "wavelens_version": _core.version, **header}
+    target = Path(path)
+    partial = target.with_name(target.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            np.savez(file, header=np.array(json.dumps(told, default=_plain)), **arrays)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_archive(
+    path: str | os.PathLike[str], kind: str, version: int, writer: str
+) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+    """Return the header and the arrays that `write_archive` wrote.
+
+    Parameters
+    ----------
+    path : path
+        Of the file.
+    kind : str
+        What it must hold.
+    version : int
+        The newest that can be read.
+    writer : str
+        What writes such files, for errors: "MMF.save".
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    DataError
+        If it is damaged, of another kind, or of a newer version.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            # NumPy would take anything else for a pickle, and advise to load it unsafely.
+            if not zipfile.is_zipfile(file):
+                raise ValueError("it is no npz file")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+        header = json.loads(str(arrays.pop("header")[()]))
+        found = header["format"], header["format_version"]
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} is damaged or was not written by {writer}: {error}") from error
+    if found[0] != kind:
+        raise DataError(f"{path} holds a {found[0]}, expected a {kind}")
+    if found[1] > version:
+        raise DataError(
+            f"{path} has format version {found[1]}, written by wavelens {header.get('wavelens_version')}; "
+            f"this wavelens {_core.version} reads up to version {version}"
+        )
+    return header, arrays
+
+
+def _plain(value: object) -> object:
+    """Return a NumPy number as Python's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"a value of type {type(value).__name__} cannot be saved")
