@@ -13,5 +13,6 @@ PYBIND11_MODULE(_core, m) {
   wavelens::register_gemm(m);
   wavelens::register_project(m);
   wavelens::register_ho_gsvd(m);
+  wavelens::register_streaming(m);
   wavelens::register_wavelet(m);
 }

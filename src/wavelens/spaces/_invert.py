@@ -278,7 +278,7 @@ def _newton(
 
 def _layerwise(chain: Any, targets: Array, rtol: float) -> Inversion:
     inputs, outside, rejected = invert_layerwise(chain, targets)
-    exists = np.isfinite(inputs).all(axis=1)
+    exists = np.asarray(np.isfinite(inputs).all(axis=1))
     outputs = np.full_like(targets, np.nan)
     distances = np.full(len(targets), np.inf)
     if exists.any():
