@@ -118,7 +118,7 @@ def run(options: argparse.Namespace) -> None:
     flow = means = ideal = None
     with told(say):
         if images is not None:
-            say(f"pushing {images.source.n_images:,} images through {len(images.layers)} layers")
+            say(f"pushing {images.source.n_images:,} images through the network")
             flow = images.energy_flow(network, tuple(each.spaces.name for each in facts if each.found))
             _interrupt.check()
             say("taking the means of classes")
@@ -208,7 +208,8 @@ def _tell(options: argparse.Namespace, summary: dict[str, Any]) -> None:
     if options.quiet:
         return
     width = min(100, shutil.get_terminal_size((100, 24)).columns)
-    lines = [f"{summary['network']}: {summary['n_layers']:,} layers with weights", ""]
+    n = summary["n_layers"]
+    lines = [f"{summary['network']}: {n:,} {'layer' if n == 1 else 'layers'} with weights", ""]
     for mark, texts in (("-", summary["findings"]), ("!", summary["remarks"])):
         for text in texts:
             lines += item(mark, text, width)

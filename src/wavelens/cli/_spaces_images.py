@@ -38,7 +38,6 @@ class SpacesImages:
     source: ImageSource
     rule: Preprocessing
     names: ClassNames | None
-    layers: tuple[str, ...]
     options: argparse.Namespace
     notes: list[str] = field(default_factory=list)
 
@@ -255,7 +254,7 @@ def open_spaces_images(options: argparse.Namespace, network: NetworkSpaces, say:
         progress=False if options.quiet else None,
         random_state=options.seed,
     )
-    found = SpacesImages(source, rule, names, tuple(each.name for each in network), options)
+    found = SpacesImages(source, rule, names, options)
     found.notes.append(f"Images entered as {rule.describe()}.")
     return found
 

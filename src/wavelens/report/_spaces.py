@@ -170,7 +170,7 @@ def _page(
     command: str | None,
 ) -> Page:
     return Page(
-        title=f"What {story.title} keeps, rejects and wants",
+        title=f"What {story.title} {'keeps, rejects and wants' if story.ideal else 'keeps and rejects'}",
         subtitle=clean(source)
         if source
         else "From its weights alone; images would tell what it rejects of them.",

@@ -59,10 +59,11 @@ def _least_random(story: SpacesStory) -> str:
     found = far.found
     assert found is not None
     low, high = found.chance_condition_interval
+    least = "" if len(story.compared) == 1 else " is least like chance"
     return (
-        f"{_capital(quoted(far.name))} is least like chance: its strongest direction passes {_ratio(found.condition)} "
-        f"times as strongly as its weakest; random {_size(far)} matrices have {_ratio(low)} to {_ratio(high)}, and "
-        f"{percent(found.share_outside)} of its directions lie outside what chance gives."
+        f"{quoted(far.name)}{least}: its strongest direction passes "
+        f"{_ratio(found.condition)} times as strongly as its weakest (random {_size(far)} matrices: {_ratio(low)} to "
+        f"{_ratio(high)} times), and {percent(found.share_outside)} of its directions lie outside what chance gives."
     )
 
 
@@ -72,10 +73,15 @@ def _dead(story: SpacesStory) -> str:
     if not low:
         return ""
     each = min(low, key=lambda one: (one.rank or 0) / min(one.matrix))
-    more = f"; so do {count(len(low) - 1, 'other layer')}" if len(low) > 1 else ""
+    rest = len(low) - 1
+    more = (
+        f". {count(rest, 'other layer')} {'uses' if rest == 1 else 'use'} fewer than possible, too"
+        if rest
+        else ""
+    )
     return (
-        f"{_capital(quoted(each.name))} uses {each.rank:,} of the {min(each.matrix):,} directions that its shape allows"
-        f"{more}: some of its units are silent, or combinations of others."
+        f"{quoted(each.name)} uses {each.rank:,} of the {min(each.matrix):,} directions that its shape allows: some of "
+        f"its units are silent, or combinations of others{more}."
     )
 
 
@@ -110,21 +116,22 @@ def _rejecting(story: SpacesStory) -> str:
     if len(single) < len(able):
         top = max((i for i in able if i not in single), key=lambda i: np.nan_to_num(flow.overall[i]))
         parts.append(
-            f"{quoted(flow.layers[top])} rejects most: {percent(float(flow.overall[top]))} of the energy that enters "
-            f"it does not count for it; a random space of its dimension would reject "
-            f"{percent(float(flow.chance[top]))} ± {percent(float(flow.chance_spread[top]))}."
+            f"{quoted(flow.layers[top])} rejects {'most: ' if len(able) > 1 else ''}"
+            f"{percent(float(flow.overall[top]))} of the energy of what enters it; a random space of its dimension "
+            f"would reject {percent(float(flow.chance[top]))} ± {percent(float(flow.chance_spread[top]))}."
         )
     if single:
-        shares = flow.overall[single]
+        shares, chance = flow.overall[single], float(np.median(flow.chance[single]))
         parts.append(
-            f"{_capital(count(len(single), 'depthwise layer'))} see each channel through one kernel, which keeps one "
-            f"number of each patch and rejects {percent(float(np.nanmin(shares)))} to "
-            f"{percent(float(np.nanmax(shares)))} of its energy; patches overlap, so that less is lost of the map."
+            f"The {count(len(single), 'depthwise layer')}, with one kernel for each channel, keep one number of each "
+            f"patch and reject {percent(float(np.nanmin(shares)))} to {percent(float(np.nanmax(shares)))} of its "
+            f"energy (by chance {percent(chance)}); patches overlap, so that less is lost of the map."
         )
     full = len(flow.layers) - len(able)
     if full:
         parts.append(
-            f"{full} of {count(len(flow.layers), 'layer')} cannot reject anything: as many independent weights as inputs."
+            f"{full} of {count(len(flow.layers), 'layer')} cannot reject anything: they have as many independent "
+            "weights as inputs."
         )
     return " ".join(parts)
 
@@ -180,8 +187,8 @@ def _classes(story: SpacesStory) -> str:
     ):
         return "What is rejected differs between classes by no more than their few images would by chance."
     return (
-        f"Classes differ most in {quoted(flow.layers[row])}, which rejects {percent(float(rejected[row, high]))} of the "
-        f"energy of {said(flow.classes[high])} and {percent(float(rejected[row, low]))} of "
+        f"Classes differ most in {quoted(flow.layers[row])}, which rejects {percent(float(rejected[row, high]))} of "
+        f"the energy of {said(flow.classes[high])} and {percent(float(rejected[row, low]))} of "
         f"{said(flow.classes[low])}."
     )
 
@@ -193,19 +200,23 @@ def _ideal(story: SpacesStory) -> str:
     n = len(ideal.class_names)
     reached = int(ideal.reached.sum())
     own = int((ideal.predicted == np.arange(n)).sum())
-    natural = [name for name in ideal.distances if " + " not in name]
     goal = np.linalg.norm(ideal.ideal, axis=1)
-    best = np.min([ideal.distances[name] / goal for name in natural], axis=0)
+    kinds = [[name for name in ideal.distances if (" + " in name) == trained] for trained in (False, True)]
+    missed = [
+        float(np.median(np.min([ideal.distances[name] / goal for name in names], axis=0))) if names else None
+        for names in kinds
+    ]
     text = (
-        f"For {n} classes the ideal answer was sought: of the images and their means the nearest miss it by "
+        f"Of the images of {n} classes and their means, the nearest to the ideal answer miss it by "
+        f"{percent(missed[0] or 0.0)} of its length (median)"
     )
-    text += f"{percent(float(np.median(best)))} of its length (median)"
-    if len(natural) < len(ideal.distances):
-        text += (
-            f"; trained pictures reach it for {reached} of {n}" if reached else "; training does not reach it"
-        )
-    text += f". The network takes {own} of the {n} pictures for their class"
-    return f"{text}."
+    if missed[1] is not None and reached == n:
+        text += "; training reaches it for each"
+    elif missed[1] is not None:
+        text += f"; training comes to {percent(missed[1])}"
+        text += f", and reaches it for {reached}," if reached else ""
+        text += " without leaving the range of the images' values" if ideal.bounds is not None else ""
+    return f"{text}. The network takes {own} of the {n} chosen pictures for their class."
 
 
 def remarks(story: SpacesStory) -> Iterator[str]:

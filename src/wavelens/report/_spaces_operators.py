@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from wavelens.report._page import Section, Table, Text
+from wavelens.report._page import Block, Section, Table, Text
 from wavelens.report._spaces_story import LayerFacts, SpacesStory
 from wavelens.report._words import count
 
@@ -30,14 +30,14 @@ def operators(story: SpacesStory) -> Section | None:
         "and size of this network. Its strongest direction says how much the layer can amplify a map at most."
     )
     caption = (
-        "Kernels as rows: of the table of all layers, for a single patch. On maps: of the operator with its own padding "
+        "Kernels as rows: as in the table above, for single patches. On maps: of the operator with its own padding "
         "of zeros and its stride, by Lanczos iteration unless said otherwise. “Under” means that the smallest value "
         f"was not pinned down in {_seconds:.0f} seconds, and lies below. Under circular padding all values would be "
         "known exactly by FFT, but that is not what this network does at its borders."
     )
     header = ("Layer", "Map", "Kernels as rows, strongest", "On maps, strongest", "Weakest", "How")
     left = len([each for each in story.facts if each.spaces.layer.kind == "convolution"]) - len(rows)
-    blocks = [Text((lead,), "lead"), Table(header, tuple(rows), caption, words=(1, 5))]
+    blocks: list[Block] = [Text((lead,), "lead"), Table(header, tuple(rows), caption, words=(1, 5))]
     if left:
         note = (
             f"{count(left, 'other convolution')} are not shown; LayerSpaces.convolution computes any of them."

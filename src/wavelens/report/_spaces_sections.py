@@ -22,64 +22,64 @@ _layers_drawn = 60
 def layers(story: SpacesStory) -> Section:
     """Show all layers in a table."""
     with_flow = story.flow is not None
-    header = ["Layer", "Kind", "Weights", "Rank", "Condition", "By chance", "Spectrum"]
-    header += ["Rejected", "By chance"] if with_flow else []
+    header: tuple[str, ...] = ("Layer", "Kind", "Weights", "Rank", "Condition (chance)", "Spectrum")
+    header += ("Rejected (chance)",) if with_flow else ()
     rows = [_row(story, each, with_flow) for each in story.facts]
-    caption = (
-        "Rank: independent directions that pass, and how many there are at the input. Condition: how many times as "
-        "strongly the strongest passes as the weakest. By chance: where 95 of 100 random matrices of the same shape "
-        "lie. Spectrum: whether its singular values, one by one, are such as random weights have."
-    )
-    if with_flow:
-        caption += (
-            " Rejected: share of the energy of what enters that the layer is blind to, over all images; by chance: "
-            "what random spaces of the same dimension are blind to, ± one standard deviation."
-        )
-    if story.has_convolutions:
-        caption += (
-            " Of a convolution the kernels are the rows of the matrix, and what enters are the patches that they see. "
-            "Depthwise: one kernel for each channel, so that their rank counts kinds of kernels, and what is rejected "
-            "is counted channel by channel. Pointwise: 1 × 1 kernels, which mix channels."
-        )
-    table: Block = Table(tuple(header), tuple(rows), caption, words=(1, 6))
+    caption = "In the order of execution. In brackets: what random weights of the same shape do."
+    table: Block = Table(header, tuple(rows), caption)
     if len(rows) > _rows_unfolded:
         table = Fold(f"Table of {len(rows)} layers", (table,))
     lead = f"{count(len(story.facts), 'layer')} with weights, from the input to the output. "
     lead += (
-        "It is layer, activation, layer, … and nothing else."
+        "The network is layer, activation, layer, … and nothing else."
         if story.network.weights.is_chain
         else clean(story.network.weights.why_not_chain)
     )
-    return Section("layers", "All layers", (Text((lead,)), table, Text((_files(with_flow),), "note")))
+    return Section("layers", "All layers", (Text((lead,)), table, Text(_table_words(story), "note")))
 
 
-def _files(with_flow: bool) -> str:
-    more = "; energy.csv has what is rejected of each class" if with_flow else ""
-    return f"layers.csv beside this page has the same numbers, not rounded{more}."
+def _table_words(story: SpacesStory) -> tuple[str, ...]:
+    words = [
+        "Rank: how many independent directions pass, of how many that enter. Condition: how many times as strongly "
+        "the strongest of them passes as the weakest; in brackets, between which values it lies in 95 of 100 random "
+        "matrices of the same shape. Spectrum: whether the singular values, one by one, are such as random weights "
+        "have."
+    ]
+    if story.flow is not None:
+        words.append(
+            "Rejected: which share of the energy of what enters the layer is blind to, over all images; in brackets, "
+            "what random spaces of the same dimension are blind to, ± one standard deviation."
+        )
+    if story.has_convolutions:
+        words.append(
+            "Of a convolution the kernels are the rows of the matrix, and what enters are the patches that they see. "
+            "Depthwise: one kernel for each channel; rank and condition are of all kernels together, and what is "
+            "rejected is counted channel by channel. Pointwise: 1 × 1 kernels, which mix channels."
+        )
+    more = "" if story.flow is None else "; energy.csv has what is rejected of each class"
+    return (*words, f"layers.csv beside this page has the same numbers, not rounded{more}.")
 
 
 def _row(story: SpacesStory, each: LayerFacts, with_flow: bool) -> tuple[str, ...]:
-    layer = each.spaces.layer
-    cells = [each.name, each.spaces.kind, "×".join(map(str, layer.weights.shape))]
+    cells = [each.name, each.spaces.kind, "×".join(map(str, each.spaces.layer.weights.shape))]
     if each.found is None:
-        cells += ["too large", "–", "–", "–"]
+        cells += ["too large", "–", "–"]
     else:
         low, high = each.found.chance_condition_interval
+        chance = f" ({_number(low)}–{_number(high)})" if each.comparable else ""
         cells += [
             f"{each.rank:,} of {each.matrix[1]:,}",
-            _number(each.found.condition),
-            f"{_number(low)}–{_number(high)}" if each.comparable else "–",
+            f"{_number(each.found.condition)}{chance}",
             ("like chance" if each.like_chance else "not chance") if each.comparable else "–",
         ]
     if with_flow:
         found = story.rejected(each)
-        if found is None:
-            cells += ["–", "–"]
-        elif found[1] == 0:
-            cells += ["nothing", "nothing"]
+        if found is None or found[1] == 0:
+            cells.append("–" if found is None else "nothing")
         else:
-            cells += [percent(found[0]), f"{percent(found[1])} ± {percent(found[2])}"]
-    return tuple(cells)
+            cells.append(f"{percent(found[0])} ({percent(found[1])} ± {percent(found[2])})")
+    # Numbers and what belongs to them stay on one line.
+    return tuple(cells[:1] + [cell.replace(" ", "\u00a0") for cell in cells[1:]])
 
 
 def pictures(story: SpacesStory) -> Section | None:
@@ -101,15 +101,18 @@ def pictures(story: SpacesStory) -> Section | None:
     n_units = min(_pictures_in_line, spaces.shape[0])
     what = "kernel" if kernels else "unit"
     shown = (
-        f"The first {n_units} of {count(spaces.shape[0], what)}" if n_units < spaces.shape[0] else "All units"
+        f"The first {n_units} of {count(spaces.shape[0], what)}"
+        if n_units < spaces.shape[0]
+        else f"All {what}s"
     )
+    colour = len(spaces.input_shape or ()) == 3 and (spaces.input_shape or (1,))[0] == 3
     caption = (
-        f"{shown}. Grey pictures: red adds to what a {what} says, blue takes away, white does not count. Colour "
-        "pictures are shown about mid grey. Each is scaled for itself; only the first line below is of images."
-        if means is not None
-        else f"{shown}. Grey pictures: red adds to what a {what} says, blue takes away, white does not count. Colour "
-        "pictures are shown about mid grey. Each is scaled for itself."
+        f"{shown}. Mid grey does not count, lighter adds in its colour, darker takes away; each scaled for itself."
+        if colour
+        else f"{shown}. Red adds to what a {what} says, blue takes away, white does not count; each scaled for itself."
     )
+    if means is not None:
+        caption += " What enters is shown as an image, from its lowest value (black) to its highest (white)."
     lead = (
         _kernel_lead(spaces.rank) if kernels else _unit_lead(spaces.rank, spaces.shape[1], means is not None)
     )
@@ -131,7 +134,7 @@ def _unit_lead(rank: int, n: int, means: bool) -> str:
         "What a unit weighs is a picture: the pixels that it looks at. Signal images are the same layer told without "
         f"overlap: {rank} pictures at right angles to each other, the strongest first, of which everything that passes "
         f"is made. The other {n - rank:,} directions of the {n:,} at the input pass nothing: change a picture along "
-        "them, and the network gives the same answer to the last digit."
+        "them, and the network gives the same answer."
     )
     if rank == n:
         text = text[: text.index(" The other")] + " Nothing is lost: there are as many as there are inputs."
@@ -145,9 +148,9 @@ def _unit_lead(rank: int, n: int, means: bool) -> str:
 
 def _kernel_lead(rank: int) -> str:
     return (
-        "Each kernel is a small picture that is laid over every place of the image. Signal images are the same kernels "
-        f"told without overlap: {rank} patterns at right angles to each other, the strongest first, of which everything "
-        "that passes is made."
+        "Each kernel is a small picture that is laid over every place of the image. Signal images are the same "
+        f"kernels told without overlap: {rank} patterns at right angles to each other, the strongest first, of which "
+        "everything that passes is made."
     )
 
 
@@ -174,7 +177,7 @@ def spectra(story: SpacesStory) -> Section | None:
         )
     rest = len(story.compared) - len(shown)
     if rest > 0:
-        note = f"{count(rest, 'other layer')} are in the table above; --layer NAME draws them."
+        note = f"{count(rest, 'other layer')} in the table above; --layer NAME draws any of them."
         blocks.append(Text((note,), "note"))
     return Section("spectra", "How strongly directions pass, beside chance", tuple(blocks))
 
@@ -224,10 +227,10 @@ def _class_table(story: SpacesStory) -> Block:
     rows = []
     for i in able:
         cells = [percent(float(each)) if np.isfinite(each) else "–" for each in flow.rejected[i, :shown]]
-        rows.append((clean(flow.layers[i]), *cells, f"{percent(float(flow.chance[i]))}"))
+        rows.append((clean(flow.layers[i]), percent(float(flow.chance[i])), *cells))
     if not rows:
         return Text(("No layer can reject anything, of any class.",))
-    header = ("Layer", *(shorten(clean(name), 20) for name in flow.classes[:shown]), "By chance")
+    header = ("Layer", "By chance", *(shorten(clean(name), 20) for name in flow.classes[:shown]))
     caption = "Share of energy that each layer rejects, class by class (layers that can reject)."
     if shown < len(flow.classes):
         caption += f" The first {shown} of {len(flow.classes)} classes; energy.csv has all."
@@ -248,9 +251,9 @@ def ideal(story: SpacesStory) -> Section | None:
     ).plot()
     lead = (
         "The ideal answer for a class is the surest that the network gives to any image at hand: the highest value of "
-        "the class's own output, the lowest of each other one. Which picture gets it? Candidates are made of the images "
-        "of the class: their mean (avg), the one of them that comes nearest (min), and the mean of the nearest quarter "
-        "(avg-min). "
+        "the class's own output, the lowest of each other one. Which picture gets it? Candidates are made of the "
+        "images of the class: their mean (avg), the one of them that comes nearest (min), and the mean of the nearest "
+        "quarter (avg-min). "
     )
     trained = any(" + " in each for each in found.distances)
     lead += (
@@ -270,8 +273,9 @@ def ideal(story: SpacesStory) -> Section | None:
     )
     caption = (
         "Distance of each candidate's outputs from the ideal ones; how long these are: "
-        f"{np.median(np.linalg.norm(found.ideal, axis=1)):.3g} (median). Chosen: the nearest; of several that reach "
-        "the goal the one changed least. Answer: what the network takes the chosen picture for."
+        f"{np.median(np.linalg.norm(found.ideal, axis=1)):.3g} (median), the distance of an answer of zeros. "
+        "Chosen: the nearest; of several that reach the goal the one "
+        "changed least. Answer: what the network takes the chosen picture for."
     )
     names = ", ".join(f"{each}: {kind}" for each, kind in zip(found.class_names, found.chosen, strict=True))
     chart = story.figures.chart(
@@ -280,11 +284,17 @@ def ideal(story: SpacesStory) -> Section | None:
         f"Candidates for the ideal input of each class. Chosen: {names}",
         "Under each picture the distance of its outputs from the ideal ones. Framed: the nearest of its class.",
     )
+    notes = list(found.notes)
+    near = [found.candidates[each] for each in ("min", "avg-min") if each in found.candidates]
+    if len(near) == 2 and np.array_equal(*near):
+        notes.insert(
+            0, "The nearest quarter of fewer than eight images is one image, so that avg-min is min here."
+        )
     blocks: tuple[Block, ...] = (
         Text((lead,), "lead"),
         chart,
         Table(header, rows, caption, words=(len(header) - 2, len(header) - 1)),
-        Text(tuple(map(clean, found.notes)), "note"),
+        Text(tuple(map(clean, notes)), "note"),
     )
     return Section("ideal", "Which picture each class wants", blocks)
 
@@ -307,8 +317,8 @@ def reading(story: SpacesStory) -> Section:
     ]
     if story.has_convolutions:
         pitfalls.append(
-            "A convolution is told here by its kernels as rows of a matrix, which see patch by patch. As an operator on "
-            "whole maps it has other singular values, and usually rejects less, as patches overlap."
+            "A convolution is told here by its kernels as rows of a matrix, which see patch by patch. As an operator "
+            "on whole maps it has other singular values, and usually rejects less, as patches overlap."
         )
     return Section(
         "reading",

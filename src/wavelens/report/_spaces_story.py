@@ -216,30 +216,26 @@ class SpacesStory:
             return tuple(each for each in self.known if each.spaces.name in self.named)
         if len(self.known) <= _detailed_at_most:
             return self.known
-        chosen = [self.known[0], self.known[-1]]
+        return tuple(sorted(set(self._telling.values()), key=lambda each: each.index))
+
+    @cached_property
+    def _telling(self) -> dict[str, LayerFacts]:
+        """The layers that tell most, by the reason."""
+        found = {"the first": self.known[0], "the last": self.known[-1]}
         by_chance = sorted(self.compared, key=self.unlike)
-        chosen += [*by_chance[-1:], *by_chance[:1]]
-        able = [each for each in self.known if (self.rejected(each) or (0.0, 0.0, 0.0))[1] > 0]
-        chosen += sorted(able, key=lambda each: -(self.rejected(each) or (0.0,))[0])[:1]
-        return tuple(sorted(dict.fromkeys(chosen), key=lambda each: each.index))
+        if by_chance:
+            found |= {"the least like chance": by_chance[-1], "the most like chance": by_chance[0]}
+        shares = {each: self.rejected(each) for each in self.known if each.spaces.kind != "depthwise"}
+        able = {each: share[0] for each, share in shares.items() if share is not None and share[1] > 0}
+        if able:
+            found["the one that rejects most"] = max(able, key=able.__getitem__)
+        return found
 
     def why(self, fact: LayerFacts) -> str:
         """Say why a layer is shown."""
         if self.named or len(self.known) <= _detailed_at_most:
             return ""
-        reasons = []
-        by_chance = sorted(self.compared, key=self.unlike)
-        if fact is self.known[0]:
-            reasons.append("the first")
-        if fact is self.known[-1]:
-            reasons.append("the last")
-        if by_chance and fact is by_chance[-1]:
-            reasons.append("the one least like chance")
-        if by_chance and fact is by_chance[0]:
-            reasons.append("the one most like chance")
-        if self.flow is not None and not reasons:
-            reasons.append("the one that rejects most")
-        return ", ".join(reasons)
+        return ", ".join(reason for reason, each in self._telling.items() if each is fact)
 
     @cached_property
     def pictured(self) -> tuple[LayerFacts, SignalSpaces] | None:

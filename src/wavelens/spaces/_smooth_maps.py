@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -263,7 +264,10 @@ def _in_float64(model: Model) -> Model | None:
         return None
     try:
         double: Model = replace(model)
-        double.module = copy.deepcopy(module).double()  # type: ignore[attr-defined]
+        with warnings.catch_warnings():
+            # Of torch's own making: to copy an exported program is to meet what torch deprecates.
+            warnings.simplefilter("ignore", FutureWarning)
+            double.module = copy.deepcopy(module).double()  # type: ignore[attr-defined]
         double._map = replace(model._map, dtype="float64")
         n = model.fixed_batch or 2
         images = np.random.default_rng(0).random((n, *(each or 1 for each in model.input_shape)))
