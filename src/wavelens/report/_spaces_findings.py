@@ -28,7 +28,7 @@ def findings(story: SpacesStory) -> tuple[str, ...]:
         _classes(story),
         _ideal(story),
     )
-    return tuple(each for each in found if each)
+    return tuple(_capital(each) for each in found if each)
 
 
 def _random_ones(story: SpacesStory) -> str:
@@ -241,7 +241,9 @@ def remarks(story: SpacesStory) -> Iterator[str]:
 
 def quoted(name: str) -> str:
     """Return the name of a layer as a sentence says it."""
-    return f"“{shorten(clean(name), 40)}”"
+    shown = f"“{shorten(clean(name), 40)}”"
+    # A mere number would be taken for a class.
+    return f"layer {shown}" if name.replace(".", "").isdecimal() else shown
 
 
 def _able(story: SpacesStory) -> list[LayerFacts]:

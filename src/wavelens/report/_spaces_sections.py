@@ -77,9 +77,14 @@ def _row(story: SpacesStory, each: LayerFacts, with_flow: bool) -> tuple[str, ..
         if found is None or found[1] == 0:
             cells.append("–" if found is None else "nothing")
         else:
-            cells.append(f"{percent(found[0])} ({percent(found[1])} ± {percent(found[2])})")
-    # Numbers and what belongs to them stay on one line.
-    return tuple(cells[:1] + [cell.replace(" ", "\u00a0") for cell in cells[1:]])
+            cells.append(f"{_share(found[0])} ({_share(found[1])} ± {_share(found[2])})")
+    return tuple(cells[:1] + [_kept_together(cell) for cell in cells[1:]])
+
+
+def _kept_together(cell: str) -> str:
+    """Let a line break before what is in brackets, and nowhere else."""
+    number, bracket, rest = cell.replace(" ", "\u00a0").replace("–", "\u2060–\u2060").partition("\u00a0(")
+    return f"{number} ({rest}" if bracket else number
 
 
 def pictures(story: SpacesStory) -> Section | None:
@@ -226,7 +231,7 @@ def _class_table(story: SpacesStory) -> Block:
     able = [i for i in range(len(flow.layers)) if flow.chance[i] > 0]
     rows = []
     for i in able:
-        cells = [percent(float(each)) if np.isfinite(each) else "–" for each in flow.rejected[i, :shown]]
+        cells = [_share(float(each)) if np.isfinite(each) else "–" for each in flow.rejected[i, :shown]]
         rows.append((clean(flow.layers[i]), percent(float(flow.chance[i])), *cells))
     if not rows:
         return Text(("No layer can reject anything, of any class.",))
@@ -286,7 +291,7 @@ def ideal(story: SpacesStory) -> Section | None:
     )
     notes = list(found.notes)
     near = [found.candidates[each] for each in ("min", "avg-min") if each in found.candidates]
-    if len(near) == 2 and np.array_equal(*near):
+    if len(near) == 2 and np.array_equal(near[0], near[1]):
         notes.insert(
             0, "The nearest quarter of fewer than eight images is one image, so that avg-min is min here."
         )
@@ -343,6 +348,10 @@ def reading(story: SpacesStory) -> Section:
             ),
         ),
     )
+
+
+def _share(value: float) -> str:
+    return "<0.01%" if 0 < value < 1e-4 else percent(value)
 
 
 def _number(value: float) -> str:

@@ -229,6 +229,9 @@ class SpacesStory:
         able = {each: share[0] for each, share in shares.items() if share is not None and share[1] > 0}
         if able:
             found["the one that rejects most"] = max(able, key=able.__getitem__)
+        away = {each: abs(share[0] - share[1]) for each in self.known if (share := self.rejected(each))}
+        if away:
+            found["the one whose rejected share is farthest from chance"] = max(away, key=away.__getitem__)
         return found
 
     def why(self, fact: LayerFacts) -> str:
