@@ -121,7 +121,6 @@ def run(options: argparse.Namespace) -> None:
             say(f"pushing {images.source.n_images:,} images through the network")
             flow = images.energy_flow(network, tuple(each.spaces.name for each in facts if each.found))
             _interrupt.check()
-            say("taking the means of classes")
             means = images.class_means(network)
             ideal = images.ideal_inputs(options, say)
             notes += images.notes

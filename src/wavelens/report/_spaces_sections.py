@@ -61,7 +61,8 @@ def _table_words(story: SpacesStory) -> tuple[str, ...]:
 
 
 def _row(story: SpacesStory, each: LayerFacts, with_flow: bool) -> tuple[str, ...]:
-    cells = [each.name, each.spaces.kind, "×".join(map(str, each.spaces.layer.weights.shape))]
+    kind, sizes = each.spaces.kind, each.spaces.layer.weights.shape
+    cells = [each.name, kind, "×".join(map(str, sizes[:2] if kind == "pointwise" else sizes))]
     if each.found is None:
         cells += ["too large", "–", "–"]
     else:
