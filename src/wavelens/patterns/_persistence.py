@@ -101,5 +101,5 @@ def _restore(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], make: 
         _solver=tuple(arrays[f"solver_{name}"] for name in _solver_parts),
     )
     analysis.sigma_ = analysis.gsvd_.sigma
-    analysis._similarity_to_classes = None
+    analysis._class_similarity = None
     return analysis

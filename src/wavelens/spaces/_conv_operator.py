@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -119,12 +118,6 @@ class ConvolutionOperator(LinearOperator):  # type: ignore[misc]
             patches = _core.gemm(self.kernels[here].reshape(count, -1).T, np.ascontiguousarray(values))
             self._scatter(patches, padded, group, rows)
         return self._fold(padded)
-
-    def patches(self, images: FloatArray) -> Iterator[tuple[int, FloatArray]]:
-        """Yield the group and patches, as columns (c_in/groups kh kw, some), until all have been."""
-        padded, inputs = self._pad(images), self.geometry.kernels[1]
-        for group, rows in self._bands(len(images)):
-            yield group, self._patches(padded[:, group * inputs : (group + 1) * inputs], rows)
 
     def dense(self) -> FloatArray:
         """Return the matrix (n_out, n_in); for small ones."""

@@ -17,11 +17,12 @@ from wavelens._arguments import (
     check_integer,
     check_progress,
 )
+from wavelens.models import WeightLayer
 from wavelens.spaces._conv_operator import ConvolutionOperator, Geometry
-from wavelens.spaces._conv_patches import patch_energy
 from wavelens.spaces._conv_rejection import FrequencyProjector, signal_by_iteration
 from wavelens.spaces._conv_spectrum import FrequencyBlocks, spectrum
 from wavelens.spaces._extreme import ExtremeSingularValues, lanczos
+from wavelens.spaces._patches import PatchSpaces
 from wavelens.spaces._project import read_rows, working_dtype
 from wavelens.spaces._signal_spaces import Decomposition, SignalSpaces
 
@@ -350,7 +351,9 @@ class ConvolutionSpaces:
             Rejected energy of all patches over their energy; NaN where that is zero.
         """
         array = read_rows(images, "images", None, self.input_shape)
-        return patch_energy(self.as_operator(), array)
+        rejected, total = self._patches.energies(array)
+        with np.errstate(invalid="ignore"):
+            return rejected / total
 
     def __repr__(self) -> str:
         c_out, c_in, kh, kw = self.kernels.shape
@@ -381,6 +384,21 @@ class ConvolutionSpaces:
             self._operator64, 1, "largest", rtol=1e-3, size=20, max_products=200, seed=0
         )
         return float(values[0] + bounds[0]) if len(values) else 0.0
+
+    @cached_property
+    def _patches(self) -> PatchSpaces:
+        g = self.geometry
+        layer = WeightLayer(
+            name="convolution",
+            kind="convolution",
+            weights=self.kernels,
+            stride=g.stride,
+            padding=(*g.padding[0], *g.padding[1]),
+            padding_mode="circular" if g.circular else "zeros",
+            dilation=g.dilation,
+            groups=g.groups,
+        )
+        return PatchSpaces(layer)
 
     @cached_property
     def _projector(self) -> FrequencyProjector:
