@@ -87,6 +87,18 @@ def pivoted_qr(
     progress: Any = None,
 ) -> tuple[npt.NDArray[np.intp], _Floats, _Floats | None, _Floats | None]: ...
 
+# gemm: a @ b, threaded
+def gemm(a: _Floats, b: _Floats) -> _Floats: ...
+
+# project: energies of the parts of every row inside and outside the span of the columns of `basis`
+def project(
+    basis: _Floats,
+    rows: _Floats,
+    inside: _Floats | None,
+    outside: _Floats | None,
+    progress: _Progress = None,
+) -> tuple[_Doubles, _Doubles]: ...
+
 # ho_gsvd
 def ho_gsvd(
     matrices: list[_Floats],
@@ -96,7 +108,24 @@ def ho_gsvd(
     unit: bool,
     progress: Callable[[float], None] | None = None,
 ) -> tuple[Any, ...]: ...
+def ho_gsvd_streamed(
+    count: int,
+    load: Callable[[int], _Floats],
+    factor: _Floats,
+    ridge: float,
+    weights: list[float],
+    rtol: float,
+    unit: bool,
+    progress: Callable[[float], None] | None = None,
+) -> tuple[Any, ...]: ...
 def ho_gsvd_rows(solver: tuple[Any, ...], x: _Floats) -> _Floats: ...
+
+# streaming; chunks are uint8, float32 or float64; sums (slabs, n_rows, slab) and r (m, m, Fortran order) are changed
+# in place
+def row_sketch_add(sums: _Floats, chunk: npt.NDArray[Any], first: int, seed: int) -> None: ...
+def row_sketch_squares(squares: _Doubles, chunk: npt.NDArray[Any], single: bool) -> None: ...
+def row_sketch_matrix(sums: _Floats, cols: int, factor: float) -> _Floats: ...
+def triangular_factor_update(r: _Floats, chunk: npt.NDArray[Any], upper: bool) -> None: ...
 
 # wavelet; images are (images, channels, rows, cols) of any strides, uint8 too in `wavelet_forward`, coefficients
 # (images, channels, coefficients); `filters` are dec_lo, dec_hi, rec_lo and rec_hi

@@ -31,8 +31,8 @@ _results = {"report.html", "figures", "results.npz", "summary.json", "images.csv
 
 def check_output(out: Path, force: bool) -> None:
     """Refuse early what `whole_folder` would refuse after the work is done."""
+    _check_parent(out)
     if not out.exists():
-        _check_parent(out)
         return
     if not out.is_dir():
         raise WavelensError(f"{out} exists and is not a folder; choose another --out")
