@@ -207,6 +207,12 @@ class FolderSource(ImageSource):
             if len(index):
                 yield ImageChunk(images[: len(index)], self.labels[index], index)
 
+    def read(self, positions: Codes) -> ImageChunk:
+        """Decode some files; see `ImageSource.read`."""
+        images = np.empty((len(positions), *self.image_shape), self.dtype)
+        index, _ = self._decode(positions, images, lambda: None)
+        return ImageChunk(images[: len(index)], self.labels[index], index)
+
     def fingerprint(self) -> dict[str, str]:
         """Add name, size and time of every file; see `ImageSource.fingerprint`."""
         files = hashlib.sha256()

@@ -237,6 +237,34 @@ class ImageSource(ABC):
             done = after
         return self._gather(images[:done], index[:done])
 
+    def read(self, positions: Codes) -> ImageChunk:
+        """Read some images by their places.
+
+        Parameters
+        ----------
+        positions : ndarray of int
+            Ascending.
+
+        Returns
+        -------
+        ImageChunk
+            Without those that cannot be read. Every kind of source can do this by reading all that lies
+            before; those in files do it by reading these alone.
+        """
+        wanted = np.zeros(self.n_images, dtype=bool)
+        wanted[positions] = True
+        found = []
+        last = int(positions[-1]) if len(positions) else -1
+        for chunk in self.chunks(1024):
+            keep = wanted[chunk.positions]
+            if keep.any():
+                found.append(chunk._replace(images=chunk.images[keep], positions=chunk.positions[keep]))
+            if chunk.positions[-1] >= last:
+                break
+        images = [each.images for each in found] or [np.empty((0, *self.image_shape), self.dtype)]
+        places = np.concatenate([each.positions for each in found] or [np.empty(0, np.intp)])
+        return ImageChunk(np.concatenate(images), self.labels[places], places)
+
     def mapped(self, function: Callable[[Images], Images], size: int) -> Iterator[ImageChunk]:
         """Read the images in order, each through a function that sees it before any resizing.
 

@@ -149,6 +149,13 @@ class StoreSource(ArraySource):
                 images = convert_images(images, self._target)
             yield ImageChunk(images, self.labels[index], index)
 
+    def read(self, positions: Codes) -> ImageChunk:
+        """Read some images by their places; see `ImageSource.read`."""
+        images, index = self._one_by_one(positions)
+        if self._converts and len(index):
+            images = convert_images(images, self._target)
+        return ImageChunk(images, self.labels[index], index)
+
     def load(self, *, progress: bool | None = None) -> ImageData:
         """Read all images into memory; see `ImageSource.load`."""
         return ImageSource.load(self, progress=progress)
@@ -180,6 +187,11 @@ class StoreSource(ArraySource):
                 raise DataError(
                     f"{self.name}: images from {name!r} on cannot be read from {self._path}: {error}"
                 ) from error
+        return self._one_by_one(index)
+
+    def _one_by_one(self, index: Codes) -> tuple[npt.NDArray[Any], Codes]:
+        """Read images each by itself, and list those that cannot be read."""
+        rows = index if self._rows is None else self._rows[index]
         images, kept = [], []
         for position, row in zip(index.tolist(), rows.tolist(), strict=True):
             try:

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from wavelens._arguments import FloatArray, as_float_matrix, as_images, check_choice, check_integer
 from wavelens._progress import progress_share
-from wavelens.data._mapped import is_mapped
+from wavelens._mapped import is_mapped, row_blocks
 from wavelens.linalg import HOGSVD, class_similarity, gaussian_similarity, ho_gsvd
 from wavelens.patterns._association import (
     AssociationCurve,
@@ -33,6 +33,7 @@ from wavelens.patterns._persistence import load_analysis, save_analysis
 from wavelens.patterns._place import balance
 from wavelens.patterns._reconstruction import order_by_contribution
 from wavelens.patterns._results import Patterns, Reconstruction, SigmaAssociation, Spectrum
+from wavelens.patterns._sample import SampledFrom
 from wavelens.patterns._scoring import HeldOutScore, class_evidence, held_out_score, score
 from wavelens.patterns._streamed_choice import choose_by_sketch
 from wavelens.patterns._streamed_fit import fit_in_folder
@@ -285,6 +286,7 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         self.bandwidth_ = fit.bandwidth
         self.image_positions_ = fit.positions
         self.out_of_core_ = fit.about
+        self.sampled_from_: SampledFrom | None = None
         self._similarity_to_classes: FloatArray | None = None
         return self
 
@@ -394,7 +396,8 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         """
         check_is_fitted(self)
         rows = self.embedding_ if images is None else self.transform(images)
-        return np.asarray(np.linalg.norm(rows / self._common_strength, axis=1))
+        strength = self._common_strength
+        return np.concatenate([np.linalg.norm(part / strength, axis=1) for part in row_blocks(rows)])
 
     # Patterns and classes
 

@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from wavelens._archive import read_archive
+from wavelens._archive import read_archive, write_npz
 from wavelens.exceptions import DataError
 
 __all__ = ["read_json", "read_state", "sync_folder", "write_json", "write_state"]
@@ -27,7 +27,7 @@ _version = 1
 def write_state(path: Path, header: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
     """Write arrays and a header that JSON knows."""
     told = json.dumps({"format": _kind, "format_version": _version, **header})
-    _write(path, lambda file: np.savez(file, header=np.array(told), **arrays))
+    _write(path, lambda file: write_npz(file, {"header": np.array(told), **arrays}))
 
 
 def read_state(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]] | None:

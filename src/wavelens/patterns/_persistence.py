@@ -121,7 +121,7 @@ def _restore(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], make: 
     analysis.class_ranks_ = arrays.get("class_ranks", full)
     analysis.embedding_ = arrays["embedding"]
     analysis.bandwidth_ = float(header["bandwidth"])
-    analysis.out_of_core_ = None
+    analysis.out_of_core_, analysis.sampled_from_ = None, None
     left: list[npt.NDArray[Any]] | None = None
     if "image_positions" in arrays:
         analysis.image_positions_ = arrays["image_positions"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from wavelens.exceptions import DataError
 
-__all__ = ["check_whole", "contents_of", "give_back", "is_mapped"]
+__all__ = ["check_whole", "contents_of", "give_back", "is_mapped", "row_blocks"]
 
 
 def is_mapped(array: npt.NDArray[Any]) -> bool:
@@ -28,6 +29,17 @@ def give_back(array: npt.NDArray[Any]) -> None:
         buffer = found._mmap  # type: ignore[attr-defined]
         if buffer is not None:
             buffer.madvise(mmap.MADV_DONTNEED)
+
+
+def row_blocks(array: npt.NDArray[Any], n_rows: int = 8192) -> Iterator[npt.NDArray[Any]]:
+    """Give some rows after the other; of a mapped file as copies, and none of it stays in memory."""
+    mapped = is_mapped(array)
+    for first in range(0, len(array), n_rows):
+        rows = array[first : first + n_rows]
+        if mapped:
+            rows = np.array(rows)
+            give_back(array)
+        yield rows
 
 
 def check_whole(array: npt.NDArray[Any], name: str) -> None:
