@@ -1,7 +1,7 @@
 """Pivoted QR, higher-order GSVD and pairwise distances: arrays in, results out."""
 
 from wavelens.linalg._bandwidth import median_bandwidth
-from wavelens.linalg._ho_gsvd import HOGSVD, TriangularFactor, ho_gsvd
+from wavelens.linalg._ho_gsvd import HOGSVD, ho_gsvd
 from wavelens.linalg._nearest import Nearest, k_nearest
 from wavelens.linalg._pairwise import (
     ClassSimilarity,
@@ -10,13 +10,16 @@ from wavelens.linalg._pairwise import (
     pairwise_distances,
 )
 from wavelens.linalg._pivoted_qr import PivotedQR, pivoted_qr
+from wavelens.linalg._row_sketch import RowSketch
 from wavelens.linalg._select_columns import select_columns
+from wavelens.linalg._triangular_factor import TriangularFactor
 
 __all__ = [
     "HOGSVD",
     "ClassSimilarity",
     "Nearest",
     "PivotedQR",
+    "RowSketch",
     "TriangularFactor",
     "class_similarity",
     "gaussian_similarity",

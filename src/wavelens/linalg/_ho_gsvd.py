@@ -22,39 +22,9 @@ from wavelens._arguments import (
 from wavelens._threads import blas_threads
 from wavelens.exceptions import WavelensWarning
 from wavelens.linalg._pivoted_qr import pivoted_qr
+from wavelens.linalg._triangular_factor import TriangularFactor
 
-__all__ = ["HOGSVD", "TriangularFactor", "ho_gsvd"]
-
-
-@dataclass(frozen=True, eq=False)
-class TriangularFactor:
-    """Stands for a matrix D = QR of which only R is at hand: D itself was too large, or lies elsewhere.
-
-    σ, V, τ and everything derived from them depend on D through R alone. In the result ``u[i]`` is the left
-    factor of R; that of D follows in pieces from `HOGSVD.transform`, whose rows are those of UΣ.
-
-    Parameters
-    ----------
-    r : (k, m) array_like
-        A matrix with RᵀR = DᵀD, such as the triangular factor of a QR decomposition. It need not be
-        triangular.
-    n_rows : int
-        Rows of D, at least the rank of `r`: what ``weights="size"`` and the default `rtol` of `ho_gsvd` go
-        by. `ho_gsvd` checks both.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from wavelens.linalg import TriangularFactor, ho_gsvd
-    >>> rng = np.random.default_rng(0)
-    >>> a, b = rng.standard_normal((1000, 5)), rng.standard_normal((2000, 5))
-    >>> r = TriangularFactor(np.linalg.qr(a, mode="r"), n_rows=1000)
-    >>> bool(np.allclose(ho_gsvd([r, b]).sigma, ho_gsvd([a, b]).sigma))
-    True
-    """
-
-    r: npt.ArrayLike
-    n_rows: int
+__all__ = ["HOGSVD", "ho_gsvd"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from wavelens import _core
 from wavelens._arguments import FloatArray, as_float_matrix, check_choice, check_integer, check_progress
+from wavelens.linalg._row_sketch import RowSketch
 
 __all__ = ["PivotedQR", "PivotedQRMethod", "pivoted_qr"]
 
@@ -49,7 +50,7 @@ class PivotedQR:
 
 
 def pivoted_qr(
-    a: npt.ArrayLike,
+    a: npt.ArrayLike | RowSketch,
     k: int | None = None,
     *,
     method: PivotedQRMethod = "blocked",
@@ -63,12 +64,14 @@ def pivoted_qr(
 
     Parameters
     ----------
-    a : (n, p) array_like
+    a : (n, p) array_like or RowSketch
         float32 stays float32, float64 float64; integers become float64. Any strides, read-only arrays and
         memory maps are read where they lie, by "blocked" and "sketch" without a copy (only data beyond about
-        2**±340, in float32 2**±42, is rescaled in a copy); "exact" works on a copy.
+        2**±340, in float32 2**±42, is rescaled in a copy); "exact" works on a copy. A `RowSketch` stands for the
+        rows that it has seen; all that is chosen or measured then is that of the sketch.
     k : int, optional
-        Number of columns, at most ``min(n, p)``, which is the default.
+        Number of columns, at most ``min(n, p)``, which is the default. From a `RowSketch` of more rows than it
+        could keep, at most half as many as it has rows.
     method : {"blocked", "exact", "strong", "sketch"}, default "blocked"
         How columns are chosen:
 
@@ -87,9 +90,9 @@ def pivoted_qr(
     rtol : float, optional
         Stop where the best remaining column is at most ``rtol * r_diag[0]`` long; ``max(n, p) * eps`` by
         default. For tall float32 matrices that is much (0.024 at 200,000 rows): give a smaller one where
-        shorter columns are wanted.
+        shorter columns are wanted. For a `RowSketch`, n counts the rows that it has seen.
     with_q, with_r : bool, default False
-        Whether to return Q and R. R costs 2 n p k flops more.
+        Whether to return Q and R. R costs 2 n p k flops more. Not from a `RowSketch`, which knows no rows.
     random_state : int, default 0
         Seed of the sketches. The same seed gives the same result, bit for bit, with any number of threads.
     progress : callable, optional
@@ -136,11 +139,16 @@ def pivoted_qr(
     >>> bool(np.allclose(chosen.q @ chosen.r, a[:, chosen.permutation]))
     True
     """
-    matrix = as_float_matrix(a, "a", finite=False)
+    why = "the smaller dimension of `a`"
+    sketch = a if isinstance(a, RowSketch) else None
+    rows = _rows_of(a, with_q or with_r) if isinstance(a, RowSketch) else a
+    matrix = as_float_matrix(rows, "a", finite=False)
     smaller = min(matrix.shape)
+    if sketch is not None and not sketch.exact and sketch.n_rows // 2 < smaller:
+        smaller, why = sketch.n_rows // 2, "half the rows of the sketch; give it more `n_rows`"
     if k is None:
         k = smaller
-    k = check_integer(k, "k", low=1, high=smaller, why="the smaller dimension of `a`")
+    k = check_integer(k, "k", low=1, high=smaller, why=why)
     check_choice(method, "method", _methods)
     check_progress(progress)
     if rtol is not None and (
@@ -151,6 +159,22 @@ def pivoted_qr(
         raise ValueError(f"`rtol` must be at least 0 and below 1, got {rtol}")
     seed = check_integer(random_state, "random_state", low=0, high=2**64 - 1)
     tolerance = -1.0 if rtol is None else float(rtol)  # negative: the engine's default
+    if sketch is not None:
+        n_rows = max(sketch.n_rows_seen, sketch.n_features)
+        tolerance = float(n_rows * np.finfo(sketch.dtype).eps) if rtol is None else float(rtol)
+        method = "blocked" if method == "sketch" else method
     permutation, r_diag, q, r = _core.pivoted_qr(matrix, k, method, tolerance, with_q, with_r, seed, progress)
     rank = len(r_diag)
     return PivotedQR(permutation[:rank], r_diag, rank, q, r, permutation)
+
+
+def _rows_of(sketch: RowSketch, with_factors: bool) -> FloatArray:
+    """Return the matrix that stands for the rows a sketch has seen."""
+    if with_factors:
+        raise ValueError(
+            "`with_q` and `with_r` must be False for a RowSketch, which knows no rows; for R of the chosen columns "
+            "read the rows again into a TriangularFactor"
+        )
+    if sketch.n_rows_seen == 0:
+        raise ValueError("`a` must have seen rows, got an empty RowSketch; call partial_fit first")
+    return sketch.matrix
