@@ -81,3 +81,14 @@ def test_every_kind_of_source(real_data, name, options, n_coefficients):
     similarity = analysis.similarity_to_classes()
     assert np.isfinite(similarity).all()
     assert analysis.sigma_.shape == (len(data.class_names), n_coefficients)
+
+
+def test_mnist_by_landmarks_is_near_the_exact_similarities(real_data):
+    with np.load(real_data / "mnist.npz") as archive:
+        images, labels = archive["x_train"][:20_000].astype(np.float32), archive["y_train"][:20_000]
+    near = PatternAnalysis(n_coefficients=100, similarity_method="landmarks").fit(images, labels)
+    exact = PatternAnalysis(n_coefficients=100, similarity_method="exact").fit(images, labels)
+    off = np.abs(near.similarity_to_classes() - exact.similarity_to_classes())
+    assert np.median(off) < 5e-5
+    assert np.mean(off.max(axis=1) <= near.class_similarity_.error.bound) >= 0.95
+    assert near.class_similarity_.error.bound < 1e-3

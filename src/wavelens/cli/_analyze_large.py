@@ -71,7 +71,11 @@ def analyze_large(options: argparse.Namespace, out: Path, source: ImageSource, s
     results["table"] = image_table(seen)
     with whole_folder(out, options.force, resume=True) as folder:
         say("drawing the report")
-        more = {"n_images": len(analysis.labels_), "n_images_shown": len(places), "out_of_core": _facts(analysis)}
+        more = {
+            "n_images": len(analysis.labels_),
+            "n_images_shown": len(places),
+            "out_of_core": _facts(analysis),
+        }
         write_results(folder, options, seen, data, results, whole=analysis, more=more)
         _write_all_images(folder / "all-images.csv", analysis, source)
     say.done(out / "report.html")

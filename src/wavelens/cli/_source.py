@@ -15,7 +15,8 @@ __all__ = ["add_source_options", "open_images", "positive", "read_source", "size
 def add_source_options(parser: argparse.ArgumentParser) -> None:
     """Add the source and the options of its images and labels."""
     parser.add_argument(
-        "source", help="a folder with one sub-folder per class, an .npz, .npy, .zarr or .h5 file, or 'digits' (bundled)"
+        "source",
+        help="a folder with one sub-folder per class, an .npz, .npy, .zarr or .h5 file, or 'digits' (bundled)",
     )
     add = parser.add_argument_group("images and labels").add_argument
     add(

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from wavelens import _core
 from wavelens._arguments import check_integer
-from wavelens.data._decode import colour_share
 from wavelens._mapped import check_whole, contents_of, give_back, is_mapped
+from wavelens.data._decode import colour_share
 from wavelens.data._resize import Target, convert_images, converted_dtype
 from wavelens.data._source import Codes, ImageChunk, ImageData, Images, ImageSource
 from wavelens.exceptions import DataError

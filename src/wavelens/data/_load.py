@@ -295,7 +295,9 @@ def _read_arrays(
         return _digits() if isinstance(source, str) else Arrays(check_images(source), "images")
     if path.suffix.lower() == ".npy":
         return read_npy(path)
-    raise DataError(f"{path}: expected a folder of images, a .npz or a .npy file, a .zarr folder or a .h5 file")
+    raise DataError(
+        f"{path}: expected a folder of images, a .npz or a .npy file, a .zarr folder or a .h5 file"
+    )
 
 
 def _encode(arrays: Arrays, labels: object, path: Path | None) -> tuple[Arrays, Codes, tuple[str, ...]]:

@@ -235,7 +235,9 @@ def _arrays_of(path: Path) -> dict[str, Any]:
 def _values(array: Any) -> npt.NDArray[Any]:
     values = np.asarray(array[...])
     if values.dtype.kind == "O":
-        return np.array([each.decode("utf-8", "replace") if isinstance(each, bytes) else each for each in values])
+        return np.array(
+            [each.decode("utf-8", "replace") if isinstance(each, bytes) else each for each in values]
+        )
     return values
 
 

@@ -1,9 +1,8 @@
-"""Distances and Gaussian similarities between rows; whole, or reduced row by row without the matrix."""
+"""Distances and Gaussian similarities between rows, as whole matrices."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ import numpy.typing as npt
 from wavelens import _core
 from wavelens._arguments import FloatArray, as_float_matrix, check_choice, check_progress
 from wavelens.linalg._bandwidth import (
-    Codes,
     Doubles,
     as_bandwidths,
     as_labels,
@@ -23,37 +21,14 @@ from wavelens.linalg._bandwidth import (
 from wavelens.linalg._metrics import Metric, metric_address
 
 __all__ = [
-    "ClassSimilarity",
     "as_pair",
     "chosen_metric",
-    "class_similarity",
     "gaussian_similarity",
+    "lifted",
     "pairwise_distances",
 ]
 
 Progress = Callable[[float], object]
-
-
-@dataclass(frozen=True, eq=False)
-class ClassSimilarity:
-    """Mean Gaussian similarity of rows to classes.
-
-    Attributes
-    ----------
-    similarity : ndarray, shape (n, n_classes)
-        In [0, 1]; NaN where the row is the only one of the class, which leaves nothing to be similar to.
-    classes : ndarray, shape (n_classes,)
-        The labels, sorted: the meaning of the columns.
-    counts : ndarray of int, shape (n_classes,)
-        Rows in each class.
-    bandwidth : ndarray of float64, shape (n_classes,)
-        That was used for each class, in the unit of the data.
-    """
-
-    similarity: FloatArray
-    classes: npt.NDArray[Any]
-    counts: npt.NDArray[np.intp]
-    bandwidth: Doubles
 
 
 def as_pair(x: npt.ArrayLike, y: npt.ArrayLike | None) -> tuple[FloatArray, FloatArray | None]:
@@ -203,13 +178,13 @@ def gaussian_similarity(
     check_progress(progress)
     p, q = _row_bandwidths(first, second, bandwidth, labels, y_labels)
     dtype = first.dtype
-    first, second, (p, q) = _lifted(first, second, p, q)
+    first, second, (p, q) = lifted(first, second, p, q)
     with np.errstate(over="ignore"):
         p, q = 1 / p, 1 / q
     return _core.gaussian_similarity(first, second, p, q, progress).astype(dtype, copy=False)
 
 
-def _lifted(
+def lifted(
     x: FloatArray, y: FloatArray | None, *bandwidths: Doubles
 ) -> tuple[FloatArray, FloatArray | None, list[Doubles]]:
     """Bring data and bandwidths up by a power of two where 1/h would overflow; else all as they came."""
@@ -271,95 +246,3 @@ def _row_bandwidths(
     if np.ndim(bandwidth) != 0:  # type: ignore[arg-type]
         raise ValueError("`bandwidth` must be a number or, where `y` is given, a pair of arrays")
     return as_bandwidths(bandwidth, n, "bandwidth", "rows"), as_bandwidths(bandwidth, m, "bandwidth", "rows")
-
-
-def class_similarity(
-    x: npt.ArrayLike,
-    labels: npt.ArrayLike,
-    *,
-    y: npt.ArrayLike | None = None,
-    bandwidth: float | str | npt.ArrayLike = "median",
-    progress: Progress | None = None,
-) -> ClassSimilarity:
-    """Mean Gaussian similarity of each row to each class, without the matrix of similarities.
-
-    Parameters
-    ----------
-    x : array_like, shape (n, d)
-        The labelled rows, as in `pairwise_distances`.
-    labels : array_like, shape (n,)
-        Their classes.
-    y : array_like, shape (m, d), optional
-        New rows to compare with the classes of `x`. Without it the rows of `x` are compared, and a row does
-        not count itself among its own class.
-    bandwidth : number, "median", "per class" or array_like of shape (n_classes,), default "median"
-        h of exp(−d²/(2h²)), in the unit of the data. "median" is `median_bandwidth` of `x`. "per class"
-        uses for the similarity to a class the median distance inside it; an array gives these numbers, in
-        the order of `classes`.
-    progress : callable, optional
-        Is called some twenty times a second with the share of the work that is done.
-
-    Returns
-    -------
-    ClassSimilarity
-        `similarity` of shape (n, n_classes), or (m, n_classes) with `y`, the `classes`, `counts` and
-        `bandwidth`.
-
-    Raises
-    ------
-    ValueError
-        As `gaussian_similarity`; if `labels` has another length than `x`.
-    TypeError
-        For a dtype that is not real.
-
-    Notes
-    -----
-    n²·d flops for one bandwidth, 2n²·d for several, 2·n·m·d with `y`; besides the result at
-    most some 45 MiB and a few vectors of length n. Sums are float64, in a fixed order: bitwise the same for
-    any number of threads.
-
-    Examples
-    --------
-    >>> from wavelens.linalg import class_similarity
-    >>> result = class_similarity([[0.0], [1.0], [5.0]], ["near", "near", "far"], bandwidth=1)
-    >>> result.classes.tolist()
-    ['far', 'near']
-    >>> result.similarity.round(4)
-    array([[0.000e+00, 6.065e-01],
-           [3.000e-04, 6.065e-01],
-           [      nan, 2.000e-04]])
-    """
-    first, second = as_pair(x, y)
-    check_progress(progress)
-    dtype = first.dtype
-    classes, codes = as_labels(labels, len(first), "labels", "x")
-    bandwidths = _class_bandwidths(first, codes, len(classes), bandwidth)
-    first, second, (raised,) = _lifted(first, second, bandwidths)
-    # h is split into p for the compared rows and q for the rows of the classes: p·q = 1/h².
-    middle = float(np.exp(np.mean(np.log(raised))))
-    with np.errstate(over="ignore"):
-        p = np.full(len(first) if second is None else len(second), 1 / middle)
-        q = (1 / raised * (middle / raised))[codes]
-        same_for_all = bool((raised == raised[0]).all())
-        if same_for_all:
-            p[:] = q[:] = 1 / raised[0]
-    if second is None:
-        sums = _core.class_sums(first, None, codes, len(classes), p, q, same_for_all, progress)
-    else:
-        sums = _core.class_sums(second, first, codes, len(classes), p, q, False, progress)
-    counts = np.bincount(codes, minlength=len(classes))
-    others = np.broadcast_to(counts, sums.shape).astype(np.float64)
-    if second is None:
-        others[np.arange(len(codes)), codes] -= 1
-    sums[others == 0] = np.nan
-    np.divide(sums, others, out=sums, where=others > 0)
-    return ClassSimilarity(sums.astype(dtype, copy=False), classes, counts, bandwidths)
-
-
-def _class_bandwidths(x: FloatArray, codes: Codes, n_classes: int, bandwidth: object) -> Doubles:
-    if not isinstance(bandwidth, str):
-        return np.array(as_bandwidths(bandwidth, n_classes, "bandwidth", "classes"))
-    check_choice(bandwidth, "bandwidth", ("median", "per class"))
-    if bandwidth == "median":
-        return np.full(n_classes, overall_bandwidth(x))
-    return class_bandwidths(x, codes, n_classes)

@@ -13,9 +13,9 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from wavelens._arguments import FloatArray, as_float_matrix, as_images, check_choice, check_integer
-from wavelens._progress import progress_share
 from wavelens._mapped import is_mapped, row_blocks
-from wavelens.linalg import HOGSVD, class_similarity, gaussian_similarity, ho_gsvd
+from wavelens._progress import progress_share
+from wavelens.linalg import HOGSVD, ClassSimilarity, Nearest, gaussian_similarity, ho_gsvd
 from wavelens.patterns._association import (
     AssociationCurve,
     AssociationResult,
@@ -27,10 +27,10 @@ from wavelens.patterns._classes import ClassMatrices, PatternTable, class_matric
 from wavelens.patterns._coefficients import Basis, choose_coefficients, make_basis
 from wavelens.patterns._contract import ImageContract
 from wavelens.patterns._fit import Fit
+from wavelens.patterns._image_similarity import images_to_classes, nearest_images, spectrum_between
 from wavelens.patterns._input import is_source, labelled, read_all
 from wavelens.patterns._memory import fits_in_memory, refuse_beyond
 from wavelens.patterns._persistence import load_analysis, save_analysis
-from wavelens.patterns._place import balance
 from wavelens.patterns._reconstruction import order_by_contribution
 from wavelens.patterns._results import Patterns, Reconstruction, SigmaAssociation, Spectrum
 from wavelens.patterns._sample import SampledFrom
@@ -89,6 +89,10 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
     pivoting : {"auto", "sketch"}, default "auto"
         How coefficients are chosen. "auto": from all of them in memory, from a sketch of them out of core.
         "sketch": from the same sketch either way, so that both find the same to rounding.
+    similarity_method : {"auto", "exact", "landmarks", "features"}, default "auto"
+        How images are compared with classes: each with every other, or, of very many, near enough by landmarks
+        or random features with an error that is measured (`wavelens.linalg.class_similarity`). "auto" is
+        exact up to n²·(m + 100) = 5e11 for n images and m patterns (40,000 images, 200 patterns).
 
     Attributes
     ----------
@@ -112,6 +116,8 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         How many of the chosen coefficients touch each pixel.
     bandwidth_ : float
         Bandwidth used, in the units of the rows of UΣ.
+    class_similarity_ : ClassSimilarity
+        Mean similarity of each image to each class, how it was found, and its error; made when asked for.
     n_features_in_ : int
         Pixels of an image, times its channels.
     image_positions_ : array of int, shape (n_images,)
@@ -127,7 +133,8 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
     e28072; I. Kempf, P. J. Goulart, S. R. Duncan, arXiv:2104.11136.
 
     Cost, for n images, p coefficients of which m are kept: O(npm) for the choice, O(nm²) for the
-    decomposition, O(n²m) time and O(n) memory for the similarities.
+    decomposition, O(n²m) time and O(n) memory for the similarities (O(nm) with
+    landmarks).
 
     Examples
     --------
@@ -157,6 +164,7 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         rank: Literal["full", "any"] = "full",
         memory_limit: int | str | None = None,
         pivoting: Literal["auto", "sketch"] = "auto",
+        similarity_method: Literal["auto", "exact", "landmarks", "features"] = "auto",
     ) -> None:
         self.wavelet = wavelet
         self.level = level
@@ -172,6 +180,7 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         self.rank = rank
         self.memory_limit = memory_limit
         self.pivoting = pivoting
+        self.similarity_method = similarity_method
 
     def fit(
         self,
@@ -237,13 +246,16 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
             if work_dir is not None or not fits_in_memory(
                 self, source.n_images, source.image_shape, source.dtype, sizes
             ):
-                return self._take(given.classes, fit_in_folder(self, given, work_dir, resume, cache, chunk_size))
+                return self._take(
+                    given.classes, fit_in_folder(self, given, work_dir, resume, cache, chunk_size)
+                )
             if is_source(X):
                 X, codes = read_all(given, self.progress)
                 y = given.classes[codes]
         images = as_images(X, "X")
         classes, labels = check_labels(y, len(images))
         check_bandwidth(self.bandwidth)
+        check_choice(self.similarity_method, "similarity_method", ("auto", "exact", "landmarks", "features"))
         basis = make_basis(images.shape[1:], self.basis, self.wavelet, self.level, self.mode)
         refuse_beyond(self, images, labels)
         coefficients = basis.forward(images)
@@ -287,7 +299,7 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         self.image_positions_ = fit.positions
         self.out_of_core_ = fit.about
         self.sampled_from_: SampledFrom | None = None
-        self._similarity_to_classes: FloatArray | None = None
+        self._class_similarity: ClassSimilarity | None = None
         return self
 
     # Images and rows of UΣ
@@ -523,15 +535,39 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
     def similarity_to_classes(self) -> FloatArray:
         """Return the mean similarity of each image to each class, shape (n_images, n_classes).
 
-        An image is not compared with itself. O(n_images² · n_patterns), once; no n × n matrix is made.
+        An image is not compared with itself. O(n_images² · n_patterns), once; no n × n matrix is made. Of
+        very many images these are approximate, but for those least similar to their own class;
+        `class_similarity_` tells how and how far off.
+        """
+        return self.class_similarity_.similarity
+
+    @property
+    def class_similarity_(self) -> ClassSimilarity:
+        """Mean similarity of each image to each class, how it was found, and its error."""
+        check_is_fitted(self)
+        if self._class_similarity is None:
+            self._class_similarity = images_to_classes(self)
+        return self._class_similarity
+
+    def nearest_images(self, images: npt.ArrayLike, n: int = 5, of: str = "any") -> Nearest:
+        """Find the images nearest to chosen ones, exactly; O(n_chosen · n_images · n_patterns).
+
+        Parameters
+        ----------
+        images : int or array of int, shape (n_chosen,)
+            Places in the data given to `fit`.
+        n : int, default 5
+            How many for each.
+        of : {"any", "same", "other"}, default "any"
+            Whom to look for: any other image, images of the same class, of another class.
+
+        Returns
+        -------
+        Nearest
+            ``indices, distances``, both (n_chosen, n), nearest first; distances of rows of UΣ.
         """
         check_is_fitted(self)
-        if self._similarity_to_classes is None:
-            with progress_share("Comparing images", self.progress) as progress:
-                self._similarity_to_classes = class_similarity(
-                    self.embedding_, self.labels_, bandwidth=self.bandwidth_, progress=progress
-                ).similarity
-        return self._similarity_to_classes
+        return nearest_images(self, images, n, of)
 
     def isolated(self, class_: object, n: int = 10) -> npt.NDArray[np.intp]:
         """Return the images of a class that are least similar to the rest of it, most isolated first.
@@ -556,11 +592,7 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         """
         i = self._class_index(class_)
         j = self._other_index(other, i)
-        members = np.flatnonzero((self.labels_ == i) | (self.labels_ == j))
-        similarity = self.similarity_to_classes()[members]
-        values = balance(similarity[:, i], similarity[:, j], self.labels_[members] == i)
-        order = np.argsort(values, kind="stable")
-        return Spectrum(members[order], values[order])
+        return spectrum_between(self, i, j)
 
     def borderline(self, class_: object, other: object, n: int = 10) -> npt.NDArray[np.intp]:
         """Return the images of `class_` that lie nearest to `other` on the spectrum, nearest first."""

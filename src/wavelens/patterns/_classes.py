@@ -97,6 +97,11 @@ class ClassMatrices:
         Number of patterns that both hold; on the diagonal, that the class holds.
     own : array of int, shape (n_classes,)
         Number of patterns that the class alone holds.
+    method : {"exact", "landmarks", "features"}
+        How the similarities were found.
+    error : float
+        That of an image's similarity to a class, `SimilarityError.bound`; 0 for exact ones. The means of whole
+        classes err less.
 
     Examples
     --------
@@ -112,6 +117,8 @@ class ClassMatrices:
     similarity: FloatArray
     shared: npt.NDArray[np.intp]
     own: npt.NDArray[np.intp]
+    method: str = "exact"
+    error: float = 0.0
 
     def linkage(self) -> npt.NDArray[np.float64]:
         """Return the tree of the classes: average linkage on 1 − mean similarity, as SciPy writes it.
@@ -147,7 +154,8 @@ def class_matrices(analysis: PatternAnalysis) -> ClassMatrices:
     """Compare each two classes; the similarities are those of `PatternAnalysis.similarity_to_classes`."""
     table = pattern_table(analysis)
     n = len(analysis.classes_)
-    to_classes = analysis.similarity_to_classes()
+    found = analysis.class_similarity_
+    to_classes = found.similarity
     mean = np.stack([to_classes[analysis.labels_ == i].mean(axis=0) for i in range(n)])
     held = table.held.astype(np.intp)
     return ClassMatrices(
@@ -155,4 +163,6 @@ def class_matrices(analysis: PatternAnalysis) -> ClassMatrices:
         similarity=(mean + mean.T) / 2,
         shared=held.T @ held,
         own=np.bincount(table.owner[table.owner >= 0], minlength=n),
+        method=found.method,
+        error=0.0 if found.error is None else found.error.bound,
     )

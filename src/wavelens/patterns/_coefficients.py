@@ -96,9 +96,7 @@ def _rank(block: FloatArray) -> int:
     return pivoted_qr(block).rank
 
 
-def warn_of_low_rank(
-    classes: Sequence[Any] | npt.NDArray[Any], ranks: npt.NDArray[np.intp], m: int
-) -> None:
+def warn_of_low_rank(classes: Sequence[Any] | npt.NDArray[Any], ranks: npt.NDArray[np.intp], m: int) -> None:
     """Warn of classes whose rank is below the number of coefficients."""
     few = np.argsort(ranks, kind="stable")
     few = few[ranks[few] < m]

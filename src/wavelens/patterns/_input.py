@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens._arguments import as_array, check_integer
+from wavelens._mapped import check_whole, contents_of, give_back, is_mapped
 from wavelens._progress import progress_bar
 from wavelens.data import ImageChunk, ImageSource, open_source
 from wavelens.data._arrays import Positions
-from wavelens._mapped import check_whole, contents_of, give_back, is_mapped
 from wavelens.exceptions import DataError
 from wavelens.patterns._checks import check_labels
 

@@ -64,10 +64,17 @@ class SketchState:
     ranges: list[list[int]] = field(default_factory=list)
 
     @classmethod
-    def empty(cls, n_coefficients: int, n_classes: int, sketch_rows: int, random_state: int) -> Self:
+    def empty(
+        cls,
+        n_coefficients: int,
+        n_classes: int,
+        sketch_rows: int,
+        random_state: int,
+        dtype: npt.DTypeLike = np.float64,
+    ) -> Self:
         """Return the state of no images."""
         return cls(
-            RowSketch(n_coefficients, sketch_rows, random_state=random_state),
+            RowSketch(n_coefficients, sketch_rows, random_state=random_state, dtype=dtype),
             np.zeros((n_classes, n_coefficients), dtype=bool),
             np.zeros(n_classes, dtype=np.int64),
         )
@@ -155,7 +162,7 @@ class FactorState:
                 rows = chosen[classes == i]
                 factor = self.factors[i]
                 if factor is None:
-                    factor = self.factors[i] = TriangularFactor()
+                    factor = self.factors[i] = TriangularFactor.empty(rows.shape[1], rows.dtype)
                 factor.partial_fit(rows)
         return self
 
@@ -199,8 +206,9 @@ def sketch_chunk(
     random_state: int,
 ) -> SketchState:
     """Return the first pass's state of one chunk."""
-    state = SketchState.empty(basis.n_coefficients, n_classes, sketch_rows, random_state)
-    return state.add(basis.forward(images), classes, positions)
+    coefficients = basis.forward(images)
+    state = SketchState.empty(basis.n_coefficients, n_classes, sketch_rows, random_state, coefficients.dtype)
+    return state.add(coefficients, classes, positions)
 
 
 def chosen_coefficients(images: npt.NDArray[Any], *, basis: Basis, columns: _Codes) -> FloatArray:

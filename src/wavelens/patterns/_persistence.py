@@ -133,5 +133,5 @@ def _restore(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], make: 
             left.append(np.divide(scaled, sigma[i], out=np.zeros_like(scaled), where=sigma[i] > 0))
     analysis.gsvd_ = gsvd_from_arrays(arrays, left)
     analysis.sigma_ = analysis.gsvd_.sigma
-    analysis._similarity_to_classes = None
+    analysis._class_similarity = None
     return analysis

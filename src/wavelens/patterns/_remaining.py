@@ -77,9 +77,7 @@ class Remaining:
 
 
 @contextmanager
-def told_remaining(
-    n_images: int, guesses: Mapping[str, float], progress: bool | None
-) -> Iterator[Remaining]:
+def told_remaining(n_images: int, guesses: Mapping[str, float], progress: bool | None) -> Iterator[Remaining]:
     """Give a clock that shows a bar with the time left over all passes."""
     with progress_bar(100, "Analysing out of core", progress, unit="%") as bar:
         bar.bar_format = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} gone, {postfix}"

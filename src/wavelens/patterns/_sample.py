@@ -56,7 +56,7 @@ def seen_through(analysis: PatternAnalysis, places: npt.NDArray[np.intp]) -> Pat
     part.embedding_ = np.array(analysis.embedding_[places])
     part.labels_ = analysis.labels_[places]
     part.image_positions_ = analysis.image_positions_[places]
-    part._similarity_to_classes = None
+    part._class_similarity = None
     counts = np.bincount(analysis.labels_, minlength=len(analysis.classes_))
     part.sampled_from_ = SampledFrom(len(analysis.labels_), counts)
     return part

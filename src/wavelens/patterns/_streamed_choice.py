@@ -38,7 +38,7 @@ def choose_by_sketch(
     """Choose among coefficients in memory as a fit out of core does; return columns and ranks."""
     n, p = coefficients.shape
     most = most_coefficients(analysis, np.bincount(labels, minlength=len(classes)), p)
-    state = SketchState.empty(p, len(classes), 2 * most, analysis.random_state)
+    state = SketchState.empty(p, len(classes), 2 * most, analysis.random_state, coefficients.dtype)
     state.add(coefficients, labels, np.arange(n, dtype=np.intp))
     columns = choose_from_sketch(analysis, state, most, progress)
     factors = FactorState.empty(len(classes)).add(coefficients[:, columns], labels)
@@ -145,8 +145,9 @@ def fitting_rank(
 
 
 def _leading(r: FloatArray, k: int) -> FloatArray:
-    """Return the triangular factor of the first columns."""
-    return np.ascontiguousarray(r[:k, :k])
+    """Return a factor of the first columns; of few rows the factor is they themselves."""
+    triangular = not np.tril(r, -1).any()
+    return np.ascontiguousarray(r[:k, :k] if triangular else r[:, :k])
 
 
 def _rank(r: FloatArray, n_rows: int) -> int:

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -189,7 +189,8 @@ class _Run:
         found = self._folder.load("sketch")
         if found is None:
             seed = self._analysis.random_state
-            state, start = SketchState.empty(p, self._n_classes, self._plan.sketch_rows, seed), 0
+            empty = SketchState.empty(p, self._n_classes, self._plan.sketch_rows, seed, self._number)
+            state, start = empty, 0
         else:
             state, start = SketchState.from_arrays(found[1], p), int(found[0]["next"])
         if start >= n:
@@ -250,7 +251,9 @@ class _Run:
     ) -> None:
         if cache is not None:
             cache.sync()
-        self._folder.save("factors", {"next": done, "rows": n_rows}, {"columns": columns, **state.to_arrays()})
+        self._folder.save(
+            "factors", {"next": done, "rows": n_rows}, {"columns": columns, **state.to_arrays()}
+        )
 
     def _decompose(self, state: FactorState, columns: _Codes) -> tuple[dict[str, Any], dict[str, Any]]:
         factors, columns, ranks = fitting_rank(self._analysis, state, columns, self._given.classes)
@@ -410,7 +413,9 @@ class _Due:
 
     def __call__(self) -> bool:
         self._asked = time.perf_counter()
-        return self._asked - self._last >= max(seconds_between_checkpoints, self._cost / _share_of_checkpoints)
+        return self._asked - self._last >= max(
+            seconds_between_checkpoints, self._cost / _share_of_checkpoints
+        )
 
     def done(self) -> None:
         """Tell that the checkpoint has been written."""

@@ -66,7 +66,9 @@ class WorkFolder:
                 self._lock.close()
                 self._lock = None
 
-    def begin(self, told: Mapping[str, Mapping[str, str]], plan: Mapping[str, Any], resume: bool) -> dict[str, Any]:
+    def begin(
+        self, told: Mapping[str, Mapping[str, str]], plan: Mapping[str, Any], resume: bool
+    ) -> dict[str, Any]:
         """Write down what the run is of, or check that an unfinished one is of the same.
 
         Parameters
@@ -92,7 +94,9 @@ class WorkFolder:
         if before is None:
             others = [each.name for each in self.path.iterdir() if each.name not in _all]
             if others:
-                raise DataError(f"{self.path} holds other things ({', '.join(sorted(others)[:3])}); choose another")
+                raise DataError(
+                    f"{self.path} holds other things ({', '.join(sorted(others)[:3])}); choose another"
+                )
             for name in _all[1:-1]:
                 (self.path / name).unlink(missing_ok=True)
             write_json(self.path / _run, {"format_version": _version, **told, "plan": plan})

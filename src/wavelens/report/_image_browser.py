@@ -52,6 +52,11 @@ def images(story: Story) -> Section | None:
     note = f"{explained}. The file images.csv beside this page holds the same table for other programs"
     if not has_pictures:
         note += f". {count(n, 'image').capitalize()} are too many to show each as a picture on this page"
+    if story.analysis.class_similarity_.error is not None:
+        note += (
+            ". Of so many images, the nearest ones are shown for those that are most isolated or farthest over "
+            "a border of their class, and for no others"
+        )
     return Section("images", "Every image", (*blocks, Text((note + ".",), "note")))
 
 

@@ -23,6 +23,7 @@ from wavelens.report._page import (
     Text,
 )
 from wavelens.report._pattern_findings import Pair
+from wavelens.report._pattern_sections import similarity_said
 from wavelens.report._pattern_story import IMAGES_A_ROW, Story
 from wavelens.report._words import count, number, percent, signed
 
@@ -56,6 +57,8 @@ def similarity(story: Story) -> Section:
             "others are like."
         )
         blocks.append(Text((note,), "note"))
+    if story.analysis.class_similarity_.error is not None:
+        blocks.append(Text((similarity_said(story.analysis),), "note"))
     galleries = [_isolated(story, int(i)) for i in shown]
     blocks += [
         Heading("isolated", "Isolated images"),
@@ -150,6 +153,13 @@ def _pair_blocks(story: Story, pair: Pair, *, in_full: bool) -> list[Block]:
         crossed += (
             f" No image lies farther from it than {reach:.2g}: images are about as similar to the other "
             "class as to their own, and their order says more than their place."
+        )
+    if spectrum.method != "exact":
+        known = np.isfinite(spectrum.error)
+        crossed += (
+            f" Similarities are approximate: at least 95% of the places are off by at most {spectrum.error:.1g}."
+            if known
+            else " Similarities are approximate; too few of these images were checked to say how far places are off."
         )
     name = f"spectrum-{story.slug(i)}-{story.slug(j)}"
     alt = f"Histogram of the places of images between the classes. {crossed}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from wavelens.plotting import (
@@ -18,6 +20,9 @@ from wavelens.report._embed import as_data_uri
 from wavelens.report._page import Block, Cell, Fold, Gallery, Row, Section, Text
 from wavelens.report._pattern_story import IMAGES_A_ROW, Story
 from wavelens.report._words import count, joined, percent, times
+
+if TYPE_CHECKING:
+    from wavelens.patterns import PatternAnalysis
 
 __all__ = ["complexity", "dominant", "influence", "reading", "rebuilding", "strength"]
 
@@ -227,6 +232,16 @@ def complexity(story: Story) -> Section:
     )
 
 
+def similarity_said(analysis: PatternAnalysis) -> str:
+    """Say how images were compared with classes; of an approximation also its error."""
+    found = analysis.class_similarity_
+    if found.error is None:
+        return found.in_words()
+    return (
+        f"{found.in_words()} The images least similar to their own class were then compared with every other."
+    )
+
+
 def reading(story: Story) -> Section:
     """Say what the results mean and how they were made."""
     analysis = story.analysis
@@ -250,7 +265,7 @@ def reading(story: Story) -> Section:
         "The similarity of two images is exp(−d² / 2h²), with d the distance of their rows of UΣ and the "
         f"bandwidth h = {analysis.bandwidth_:.4g}. The place between two classes is (s − c·t) / (s + c·t) "
         "for the mean similarities s and t to the two, with c such that 0 lies midway between the classes’ "
-        "medians.",
+        f"medians. {similarity_said(analysis)}",
         "R. Yousefzadeh and F. Huang, Interpretable Insights about Medical Image Datasets: Using Wavelets "
         "and Spectral Methods, 2020. S. P. Ponnapalli and others, PLoS ONE 6 (2011) e28072. I. Kempf, P. J. "
         "Goulart, S. R. Duncan, arXiv:2104.11136.",

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from wavelens._arguments import FloatArray
 from wavelens._progress import progress_share
 from wavelens.data import ImageData
-from wavelens.linalg import k_nearest
+from wavelens.linalg import Nearest, k_nearest
 from wavelens.patterns import PatternAnalysis
 from wavelens.quality import QualityReport
 
@@ -76,7 +76,9 @@ def image_table(analysis: PatternAnalysis) -> ImageTable:
     Returns
     -------
     ImageTable
-        O(n_images² · n_patterns) for the similarities and the nearest images.
+        O(n_images² · n_patterns) for the similarities and the nearest images; where the similarities are
+        approximate, nearest images of other classes and of the same are found for the images nearest to a
+        border and the most isolated ones only, and are −1 (distances NaN) for the others.
     """
     labels = analysis.labels_
     rows = np.arange(len(labels))
@@ -89,10 +91,15 @@ def image_table(analysis: PatternAnalysis) -> ImageTable:
         pair = analysis.spectrum(analysis.classes_[i], analysis.classes_[j])
         here = (labels[pair.indices] == i) & (out_class[pair.indices] == j)
         spectrum[pair.indices[here]] = pair.values[here]
-    with progress_share("Finding nearest images", analysis.progress) as progress:
-        k = min(_neighbours, int(len(labels) - np.bincount(labels).max()))
-        nearest = k_nearest(analysis.embedding_, k=k, labels=labels, of="other", progress=progress)
-    same, same_distance = _nearest_of_same(analysis)
+    k = min(_neighbours, int(len(labels) - np.bincount(labels).max()))
+    if analysis.class_similarity_.error is not None:
+        chosen = _chosen(labels, similarity[rows, labels], spectrum)
+        nearest = _nearest_of_chosen(analysis, chosen, k, "other")
+        same, same_distance = _nearest_of_chosen(analysis, chosen, _neighbours, "same")
+    else:
+        with progress_share("Finding nearest images", analysis.progress) as progress:
+            nearest = k_nearest(analysis.embedding_, k=k, labels=labels, of="other", progress=progress)
+        same, same_distance = _nearest_of_same(analysis)
     return ImageTable(
         complexity=analysis.complexity(),
         isolation=1 - similarity[rows, labels],
@@ -107,6 +114,31 @@ def image_table(analysis: PatternAnalysis) -> ImageTable:
         near_other=nearest.indices,
         near_other_distance=nearest.distances,
     )
+
+
+def _chosen(labels: npt.NDArray[np.intp], own: FloatArray, spectrum: FloatArray) -> npt.NDArray[np.intp]:
+    """Return the images of each class that are most isolated or farthest over the border, some 2,000 in all."""
+    n_classes = int(labels.max()) + 1
+    most = max(1, 1000 // n_classes)
+    chosen = []
+    for i in range(n_classes):
+        members = np.flatnonzero(labels == i)
+        chosen += [members[np.argsort(each[members], kind="stable")[:most]] for each in (own, spectrum)]
+    return np.unique(np.concatenate(chosen))
+
+
+def _nearest_of_chosen(analysis: PatternAnalysis, chosen: npt.NDArray[np.intp], k: int, of: str) -> Nearest:
+    """Find the nearest images of the chosen ones; −1 and NaN for all others."""
+    counts = np.bincount(analysis.labels_)
+    indices = np.full((len(analysis.labels_), k), -1, dtype=np.int64)
+    distances = np.full(indices.shape, np.nan, dtype=analysis.embedding_.dtype)
+    for size in np.unique(np.minimum(counts - 1, k)) if of == "same" else (k,):
+        fits = np.minimum(counts - 1, k)[analysis.labels_[chosen]] == size
+        rows = chosen[fits] if of == "same" else chosen
+        if len(rows):
+            nearest = analysis.nearest_images(rows, int(size), of)
+            indices[rows, :size], distances[rows, :size] = nearest.indices, nearest.distances
+    return Nearest(indices, distances)
 
 
 def _nearest_of_same(analysis: PatternAnalysis) -> tuple[npt.NDArray[np.intp], FloatArray]:
@@ -164,6 +196,7 @@ def write_images_csv(
         )
         for i, label in enumerate(data.labels):
             near = int(table.nearest_other[i])
+            known = near >= 0
             writer.writerow(
                 [
                     names[i],
@@ -174,9 +207,9 @@ def write_images_csv(
                     f"{table.out_similarity[i]:.6g}",
                     classes[table.out_class[i]],
                     f"{table.spectrum[i]:.6g}",
-                    names[near],
-                    classes[data.labels[near]],
-                    f"{table.nearest_other_distance[i]:.6g}",
+                    names[near] if known else "",
+                    classes[data.labels[near]] if known else "",
+                    f"{table.nearest_other_distance[i]:.6g}" if known else "",
                     *(column[i] for column in more.values()),
                 ]
             )
@@ -246,10 +279,26 @@ def summarize(
         "n_coefficients": len(analysis.coefficients_),
         "n_patterns": int(analysis.sigma_.shape[1]),
         "bandwidth": float(analysis.bandwidth_),
+        "similarity": _similarity_summary(analysis),
         "sigma_association": pairs,
         "skipped": [{"file": str(each.path), "reason": each.reason} for each in data.skipped],
         "notes": list(data.notes),
         **({} if quality is None else {"quality": quality.to_dict()}),
+    }
+
+
+def _similarity_summary(analysis: PatternAnalysis) -> dict[str, Any]:
+    """Return how images were compared with classes, and the error."""
+    found = analysis.class_similarity_
+    if found.error is None:
+        return {"method": found.method}
+    return {
+        "method": found.method,
+        "n_features": found.n_features,
+        "n_checked": len(found.error.rows),
+        "median_error": found.error.typical,
+        # No number says "unknown" in JSON.
+        "error_of_95_percent": found.error.bound if np.isfinite(found.error.bound) else None,
     }
 
 

@@ -1,0 +1,113 @@
+"""Similarity of images to classes: exact, or of very many images approximate, with the ends looked at again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from wavelens._arguments import FloatArray, as_array, check_choice, check_integer
+from wavelens._progress import progress_share
+from wavelens.linalg import ClassSimilarity, Nearest, class_similarity, k_nearest
+from wavelens.linalg._similarity_error import upper_bound
+from wavelens.patterns._place import middle_between, place_between
+from wavelens.patterns._results import Spectrum
+
+if TYPE_CHECKING:
+    from wavelens.patterns._analysis import PatternAnalysis
+
+__all__ = ["images_to_classes", "nearest_images", "spectrum_between"]
+
+_rechecked = 2048  # images in all, at most _rechecked_a_class of a class
+_rechecked_a_class = 64
+
+
+def images_to_classes(analysis: PatternAnalysis) -> ClassSimilarity:
+    """Compare all images with all classes; the images that seem most isolated are compared exactly."""
+    with progress_share("Comparing images", analysis.progress) as progress:
+        found = class_similarity(
+            analysis.embedding_,
+            analysis.labels_,
+            bandwidth=analysis.bandwidth_,
+            method=analysis.similarity_method,
+            random_state=analysis.random_state,
+            progress=progress,
+        )
+    if found.error is not None:
+        similarity = found.similarity.copy()
+        _recheck(analysis, similarity)
+        found = replace(found, similarity=similarity)
+    return replace(found, classes=analysis.classes_)
+
+
+def _recheck(analysis: PatternAnalysis, similarity: FloatArray) -> None:
+    """Put exact numbers in the rows of the images least similar to their own class."""
+    n_classes = len(analysis.classes_)
+    most = min(_rechecked_a_class, max(1, _rechecked // n_classes))
+    chosen = []
+    for i in range(n_classes):
+        members = np.flatnonzero(analysis.labels_ == i)
+        least = np.argsort(similarity[members, i], kind="stable")[:most]
+        chosen.append(members[least])
+    rows = np.concatenate(chosen)
+    own = np.arange(len(rows)), analysis.labels_[rows]
+    exact = class_similarity(
+        analysis.embedding_,
+        analysis.labels_,
+        y=analysis.embedding_[rows],
+        bandwidth=analysis.bandwidth_,
+        method="exact",
+    )
+    counts = exact.counts[analysis.labels_[rows]]
+    means = exact.similarity.astype(np.float64)
+    means[own] = (means[own] * counts - 1) / (counts - 1)  # not counting the image itself
+    similarity[rows] = means.clip(0, 1)
+
+
+def spectrum_between(analysis: PatternAnalysis, i: int, j: int) -> Spectrum:
+    """Place the images of classes i and j between them; see `PatternAnalysis.spectrum`."""
+    found = analysis.class_similarity_
+    members = np.flatnonzero((analysis.labels_ == i) | (analysis.labels_ == j))
+    near, far = found.similarity[members, i], found.similarity[members, j]
+    middle = middle_between(near, far, analysis.labels_[members] == i)
+    values = place_between(near, far, middle)
+    order = np.argsort(values, kind="stable")
+    error = 0.0
+    if found.error is not None and len(found.error.rows):
+        checked = np.isin(found.error.rows, members)
+        told, true = (
+            place_between(side[checked, i], side[checked, j], middle)
+            for side in (found.error.found, found.error.exact)
+        )
+        error = upper_bound(np.abs(told - true))
+    return Spectrum(members[order], values[order], found.method, error)
+
+
+def nearest_images(analysis: PatternAnalysis, images: npt.ArrayLike, n: int, of: str) -> Nearest:
+    """Find the images nearest to some; see `PatternAnalysis.nearest_images`."""
+    check_choice(of, "of", ("any", "same", "other"))
+    places = np.atleast_1d(as_array(images, "images"))
+    total = len(analysis.labels_)
+    if places.dtype.kind not in "iu" or places.ndim != 1 or not len(places):
+        raise ValueError("`images` must be places of images in the data given to `fit`")
+    if places.min() < 0 or places.max() >= total:
+        raise ValueError(
+            f"`images` must be from 0 to {total - 1}, got {places[(places < 0) | (places >= total)][0]}"
+        )
+    labels = analysis.labels_
+    counts = np.bincount(labels)[labels[places]]
+    choice = {"any": np.full(len(places), total - 1), "same": counts - 1, "other": total - counts}[of]
+    n = check_integer(n, "n", low=1, high=int(choice.min()), why="an image has no more to choose from")
+    # An image is its own nearest, unless others with the same coefficients come before it.
+    k = n if of == "other" else n + 1
+    sides = {} if of == "any" else {"labels": labels[places], "y_labels": labels}
+    found = k_nearest(analysis.embedding_[places], analysis.embedding_, k, of=of, **sides)
+    if of == "other":
+        return found
+    itself = found.indices == places[:, None]
+    itself[~itself.any(axis=1), -1] = True
+    return Nearest(
+        found.indices[~itself].reshape(len(places), n), found.distances[~itself].reshape(len(places), n)
+    )
