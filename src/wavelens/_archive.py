@@ -59,10 +59,11 @@ def write_npz(file: IO[bytes], arrays: Mapping[str, Any]) -> None:
     ----------
     file : binary file
     arrays : mapping of str to ndarray
+        Or to functions that make one, called when it is written, so that not all need be alive at once.
     """
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for name, each in arrays.items():
-            array = np.asanyarray(each)
+            array = np.asanyarray(each() if callable(each) else each)
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 if not (is_mapped(array) and array.flags.c_contiguous):
                     np.lib.format.write_array(member, array, allow_pickle=False)

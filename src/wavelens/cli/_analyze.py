@@ -130,7 +130,8 @@ def run(options: argparse.Namespace) -> None:
     say(f"reading {options.source}")
     opened = open_images(options)
     if is_large(options, out, opened):
-        return analyze_large(options, out, opened, say)
+        analyze_large(options, out, opened, say)
+        return
     data = load(opened, progress=False if options.quiet else None)
     for note in data.notes:
         say.note(note)

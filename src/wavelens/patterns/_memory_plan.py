@@ -6,7 +6,8 @@ waiting, in the transform, and one that the source lets go late), b bytes a numb
 ==============  ===============================================================================================
 always          the programme and what it holds already; the images' labels, 40 bytes each
 first pass      4·c·s + 3·c·p·b for chunks; 3·d·p·b for the sketch, its checkpoint and the choice by it; N·p
-second pass     4·c·s + c·p·b + 5·c·m·b for chunks; 2·N·m²·b for the factors and their checkpoint
+second pass     4·c·s + c·p·b + 5·c·m·b for chunks; (2·N + 4)·m²·b for the factors, with rows that wait to be
+                reduced, and a checkpoint
 decomposition   (5·N + 5)·m²·b
 third pass      4·c·s + c·p·b + 6·c·m·b for chunks; (N + 6)·m²·b for the decomposition
 ==============  ===============================================================================================
@@ -80,7 +81,7 @@ class Plan:
         raw = 4 * c * self.image_bytes
         return {
             "sketching": raw + 3 * c * p * b + 3 * self.sketch_rows * p * b + classes * p,
-            "factoring": raw + c * p * b + 5 * c * m * b + 2 * classes * m * m * b,
+            "factoring": raw + c * p * b + 5 * c * m * b + (2 * classes + 4) * m * m * b,
             "decomposing": (5 * classes + 5) * m * m * b,
             "embedding": raw + c * p * b + 6 * c * m * b + (classes + 6) * m * m * b,
         }

@@ -19,6 +19,7 @@ some and merge. Merged in the same order, the result is the same bit for bit; in
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -178,20 +179,22 @@ class FactorState:
         return self
 
     def to_arrays(self) -> dict[str, Any]:
-        """Return the state as arrays."""
+        """Return the state as functions that make an array each: with many classes, one is much smaller than all."""
+
+        def bytes_of(factor: TriangularFactor) -> npt.NDArray[np.uint8]:
+            return np.frombuffer(factor.to_bytes(), dtype=np.uint8)
+
         return {
-            f"factor{i}": np.frombuffer(each.to_bytes(), dtype=np.uint8)
-            for i, each in enumerate(self.factors)
-            if each is not None
+            f"factor{i}": partial(bytes_of, each) for i, each in enumerate(self.factors) if each is not None
         }
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, Any], n_classes: int) -> Self:
-        """Return the state that `to_arrays` was called on."""
+        """Return the state whose arrays were written; they are taken out of `arrays` one by one."""
         state = cls.empty(n_classes)
         for i in range(n_classes):
             if f"factor{i}" in arrays:
-                state.factors[i] = TriangularFactor.from_bytes(arrays[f"factor{i}"].tobytes())
+                state.factors[i] = TriangularFactor.from_bytes(arrays.pop(f"factor{i}").tobytes())
         return state
 
 
