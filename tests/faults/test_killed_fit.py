@@ -148,7 +148,9 @@ def test_a_full_disk(images, whole, processes, tmp_path, largest_file):
     process = in_process(processes, images, tmp_path, reports, largest_file=largest_file)
     told = reports.get(timeout=120)
     process.join()
-    assert told.startswith("DataError") and "cannot be written" in told and "--resume" in told, told
+    assert told.startswith("DataError"), told
+    assert "cannot be written" in told
+    assert "--resume" in told
     assert not (tmp_path / "embedding.npy").exists()
     same(fit(images, tmp_path, resume=True), whole)
 

@@ -239,7 +239,7 @@ def test_classes_without_readable_images_are_refused(data, tmp_path):
 def test_nan_is_refused_and_named(data, tmp_path):
     images = data[0].astype(float)
     images[123, 4, 5] = np.nan
-    with pytest.raises(ValueError, match="'100' on.*got NaN in image 23 at"):
+    with pytest.raises(ValueError, match=r"'100' on.*got NaN in image 23 at"):
         PatternAnalysis(n_coefficients=5).fit(images, data[1], work_dir=tmp_path, chunk_size=50)
 
 

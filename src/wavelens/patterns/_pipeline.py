@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from typing import Generic, TypeVar
 
@@ -56,7 +56,7 @@ def ahead(items: Iterator[_T], depth: int = 1) -> Iterator[Iterator[_T]]:
 
     thread = threading.Thread(target=run, name="wavelens-ahead", daemon=True)
 
-    def taken() -> Iterator[_T]:
+    def taken() -> Generator[_T]:
         while True:
             item = waiting.get()
             if isinstance(item, _End):
