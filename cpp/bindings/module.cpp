@@ -11,5 +11,6 @@ PYBIND11_MODULE(_core, m) {
   wavelens::register_pairwise(m);
   wavelens::register_pivoted_qr(m);
   wavelens::register_ho_gsvd(m);
+  wavelens::register_streaming(m);
   wavelens::register_wavelet(m);
 }

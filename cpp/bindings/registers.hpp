@@ -14,6 +14,7 @@ void register_mmf(pybind11::module_& m);
 void register_pairwise(pybind11::module_& m);
 void register_pivoted_qr(pybind11::module_& m);
 void register_ho_gsvd(pybind11::module_& m);
+void register_streaming(pybind11::module_& m);
 void register_wavelet(pybind11::module_& m);
 
 }  // namespace wavelens

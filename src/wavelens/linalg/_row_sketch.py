@@ -19,6 +19,7 @@ __all__ = ["RowSketch"]
 _kind = "RowSketch"
 _entries_a_row = 8
 _most_rows = 2**60
+_slab_bytes = 256  # a row of a slab
 
 
 class RowSketch:
@@ -92,7 +93,7 @@ class RowSketch:
         self._next_row = 0
         self._squares = np.zeros(self.n_features)
         self._held: list[tuple[int, FloatArray]] = []  # rows themselves, by the number of the first
-        self._sums: FloatArray | None = None  # √8·ΩA
+        self._sums: FloatArray | None = None  # √8·ΩA in slabs of columns: (slabs, n_rows, slab)
 
     def __repr__(self) -> str:
         return (
@@ -119,7 +120,7 @@ class RowSketch:
     def matrix(self) -> FloatArray:
         """S = ΩA, (n_rows, n_features); the rows themselves in their order while there are no more than that."""
         if self._sums is not None:
-            return np.asarray(self._sums * self.dtype.type(1 / np.sqrt(_entries_a_row)))
+            return _core.row_sketch_matrix(self._sums, self.n_features, 1 / np.sqrt(_entries_a_row))
         if not self._held:
             return np.empty((0, self.n_features), self.dtype)
         return np.concatenate([rows for _, rows in sorted(self._held, key=lambda each: each[0])])
@@ -278,14 +279,15 @@ class RowSketch:
 
     def _checked_squares(self, array: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Return the sums of squares with those of the chunk, if all its entries can be added."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            squares = self._squares + np.einsum("ij,ij->j", array, array, dtype=np.float64)
+        squares = self._squares.copy()
+        _core.row_sketch_squares(squares, array, self.dtype == np.float32)
         # A sum of n entries is at most √n times the root of the sum of their squares.
         largest = float(squares.max())
         limit = float(np.finfo(self.dtype).max) / np.sqrt(self.n_rows_seen + len(array) + 1)
         if np.isfinite(largest) and np.sqrt(largest) < limit:
-            return np.asarray(squares)
-        check_finite(array, "chunk")
+            return squares
+        if array.dtype.kind == "f":
+            check_finite(array, "chunk")
         raise ValueError(
             f"`chunk` must stay within the range of {self.dtype} when squared or summed: scale it"
         )
@@ -293,32 +295,18 @@ class RowSketch:
     def _sums_with_held(self) -> FloatArray:
         """Return the sums, begun if they were not, with the rows that were held."""
         if self._sums is None:
-            sums = np.zeros((self.n_rows, self.n_features), self.dtype)
+            sums = np.zeros(self._sums_shape(), self.dtype)
             for first, rows in self._held:
                 self._add(rows, first, sums)
             self._sums, self._held = sums, []
         return self._sums
 
+    def _sums_shape(self) -> tuple[int, int, int]:
+        slab = _slab_bytes // self.dtype.itemsize
+        return -(-self.n_features // slab), self.n_rows, slab
+
     def _add(self, array: npt.NDArray[Any], first: int, sums: FloatArray) -> None:
-        omega = _omega(self.random_state, first, len(array), self.n_rows)
-        sums += (omega @ array).astype(self.dtype)
-
-
-def _omega(seed: int, first: int, count: int, n_rows: int) -> Any:
-    import scipy.sparse
-
-    def mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-        x = x + np.uint64(0x9E3779B97F4A7C15)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return x ^ (x >> np.uint64(31))
-
-    at = np.arange(first * 8, (first + count) * 8, dtype=np.uint64)
-    bits = mix(mix(np.array([seed], dtype=np.uint64)) + at)
-    eighth = n_rows // 8
-    rows = (np.arange(8 * count) % 8) * eighth + ((bits >> np.uint64(1)) % np.uint64(eighth)).astype(np.int64)
-    signs = np.where(bits & np.uint64(1), 1.0, -1.0)
-    return scipy.sparse.csr_array((signs, (rows, np.arange(8 * count) // 8)), shape=(n_rows, count))
+        _core.row_sketch_add(sums, array, first, self.random_state)
 
 
 def _restored(fields: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> RowSketch:
@@ -332,7 +320,8 @@ def _restored(fields: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Ro
             raise ValueError(f"rows {start} to {stop - 1}")
         sketch._seen.add(start, stop)
     seen = sketch.n_rows_seen
-    if matrix.shape != (seen if exact else sketch.n_rows, sketch.n_features) or matrix.dtype != sketch.dtype:
+    shape = (seen, sketch.n_features) if exact else sketch._sums_shape()
+    if matrix.shape != shape or matrix.dtype != sketch.dtype:
         raise ValueError(f"a matrix of shape {matrix.shape} and dtype {matrix.dtype}")
     if (exact and seen > sketch.n_rows) or squares.shape != (sketch.n_features,):
         raise ValueError(f"{seen} rows, sums of shape {squares.shape}")
@@ -346,6 +335,3 @@ def _restored(fields: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Ro
     else:
         sketch._sums = matrix
     return sketch
-
-
-_ = _core

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from wavelens import _core
 from wavelens._arguments import FloatArray, as_float_matrix, check_finite, check_integer
 from wavelens.exceptions import DataError
 from wavelens.linalg._chunks import as_chunk, checked_dtype
@@ -189,9 +190,9 @@ class TriangularFactor:
                 raise ValueError(f"`other` must have {name}={mine} like this factor, got {its}")
         if other._triangle is not None:
             if self._triangle is None:
-                self._triangle = other._triangle.copy()
+                self._triangle = other._triangle.copy(order="F")
             else:
-                _reduce(self._triangle, other._triangle, triangular=True)
+                _core.triangular_factor_update(self._triangle, other._triangle, True)
         for rows in other._waiting:
             self._add(rows)
         self._n_rows += other._n_rows
@@ -206,7 +207,7 @@ class TriangularFactor:
         """
         twin = TriangularFactor(self.r, self._n_rows)
         twin._given, twin._shape, twin._waiting = self._given, self._shape, list(self._waiting)
-        twin._triangle = None if self._triangle is None else self._triangle.copy()
+        twin._triangle = None if self._triangle is None else self._triangle.copy(order="F")
         return twin
 
     def to_bytes(self) -> bytes:
@@ -285,15 +286,15 @@ class TriangularFactor:
                 self._waiting.append(array.astype(dtype, order="C", copy=True))
             return
         if self._triangle is None:
-            self._triangle = np.zeros((m, m), dtype)
+            self._triangle = np.zeros((m, m), dtype, order="F")
         taken = 0
         if waiting:
             taken = (-waiting) % block
             head = np.concatenate([*self._waiting, array[:taken].astype(dtype)])
-            _reduce(self._triangle, head)
+            _core.triangular_factor_update(self._triangle, head, False)
         whole = (len(array) - taken) // block * block
         for first in range(taken, taken + whole, block):
-            _reduce(self._triangle, array[first : first + block])
+            _core.triangular_factor_update(self._triangle, array[first : first + block], False)
         rest = array[taken + whole :]
         self._waiting = [rest.astype(dtype, order="C", copy=True)] if len(rest) else []
 
@@ -302,16 +303,12 @@ class TriangularFactor:
         m, dtype = self._adopted()
         if self._triangle is None and len(rows) <= m:
             return rows
-        triangle = np.zeros((m, m), dtype) if self._triangle is None else self._triangle.copy()
+        triangle = (
+            np.zeros((m, m), dtype, order="F") if self._triangle is None else self._triangle.copy(order="F")
+        )
         if len(rows):
-            _reduce(triangle, rows)
+            _core.triangular_factor_update(triangle, rows, False)
         return triangle
-
-
-def _reduce(triangle: FloatArray, rows: npt.NDArray[Any], *, triangular: bool = False) -> None:
-    stacked = np.concatenate([triangle, rows.astype(triangle.dtype)])
-    r = np.asarray(np.linalg.qr(stacked, mode="r"))
-    triangle[...] = r * np.where(np.diag(r) < 0, -1, 1).astype(r.dtype)[:, None]
 
 
 def _upper(m: int) -> npt.NDArray[np.bool_]:
@@ -330,6 +327,6 @@ def _restored(fields: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Tr
         packed = arrays["triangle"]
         if packed.shape != (m * (m + 1) // 2,):
             raise ValueError(f"a triangle of {packed.size} entries")
-        factor._triangle = np.zeros((m, m), dtype)
+        factor._triangle = np.zeros((m, m), dtype, order="F")
         factor._triangle[_upper(m)] = packed
     return factor
