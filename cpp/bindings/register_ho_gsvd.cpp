@@ -24,23 +24,48 @@ py::object solver_tuple(RowSolver<T>&& s, py::ssize_t r) {
                         taken(std::move(s.triangle), {r, r}, true), taken(std::move(s.z), {r, r}, true));
 }
 
+// sigma, v, tau, owner, resolved, solver
+template <class T>
+py::tuple parts_of(HoGsvd<T>&& result, py::ssize_t n, py::ssize_t m) {
+  const py::ssize_t r = result.rank;
+  py::array_t<bool> resolved(r);
+  std::copy(result.resolved.begin(), result.resolved.end(), resolved.mutable_data());
+  return py::make_tuple(taken(std::move(result.sigma), {n, r}, false),
+                        taken(std::move(result.v), {m, r}, true), taken(std::move(result.tau), {r}, false),
+                        taken(std::move(result.owner), {r}, false), resolved,
+                        solver_tuple(std::move(result.solver), r));
+}
+
 template <class T>
 py::tuple decompose(const std::vector<py::array>& arrays, const HoGsvdOptions& options,
                     const py::object& progress) {
   const auto matrices = views<T>(arrays);
   PythonMonitor monitor(progress);
   HoGsvd<T> result = without_gil([&] { return ho_gsvd(matrices, options, monitor); });
-  const py::ssize_t r = result.rank;
   py::tuple u(arrays.size());
   for (std::size_t i = 0; i < arrays.size(); ++i)
-    u[i] = taken(std::move(result.u[i]), {matrices[i].rows, r}, true);
-  const py::ssize_t n = static_cast<py::ssize_t>(arrays.size());
-  py::array_t<bool> resolved(r);
-  std::copy(result.resolved.begin(), result.resolved.end(), resolved.mutable_data());
-  return py::make_tuple(u, taken(std::move(result.sigma), {n, r}, false),
-                        taken(std::move(result.v), {matrices[0].cols, r}, true),
-                        taken(std::move(result.tau), {r}, false), taken(std::move(result.owner), {r}, false),
-                        resolved, solver_tuple(std::move(result.solver), r));
+    u[i] = taken(std::move(result.u[i]), {matrices[i].rows, static_cast<py::ssize_t>(result.rank)}, true);
+  return py::make_tuple(u) +
+         parts_of(std::move(result), static_cast<py::ssize_t>(arrays.size()), matrices[0].cols);
+}
+
+// `load(i)` gives matrix i, of the dtype and with the columns of `factor`.
+template <class T>
+py::tuple decompose_streamed(std::size_t count, const py::object& load, const py::array& factor,
+                             const HoGsvdOptions& options, const py::object& progress) {
+  const MatrixView<const T> r = matrix_view<T>(factor);
+  if (r.rows != r.cols) throw py::value_error("the factor must be square");
+  PythonMonitor monitor(progress);
+  const MatrixReader<T> read = [&](std::size_t i, const std::function<void(MatrixView<const T>)>& visit) {
+    const py::gil_scoped_acquire acquire;
+    const py::array d = py::cast<py::array>(load(i));
+    const MatrixView<const T> view = matrix_view<T>(d);
+    if (view.cols != r.cols || view.rows < 1)
+      throw py::value_error("a matrix must have rows, and the columns of the factor");
+    without_gil([&] { visit(view); });
+  };
+  HoGsvd<T> result = without_gil([&] { return ho_gsvd_streamed<T>(count, read, r, options, monitor); });
+  return parts_of(std::move(result), static_cast<py::ssize_t>(count), r.cols);
 }
 
 // The data of a column-major array of this shape; the parts are the face's own, so a mismatch is a bug of a
@@ -90,6 +115,17 @@ void register_ho_gsvd(py::module_& m) {
       },
       py::arg("matrices"), py::arg("ridge"), py::arg("weights"), py::arg("rtol"), py::arg("unit"),
       py::arg("progress") = py::none());
+  m.def(
+      "ho_gsvd_streamed",
+      [](std::size_t count, const py::object& load, const py::array& factor, double ridge,
+         std::vector<double> weights, double rtol, bool unit, const py::object& progress) {
+        const HoGsvdOptions options{ridge, std::move(weights), rtol, unit};
+        return for_dtype(factor, [&](auto zero) {
+          return decompose_streamed<decltype(zero)>(count, load, factor, options, progress);
+        });
+      },
+      py::arg("count"), py::arg("load"), py::arg("factor"), py::arg("ridge"), py::arg("weights"),
+      py::arg("rtol"), py::arg("unit"), py::arg("progress") = py::none());
   m.def(
       "ho_gsvd_rows",
       [](const py::tuple& solver, const py::array& x) -> py::array {

@@ -265,6 +265,37 @@ RowSolver<T> row_solver(Stack<T>& stack, Dense<T> w) {
   return solver;
 }
 
+// σ, V, U and the rest, from the directions.
+template <class T>
+HoGsvd<T> finish(Stack<T>& stack, const Directions<T>& directions, const HoGsvdOptions& options,
+                 Monitor& monitor) {
+  const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
+  const std::size_t n = stack.q.size();
+  HoGsvd<T> out;
+  out.rank = stack.rank;
+  out.tau.assign(directions.tau.begin(), directions.tau.end());
+  out.resolved = directions.resolved;
+  out.sigma.resize(n * static_cast<std::size_t>(out.rank));
+  out.u.resize(n);
+  Corrected<T> z = corrected<T>(stack, directions.z.view());
+  Dense<T> v = right_factor<T>(stack, z.plus.view());
+  choose_signs(v, z.minus);
+  out.v = std::move(v.entries);
+  for (std::size_t i = 0; i < n; ++i) {
+    const Held<T> held(stack, i);
+    left_factor(stack, i, z.minus, out);
+    if (stack.fetch) out.u[i] = Buffer<T>();
+    monitor.tick(0.7 + 0.2 * static_cast<double>(i + 1) / static_cast<double>(n));
+  }
+  out.solver = row_solver(stack, std::move(z.minus));
+  find_owners(directions.isolated_below, eps * (20 + 2 * std::sqrt(static_cast<double>(out.rank))),
+              stack.own_rounding, out);
+  if (options.ridge == 0) check_full_rank(out);
+  divide_by_sigma(out);
+  if (options.unit) move_length_to_sigma(out, stack.r.cols);
+  return out;
+}
+
 }  // namespace
 
 template <class T>
@@ -272,11 +303,11 @@ HoGsvd<T> ho_gsvd(const std::vector<MatrixView<const T>>& matrices, const HoGsvd
                   Monitor& caller) {
   Rising monitor(caller);
   const std::vector<double> weights = checked_weights(matrices, options);
-  const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
   Index rows = 0;
   for (const auto& each : matrices) rows += each.rows;
-  const double rtol =
-      options.rtol >= 0 ? options.rtol : static_cast<double>(std::max(rows, matrices[0].cols)) * eps;
+  const double rtol = options.rtol >= 0 ? options.rtol
+                                        : static_cast<double>(std::max(rows, matrices[0].cols)) *
+                                              std::numeric_limits<T>::epsilon();
 
   monitor.tick(0);
   Stack<T> stack = stack_factor(matrices, weights, rtol, monitor);
@@ -285,27 +316,21 @@ HoGsvd<T> ho_gsvd(const std::vector<MatrixView<const T>>& matrices, const HoGsvd
   stack.grams.clear();
   monitor.tick(0.7);
 
-  HoGsvd<T> out;
-  out.rank = stack.rank;
-  out.tau.assign(directions.tau.begin(), directions.tau.end());
-  out.resolved = directions.resolved;
-  out.sigma.resize(matrices.size() * static_cast<std::size_t>(out.rank));
-  out.u.resize(matrices.size());
-  Corrected<T> z = corrected<T>(stack, directions.z.view());
-  Dense<T> v = right_factor<T>(stack, z.plus.view());
-  choose_signs(v, z.minus);
-  out.v = std::move(v.entries);
-  for (std::size_t i = 0; i < matrices.size(); ++i) {
-    left_factor(stack, i, z.minus, out);
-    monitor.tick(0.7 + 0.2 * static_cast<double>(i + 1) / static_cast<double>(matrices.size()));
-  }
-  out.solver = row_solver(stack, std::move(z.minus));
-  find_owners(directions.isolated_below, eps * (20 + 2 * std::sqrt(static_cast<double>(out.rank))),
-              stack.own_rounding, out);
-  if (options.ridge == 0) check_full_rank(out);
-  divide_by_sigma(out);
-  if (options.unit) move_length_to_sigma(out, matrices[0].cols);
-  return out;
+  return finish(stack, directions, options, monitor);
+}
+
+template <class T>
+HoGsvd<T> ho_gsvd_streamed(std::size_t count, const MatrixReader<T>& read, MatrixView<const T> factor,
+                           const HoGsvdOptions& options, Monitor& caller) {
+  Rising monitor(caller);
+  if (count < 3) throw std::invalid_argument("at least three matrices are needed");
+  // All have the columns of the factor; their numbers of rows don't matter here.
+  const std::vector<double> weights =
+      checked_weights(std::vector<MatrixView<const T>>(count, factor), options);
+  if (options.rtol < 0) throw std::invalid_argument("`rtol` is needed");
+  Stack<T> stack = streamed_stack(count, read, factor, weights, options.rtol, monitor);
+  const Directions<T> directions = general_directions(stack, options.ridge, monitor);
+  return finish(stack, directions, options, monitor);
 }
 
 namespace {
@@ -359,6 +384,8 @@ void ho_gsvd_rows(const RowSolverView<T>& solver, MatrixView<const T> x, MatrixV
 
 #define WAVELENS_INSTANTIATE(T)                                                                           \
   template HoGsvd<T> ho_gsvd<T>(const std::vector<MatrixView<const T>>&, const HoGsvdOptions&, Monitor&); \
+  template HoGsvd<T> ho_gsvd_streamed<T>(std::size_t, const MatrixReader<T>&, MatrixView<const T>,        \
+                                         const HoGsvdOptions&, Monitor&);                                 \
   template void ho_gsvd_rows<T>(const RowSolverView<T>&, MatrixView<const T>, MatrixView<T>);
 WAVELENS_INSTANTIATE(float)
 WAVELENS_INSTANTIATE(double)

@@ -3,7 +3,8 @@
 // its terms are π·R_i⁻¹R_i⁻ᵀ, and for a matrix with fewer rows than the rank I − Y_iᵀY_i, Y_i = L_i⁻¹Q_i,
 // L_iL_iᵀ = Q_iQ_iᵀ + πI. (The sum of G_i(G_i + πI)⁻¹ = N·I − P has the same eigenvectors, but those of
 // directions that are nearly common would suffer from its norm: their eigenvalues differ by π times little.)
-// π = 0: singular vectors of [R_1⁻¹ … R_N⁻¹], R_i the triangular factor of Q_i.
+// π = 0: singular vectors of [R_1⁻¹ … R_N⁻¹], R_i the triangular factor of Q_i. Sums and factors grow one
+// matrix at a time, so that the Q_i need not be there together.
 #include "ho_gsvd_directions.hpp"
 
 #include <algorithm>
@@ -17,49 +18,66 @@
 #include "ho_gsvd_clusters.hpp"
 #include "triangular.hpp"
 #include "wavelens/gemm.hpp"
+#include "wavelens/triangular_factor.hpp"
 
 namespace wavelens {
 namespace {
 
 using Index = std::ptrdiff_t;
 
-// Diagonalises ZᵀΣ(i·G_i)Z on columns begin…end; its eigenvalues, ascending.
+struct Run {
+  Index begin;
+  Index end;
+};
+
+// ZᵀΣ(i·G_i)Z on the columns of each run, all from one reading of the matrices.
 template <class T>
-std::vector<double> split_by_class(const Stack<T>& stack, Dense<T>& z, Index begin, Index end) {
-  const Index k = end - begin;
-  Dense<T> f = Dense<T>::zeros(k, k);
+std::vector<Dense<T>> class_forms(Stack<T>& stack, Dense<T>& z, const std::vector<Run>& runs,
+                                  Monitor& monitor) {
+  std::vector<Dense<T>> forms;
+  for (const Run& run : runs) forms.push_back(Dense<T>::zeros(run.end - run.begin, run.end - run.begin));
+  if (runs.empty()) return forms;
   for (std::size_t i = 0; i < stack.q.size(); ++i) {
-    const Dense<T> b = block_product<T>(stack, i, z.columns(begin, end));
-    gram<T>(static_cast<T>(i + 1), b.view(), f.view(), T(1));
+    const Held<T> held(stack, i);
+    for (std::size_t k = 0; k < runs.size(); ++k) {
+      const Dense<T> b = block_product<T>(stack, i, z.columns(runs[k].begin, runs[k].end));
+      gram<T>(static_cast<T>(i + 1), b.view(), forms[k].view(), T(1));
+    }
+    monitor.tick(0.6);
   }
-  const std::vector<T> values = eigh(f);
-  rotate<T>(z, begin, end, f.view());
-  return {values.begin(), values.end()};
+  return forms;
 }
 
 // Settles the clusters of τ; `values` are the eigenvalues that belong to the columns of Z, in order of τ.
 template <class T, class Gap>
-void resolve_clusters(const Stack<T>& stack, std::vector<double>& values, const Gap& gap, Directions<T>& out,
+void resolve_clusters(Stack<T>& stack, std::vector<double>& values, const Gap& gap, Directions<T>& out,
                       Monitor& monitor) {
   const double class_gap =
       256 * static_cast<double>(stack.q.size()) * static_cast<double>(std::numeric_limits<T>::epsilon());
   out.resolved.assign(values.size(), 1);
+  std::vector<Run> runs;
   for_runs(values, 0, static_cast<Index>(values.size()), gap, [&](Index begin, Index end) {
-    if (end - begin == 1) return;
-    const std::vector<double> classes = split_by_class(stack, out.z, begin, end);
+    if (end - begin > 1) runs.push_back({begin, end});
+  });
+  std::vector<Dense<T>> forms = class_forms(stack, out.z, runs, monitor);
+  for (std::size_t k = 0; k < runs.size(); ++k) {
+    const auto [begin, end] = runs[k];
+    const std::vector<T> found = eigh(forms[k]);
+    rotate<T>(out.z, begin, end, forms[k].view());
+    const std::vector<double> classes(found.begin(), found.end());
     monitor.tick(0.6);
     for_runs(
         classes, 0, end - begin, [=](double) { return class_gap; },
-        [&](Index first, Index last) {
+        [&, start = begin](Index first, Index last) {
           if (last - first == 1) return;
-          std::fill(out.resolved.begin() + begin + first, out.resolved.begin() + begin + last, 0);
-          settle(stack, out.z, begin + first, begin + last);
+          std::fill(out.resolved.begin() + start + first, out.resolved.begin() + start + last, 0);
+          settle(stack, out.z, start + first, start + last);
           monitor.tick(0.6);
         });
     const double mean =
         std::accumulate(values.begin() + begin, values.begin() + end, 0.0) / static_cast<double>(end - begin);
     std::fill(values.begin() + begin, values.begin() + end, mean);
-  });
+  }
 }
 
 // Adds π·(G_i + πI)⁻¹ to `sum`.
@@ -86,15 +104,16 @@ void add_regularized(Stack<T>& stack, std::size_t i, T ridge, Dense<T>& sum) {
   }
 }
 
-// π = 0: rows of `stacked` are those of R_i⁻ᵀ for every i.
+// π = 0: the triangular factor of the R_i⁻ᵀ, one under the other.
 template <class T>
-Dense<T> stacked_inverses(const Stack<T>& stack, Monitor& monitor) {
+Dense<T> factor_of_inverses(Stack<T>& stack, Monitor& monitor) {
   const Index r = stack.rank;
   const Index n = static_cast<Index>(stack.q.size());
   const double eps = static_cast<double>(std::numeric_limits<T>::epsilon());
   const Dense<T> eye = identity<T>(r);
-  Dense<T> stacked(n * r, r), inverse(r, r);
+  Dense<T> factor = Dense<T>::zeros(r, r), inverse(r, r);
   for (Index i = 0; i < n; ++i) {
+    const Held<T> held(stack, at(i));
     double norm = 0;
     if (stack.q[at(i)].rows >= r) {
       Dense<T> p = block_product<T>(stack, at(i), eye.view());
@@ -106,12 +125,10 @@ Dense<T> stacked_inverses(const Stack<T>& stack, Monitor& monitor) {
       throw std::invalid_argument("`ridge` = 0 needs matrices of full column rank (" + std::to_string(r) +
                                   "), matrix " + std::to_string(i) + " has not; give a `ridge` above 0");
     }
-    for (Index j = 0; j < r; ++j) {
-      for (Index k = 0; k < r; ++k) stacked(i * r + k, j) = inverse(j, k);
-    }
+    triangular_factor_update<T, T>(factor.view(), inverse.view().transposed(), false);
     monitor.tick(0.4);
   }
-  return stacked;
+  return factor;
 }
 
 }  // namespace
@@ -127,6 +144,7 @@ Directions<T> general_directions(Stack<T>& stack, double ridge, Monitor& monitor
   if (ridge > 0) {
     Dense<T> sum = Dense<T>::zeros(r, r);
     for (std::size_t i = 0; i < stack.q.size(); ++i) {
+      const Held<T> held(stack, i);
       add_regularized(stack, i, static_cast<T>(ridge), sum);
       monitor.tick(0.35 + 0.2 * static_cast<double>(i + 1) / n);
     }
@@ -139,8 +157,7 @@ Directions<T> general_directions(Stack<T>& stack, double ridge, Monitor& monitor
       return eps * (16 * largest + 4 * ridge * std::min(n * n * tau * tau, n * tau / ridge));
     };
   } else {
-    Dense<T> stacked = stacked_inverses(stack, monitor);
-    Dense<T> triangle = triangular_factor(stacked);
+    Dense<T> triangle = factor_of_inverses(stack, monitor);
     Dense<T> vt;
     const std::vector<T> s = right_svd(triangle, vt);
     out.z = copy_of<T>(vt.view().transposed());

@@ -1,16 +1,17 @@
-// [R; C] → R by Householder reflections, C being a chunk of rows of D: so R of D = QR comes from one reading of D, a
-// chunk at a time, and factors of parts of D are joined the same way (Demmel, Grigori, Hoemmen and Langou, SIAM J.
-// Sci. Comput. 34, 2012). R is as good as that of D at once: D + δD = QR with |δD| ≤ c·eps column by column,
-// whatever the rank of D; columns of zeros, copies of others and fewer rows than columns are no exceptions.
+// [R; C] → R by Householder reflections, C being a chunk of rows of D: so R of D = QR comes from one reading
+// of D, a chunk at a time, and factors of parts of D are joined the same way (Demmel, Grigori, Hoemmen and
+// Langou, SIAM J. Sci. Comput. 34, 2012). R is as good as that of D at once: D + δD = QR with |δD| ≤ c·eps
+// column by column, whatever the rank of D; columns of zeros, copies of others and fewer rows than columns
+// are no exceptions.
 //
-// A reflection that takes column j of C to zero moves, of R, row j alone (LAPACK's tpqrt): its vector is [e_j; v],
-// v as long as C. Reflections of several columns are I − [I; V]·T·[I; V]ᵀ with a triangular T (Schreiber & Van
-// Loan 1989), so that the rest of R and C is changed by products. A panel of columns is halved until eight remain
-// (Elmroth & Gustavson 2000); up to 32 columns everything is done by one thread in its cache, above by `gemm`.
-// T₁₂ = −T₁₁·(V₁ᵀV₂)·T₂₂ joins halves.
+// A reflection that takes column j of C to zero moves, of R, row j alone (LAPACK's tpqrt): its vector is
+// [e_j; v], v as long as C. Reflections of several columns are I − [I; V]·T·[I; V]ᵀ with a triangular T
+// (Schreiber & Van Loan 1989), so that the rest of R and C is changed by products. A panel of columns is
+// halved until eight remain (Elmroth & Gustavson 2000); up to 32 columns everything is done by one thread in
+// its cache, above by `gemm`. T₁₂ = −T₁₁·(V₁ᵀV₂)·T₂₂ joins halves.
 //
-// 2·n·m² flops for n rows and m columns, and n·m·128 more for the T. Where C is itself triangular its column j ends
-// with row j, and stays so: 2m³/3.
+// 2·n·m² flops for n rows and m columns, and n·m·128 more for the T. Where C is itself triangular its column
+// j ends with row j, and stays so: 2m³/3.
 #include "wavelens/triangular_factor.hpp"
 
 #include <algorithm>
@@ -34,8 +35,8 @@ namespace {
 
 using Index = std::ptrdiff_t;
 
-constexpr Index smallest = 8;     // columns reflected one by one
-constexpr Index alone = 32;       // columns of a panel that one thread reduces
+constexpr Index smallest = 8;  // columns reflected one by one
+constexpr Index alone = 32;    // columns of a panel that one thread reduces
 constexpr Index panel_cols = 128;
 
 template <class T>
@@ -65,7 +66,8 @@ T safe_norm(Index n, const T* x, T sum) {
   return static_cast<T>(std::ldexp(std::sqrt(squares), exponent));
 }
 
-// A panel: columns of R (rows and columns `begin`…`end` of it count) and of C, of which the first n rows count.
+// A panel: columns of R (rows and columns `begin`…`end` of it count) and of C, of which the first n rows
+// count.
 template <class T>
 class Reduction {
 public:
@@ -133,7 +135,8 @@ private:
     }
     // T column by column: −τ·T·(Vᵀv) above the diagonal. Where nothing was reflected V holds zeros.
     const Index width = end - begin;
-    leaf_.dots(n_, column(begin), c_.col_stride, width, column(begin), c_.col_stride, width, products, smallest);
+    leaf_.dots(n_, column(begin), c_.col_stride, width, column(begin), c_.col_stride, width, products,
+               smallest);
     for (Index j = 1; j < width; ++j) {
       for (Index i = 0; i < j; ++i) {
         T value = 0;
@@ -165,8 +168,8 @@ private:
           turned(i, j) = value;
         }
       }
-      leaf_.subtract(n_, column(begin), c_.col_stride, width, turned.data, width, column(first), c_.col_stride,
-                     count);
+      leaf_.subtract(n_, column(begin), c_.col_stride, width, turned.data, width, column(first),
+                     c_.col_stride, count);
     } else {
       gemm<T>(T(1), t.transposed(), w, T(0), turned);
       gemm<T>(T(-1), columns(begin, end), turned, T(1), columns(first, last));
@@ -220,7 +223,6 @@ private:
   void make_diagonal_positive() {
     const Index m = r_.cols;
     parallel_ranges(m, 64, [&](Index begin, Index end) {
-      // A task reads the signs of diagonal entries that others own: those it flips last, in a second sweep.
       for (Index j = begin; j < end; ++j) {
         for (Index i = 0; i < j; ++i) {
           if (std::signbit(r_(i, i))) r_(i, j) = -r_(i, j);

@@ -96,6 +96,16 @@ def ho_gsvd(
     unit: bool,
     progress: Callable[[float], None] | None = None,
 ) -> tuple[Any, ...]: ...
+def ho_gsvd_streamed(
+    count: int,
+    load: Callable[[int], _Floats],
+    factor: _Floats,
+    ridge: float,
+    weights: list[float],
+    rtol: float,
+    unit: bool,
+    progress: Callable[[float], None] | None = None,
+) -> tuple[Any, ...]: ...
 def ho_gsvd_rows(solver: tuple[Any, ...], x: _Floats) -> _Floats: ...
 
 # streaming; chunks are uint8, float32 or float64; sums (slabs, n_rows, slab) and r (m, m, Fortran order) are changed

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <vector>
 
 #include "wavelens/buffer.hpp"
@@ -50,7 +51,19 @@ template <class T>
 HoGsvd<T> ho_gsvd(const std::vector<MatrixView<const T>>& matrices, const HoGsvdOptions& options,
                   Monitor& monitor);
 
-// The same in memory of somebody else; `project` or `pivots` is null.
+// Calls visit(D_i); what the view shows need not outlive the call. Every call with the same i shows the same.
+template <class T>
+using MatrixReader =
+    std::function<void(std::size_t i, const std::function<void(MatrixView<const T>)>& visit)>;
+
+// The same for `count` ≥ 3 matrices that are read one at a time, three or four times each: memory O(m²)
+// beside one of them. `factor` is the triangular factor of the stacked weights[i]·D_i, m × m. The result's
+// `u` are empty: ho_gsvd_rows of D_i over σ_i makes them.
+template <class T>
+HoGsvd<T> ho_gsvd_streamed(std::size_t count, const MatrixReader<T>& read, MatrixView<const T> factor,
+                           const HoGsvdOptions& options, Monitor& monitor);
+
+// A row solver in memory of somebody else; `project` or `pivots` is null.
 template <class T>
 struct RowSolverView {
   std::ptrdiff_t columns;

@@ -21,6 +21,7 @@ from wavelens._arguments import (
 )
 from wavelens._threads import blas_threads
 from wavelens.exceptions import WavelensWarning
+from wavelens.linalg._matrix_loaders import LeftFactors, LoadedMatrices, as_matrix
 from wavelens.linalg._pivoted_qr import pivoted_qr
 from wavelens.linalg._triangular_factor import TriangularFactor
 
@@ -33,8 +34,9 @@ class HOGSVD:
 
     Attributes
     ----------
-    u : tuple of (n_i, rank) ndarray
-        Left factors. Columns have norm 1, or are zero where σ is zero. They are orthogonal for two matrices,
+    u : sequence of (n_i, rank) ndarray
+        Left factors: a tuple, or, of matrices that are loaded, a sequence that makes each when asked. Columns
+        have norm 1, or are zero where σ is zero. They are orthogonal for two matrices,
         in general not for more.
     sigma : (N, rank) ndarray
         Generalized singular values, not negative: how strongly matrix i holds direction k. With ``"csd"``
@@ -64,7 +66,7 @@ class HOGSVD:
     `tau`, `sigma`, `v` and the `u` have the dtype of the matrices.
     """
 
-    u: tuple[FloatArray, ...]
+    u: Sequence[FloatArray]
     sigma: FloatArray
     v: FloatArray
     tau: FloatArray
@@ -207,7 +209,7 @@ class HOGSVD:
 
 
 def ho_gsvd(
-    matrices: Sequence[npt.ArrayLike | TriangularFactor],
+    matrices: Sequence[npt.ArrayLike | TriangularFactor | Callable[[], npt.ArrayLike | TriangularFactor]],
     *,
     ridge: float = 1e-3,
     weights: npt.ArrayLike | Literal["size"] | None = None,
@@ -223,10 +225,12 @@ def ho_gsvd(
 
     Parameters
     ----------
-    matrices : sequence of N ≥ 2 (n_i, m) array_like or TriangularFactor
+    matrices : sequence of N ≥ 2 (n_i, m) array_like, TriangularFactor or functions
         Of any ranks, wide or tall. float32 if all are (or are float16), else float64; other dtypes and a
         mixture are converted. Any strides; nothing is modified. A `TriangularFactor` stands for a matrix
-        known by its R.
+        known by its R. A function without arguments is called for its matrix or factor (from a file, say)
+        whenever that is wanted, which is four to five times, and again for every ``u[i]``: where any is given,
+        only one matrix is held at a time, and memory is O(m² + N m). Of two, both are loaded and held.
     ridge : float
         π of Kempf, Goulart and Duncan (2021), at least 0. For two matrices V and σ do not depend on it; for
         more they do. 0 is the definition of Ponnapalli et al. (2011), with eigenvalues λ = (τ − 1)/(N − 1),
@@ -314,30 +318,41 @@ def ho_gsvd(
     >>> np.round(result.angle(0, 1)[1:] / np.pi, 3).tolist()
     [0.25, -0.25]
     """
-    arrays, n_rows = _checked_matrices(matrices)
-    dtype = arrays[0].dtype
-    pi = _checked_ridge(ridge, dtype)
-    factors = _checked_weights(weights, n_rows, dtype)
     check_choice(normalization, "normalization", ("csd", "unit"))
     check_progress(progress)
-    tolerance = (
-        float(max(sum(n_rows), arrays[0].shape[1]) * np.finfo(dtype).eps)
-        if rtol is None
-        else _checked_number(rtol, "rtol")
-    )
-    if tolerance >= 1:
-        raise ValueError(f"`rtol` must be below 1, got {rtol}")
-    with blas_threads(1):
-        u, sigma, v, tau, owner, resolved, solver = _core.ho_gsvd(
-            arrays, pi, factors.tolist(), tolerance, normalization == "unit", progress
-        )
-    n = len(arrays)
+    items = _as_items(matrices)
+    load: Callable[[int], FloatArray]
+    if len(items) > 2 and any(map(callable, items)):
+        loaded = LoadedMatrices(items)
+        parts = _streamed(loaded, ridge, weights, rtol, normalization == "unit", progress)
+        dtype, largest, load = loaded.dtype, loaded.largest, loaded.load
+    else:
+        arrays, n_rows = _checked_matrices([item() if callable(item) else item for item in items])
+        dtype, load = arrays[0].dtype, arrays.__getitem__
+        largest = [max(float(each.max()), -float(each.min())) for each in arrays]
+        factors = _checked_weights(weights, n_rows, dtype)
+        pi, tolerance = _checked_ridge(ridge, dtype), _checked_rtol(rtol, n_rows, arrays[0].shape[1], dtype)
+        with blas_threads(1):
+            found = _core.ho_gsvd(arrays, pi, factors.tolist(), tolerance, normalization == "unit", progress)
+        parts = _Parts(pi, factors, *found)
+    n, pi, tau = len(items), parts.ridge, parts.tau
     low = 1 / (1 / n + pi)
     high = (n - 1) / (n * pi) + 1 / (n * (1 + pi)) if pi > 0 else np.inf
     span = high - low if high > low else np.inf  # a huge ridge leaves no difference
     commonness = np.clip((tau.astype(np.float64) - low) / span, 0, 1).astype(dtype)
-    result = HOGSVD(u, sigma, v, tau, v.shape[1], commonness, owner, resolved, factors, solver)
-    if not _warn_of_faint_matrices(arrays, result) and (owner >= 0).all():
+    result = HOGSVD(
+        parts.u,
+        parts.sigma,
+        parts.v,
+        tau,
+        parts.v.shape[1],
+        commonness,
+        parts.owner,
+        parts.resolved,
+        parts.weights,
+        parts.solver,
+    )
+    if not _warn_of_faint_matrices(largest, load, result) and (parts.owner >= 0).all():
         warnings.warn(
             "every direction belongs to one matrix alone (the ranks of the matrices add up to that of the "
             "stack): there is nothing to compare, and σ means nothing; use fewer columns or more rows",
@@ -347,18 +362,88 @@ def ho_gsvd(
     return result
 
 
-def _warn_of_faint_matrices(arrays: list[FloatArray], result: HOGSVD) -> bool:
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    ridge: float
+    weights: npt.NDArray[np.float64]
+    u: Sequence[FloatArray]
+    sigma: FloatArray
+    v: FloatArray
+    tau: FloatArray
+    owner: npt.NDArray[np.intp]
+    resolved: npt.NDArray[np.bool_]
+    solver: tuple[Any, ...]
+
+
+def _streamed(
+    matrices: LoadedMatrices,
+    ridge: float,
+    weights: npt.ArrayLike | None,
+    rtol: float | None,
+    unit: bool,
+    progress: Callable[[float], None] | None,
+) -> _Parts:
+    """Decompose matrices of which one is held at a time."""
+    first_pass = 0.2
+    factor: list[TriangularFactor] = []
+    given = None if weights is None or isinstance(weights, str) else as_array(weights, "weights")
+
+    def add(i: int, array: FloatArray) -> None:
+        if not factor:
+            factor.append(TriangularFactor.empty(array.shape[1], array.dtype))
+            _checked_ridge(ridge, array.dtype)
+            if given is not None:
+                _checked_weights(given, [1] * len(matrices), array.dtype)
+        weight = 1.0
+        if weights is not None:
+            weight = 1 / np.sqrt(matrices.n_rows[i]) if given is None else float(given[i])
+        factor[0].partial_fit(array if weight == 1 else array * array.dtype.type(weight))
+        if progress is not None:
+            progress(first_pass * (i + 1) / len(matrices))
+
+    if isinstance(weights, str):
+        check_choice(weights, "weights", ("size",))
+    matrices.measure(_checked_rows, add)
+    dtype, m = matrices.dtype, matrices.shapes[0][1]
+    factors = _checked_weights(weights, matrices.n_rows, dtype)
+    pi, tolerance = _checked_ridge(ridge, dtype), _checked_rtol(rtol, matrices.n_rows, m, dtype)
+    later = None if progress is None else lambda done: progress(first_pass + (1 - first_pass) * done)
+    with blas_threads(1):
+        sigma, v, tau, owner, resolved, solver = _core.ho_gsvd_streamed(
+            len(matrices), matrices.load, _square(factor[0]), pi, factors.tolist(), tolerance, unit, later
+        )
+    u = LeftFactors(matrices, solver, sigma, factors)
+    return _Parts(pi, factors, u, sigma, v, tau, owner, resolved, solver)
+
+
+def _square(factor: TriangularFactor) -> FloatArray:
+    """Return R with as many rows as columns."""
+    r = np.asarray(factor.r)
+    square = np.zeros((r.shape[1], r.shape[1]), r.dtype)
+    square[: len(r)] = r
+    return square
+
+
+def _checked_rtol(rtol: float | None, n_rows: list[int], m: int, dtype: np.dtype[Any]) -> float:
+    if rtol is None:
+        return float(max(sum(n_rows), m) * np.finfo(dtype).eps)
+    tolerance = _checked_number(rtol, "rtol")
+    if tolerance >= 1:
+        raise ValueError(f"`rtol` must be below 1, got {rtol}")
+    return tolerance
+
+
+def _warn_of_faint_matrices(largest: list[float], load: Callable[[int], FloatArray], result: HOGSVD) -> bool:
     """Warn of matrices whose content fell below rounding of the others, or to the cut to the rank; say if."""
     n, rank = result.sigma.shape
-    if n > 2 and rank == arrays[0].shape[1]:
+    if n > 2 and rank == result.v.shape[0]:
         return False  # every row is a combination of the patterns, whatever its size
-    largest = [max(float(each.max()), -float(each.min())) for each in arrays]
     with np.errstate(divide="ignore"):
         size = np.log(largest) + np.log(result.weights)
-    faint = (size > -np.inf) & (size < size.max() + 0.5 * np.log(np.finfo(arrays[0].dtype).eps))
+    faint = (size > -np.inf) & (size < size.max() + 0.5 * np.log(np.finfo(result.v.dtype).eps))
     lost = False
     for i in np.flatnonzero(faint):
-        if np.abs(result.reconstruct(int(i)) - arrays[i]).max() > 0.01 * largest[i]:
+        if np.abs(result.reconstruct(int(i)) - load(int(i))).max() > 0.01 * largest[i]:
             lost = True
             warnings.warn(
                 f"matrices[{i}] is below rounding of the others: `sigma`, `u` and `reconstruct` do not show "
@@ -369,30 +454,29 @@ def _warn_of_faint_matrices(arrays: list[FloatArray], result: HOGSVD) -> bool:
     return lost
 
 
-def _checked_matrices(
-    matrices: Sequence[npt.ArrayLike | TriangularFactor],
-) -> tuple[list[FloatArray], list[int]]:
-    """Return the arrays, of one dtype, and how many rows each stands for."""
+def _as_items(matrices: object) -> list[Any]:
     if isinstance(matrices, np.ndarray) and matrices.ndim != 3:
         raise ValueError(
             f"`matrices` must be a sequence of matrices, got one array of shape {matrices.shape}; "
             "split it by class first"
         )
     try:
-        items = list(matrices)
+        items: list[Any] = list(matrices)  # type: ignore[call-overload]
     except TypeError:
         raise TypeError(f"`matrices` must be a sequence of matrices, got {matrices!r}") from None
     if len(items) < 2:
         raise ValueError(f"`matrices` must hold at least 2 matrices, got {len(items)}")
+    return items
+
+
+def _checked_matrices(items: list[Any]) -> tuple[list[FloatArray], list[int]]:
+    """Return the arrays, of one dtype, and how many rows each stands for."""
     arrays: list[FloatArray] = []
     n_rows: list[int] = []
     for i, item in enumerate(items):
-        if isinstance(item, TriangularFactor):
-            arrays.append(as_float_matrix(item.r, f"matrices[{i}].r"))
-            n_rows.append(_checked_rows(arrays[i], item.n_rows, f"matrices[{i}]"))
-        else:
-            arrays.append(as_float_matrix(item, f"matrices[{i}]"))
-            n_rows.append(arrays[-1].shape[0])
+        array, count = as_matrix(item, f"matrices[{i}]")
+        arrays.append(array)
+        n_rows.append(_checked_rows(array, count, f"matrices[{i}]"))
         if arrays[i].shape[1] != arrays[0].shape[1]:
             raise ValueError(
                 f"`matrices` must have the same number of columns: matrices[0] has {arrays[0].shape[1]}, "
@@ -405,6 +489,8 @@ def _checked_matrices(
 def _checked_rows(r: FloatArray, n_rows: object, name: str) -> int:
     """Return `n_rows` if a matrix of so many rows can have the factor r."""
     count = check_integer(n_rows, f"{name}.n_rows", low=1)
+    if count == len(r):
+        return count
     if count < min(r.shape[1], int(r.any(axis=1).sum())):
         # Rows that are only rounding are no reason to refuse.
         rank = pivoted_qr(r, count + 1, rtol=float(np.sqrt(np.finfo(r.dtype).eps))).rank
