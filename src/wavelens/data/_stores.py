@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,11 @@ class StoreSource(ArraySource):
         if self._rows is not None:
             more["choice of images"] = hashlib.sha256(self._rows.tobytes()).hexdigest()
         return ImageSource.fingerprint(self) | more
+
+    def _note_changes(self) -> None:
+        # Whether colours show is told from some images; parts that cannot be read are no reason to stop yet.
+        with suppress(Exception):
+            super()._note_changes()
 
     def _read(self, index: Codes) -> tuple[npt.NDArray[Any], Codes]:
         """Read images; return them with the positions of those that could be read."""
