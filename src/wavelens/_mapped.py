@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from wavelens.exceptions import DataError
 
-__all__ = ["check_whole", "contents_of", "give_back", "is_mapped", "row_blocks"]
+__all__ = ["check_whole", "contents_of", "give_back", "is_mapped", "picked_rows", "row_blocks"]
 
 
 def is_mapped(array: npt.NDArray[Any]) -> bool:
@@ -40,6 +40,17 @@ def row_blocks(array: npt.NDArray[Any], n_rows: int = 8192) -> Iterator[npt.NDAr
             rows = np.array(rows)
             give_back(array)
         yield rows
+
+
+def picked_rows(array: npt.NDArray[Any], places: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
+    """Return some rows; of a mapped file few at a time, as each brings neighbours into memory with it."""
+    if not is_mapped(array):
+        return np.asarray(array[places])
+    rows = np.empty((len(places), *array.shape[1:]), array.dtype)
+    for first in range(0, len(places), 256):
+        rows[first : first + 256] = array[places[first : first + 256]]
+        give_back(array)
+    return rows
 
 
 def check_whole(array: npt.NDArray[Any], name: str) -> None:

@@ -155,6 +155,18 @@ def test_a_full_disk(images, whole, processes, tmp_path, largest_file):
     same(fit(images, tmp_path, resume=True), whole)
 
 
+@pytest.mark.parametrize("name", ["run.json.partial", "sketch.npz.partial", "factors.npz.partial"])
+def test_what_a_killed_process_left_half_written_is_no_obstacle(images, whole, tmp_path, name):
+    (tmp_path / name).write_bytes(b"half")
+    same(fit(images, tmp_path, resume=False), whole)
+    assert {each.name for each in tmp_path.iterdir()} == {
+        "run.json",
+        "embedding.npy",
+        "decomposition.npz",
+        "lock",
+    }
+
+
 def test_too_little_room_is_seen_before_the_work(images, tmp_path, monkeypatch):
     from collections import namedtuple
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from wavelens import _core
 from wavelens._arguments import check_integer
-from wavelens._mapped import check_whole, contents_of, give_back, is_mapped
+from wavelens._mapped import check_whole, contents_of, give_back, is_mapped, picked_rows
 from wavelens.data._decode import colour_share
 from wavelens.data._resize import Target, convert_images, converted_dtype
 from wavelens.data._source import Codes, ImageChunk, ImageData, Images, ImageSource
@@ -222,8 +222,9 @@ class ArraySource(ImageSource):
     def read(self, positions: Codes) -> ImageChunk:
         """Read some images by their places; see `ImageSource.read`."""
         check_whole(self._images, self.name)
-        images = _native(self._images[positions if self._rows is None else self._rows[positions]])
-        give_back(self._images)
+        images = _native(
+            picked_rows(self._images, positions if self._rows is None else self._rows[positions])
+        )
         if self._converts:
             images = convert_images(images, self._target)
         return ImageChunk(images, self.labels[positions], positions)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens._arguments import check_integer
+from wavelens._mapped import picked_rows
 
 if TYPE_CHECKING:
     from wavelens.patterns._analysis import PatternAnalysis
@@ -53,7 +54,7 @@ def sample_places(labels: npt.NDArray[np.intp], n: int, random_state: int = 0) -
 def seen_through(analysis: PatternAnalysis, places: npt.NDArray[np.intp]) -> PatternAnalysis:
     """Return an analysis whose images are some of the given one's; its patterns and strengths are those of all."""
     part = copy.copy(analysis)
-    part.embedding_ = np.array(analysis.embedding_[places])
+    part.embedding_ = picked_rows(analysis.embedding_, places)
     part.labels_ = analysis.labels_[places]
     part.image_positions_ = analysis.image_positions_[places]
     part._class_similarity = None

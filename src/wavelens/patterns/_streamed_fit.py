@@ -25,6 +25,7 @@ import scipy
 
 from wavelens import _core
 from wavelens._arguments import FloatArray, check_integer
+from wavelens._mapped import picked_rows
 from wavelens._progress import progress_share
 from wavelens.exceptions import DataError
 from wavelens.linalg import HOGSVD, ho_gsvd
@@ -492,7 +493,7 @@ def _bandwidth(embedding: FloatArray, analysis: PatternAnalysis) -> float:
     rows: FloatArray = embedding
     if n > SAMPLE:
         drawn = np.random.default_rng(analysis.random_state).choice(n, SAMPLE, replace=False, shuffle=False)
-        rows = np.asarray(embedding[np.sort(drawn)])
+        rows = picked_rows(embedding, np.sort(drawn))
     return find_bandwidth(rows, analysis.bandwidth, analysis.random_state)
 
 

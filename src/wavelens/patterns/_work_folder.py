@@ -5,6 +5,7 @@ run.json             what the run is of: the input's fingerprint, the options, t
 sketch.npz           the first pass so far, then its outcome
 factors.npz          the second pass so far
 chosen.npy.partial   the chosen coefficients, if they are kept for the third pass
+rows.npz             how many rows of UΣ are written
 embedding.npy        the rows of UΣ; under this name only when all are there
 decomposition.npz    the HO-GSVD, and after the third pass that the run is whole
 ===================  ==========================================================================================
@@ -30,8 +31,10 @@ __all__ = ["WorkFolder"]
 
 _run = "run.json"
 _version = 1
-_passing = ("sketch.npz", "factors.npz", "chosen.npy.partial")
-_all = (_run, *_passing, "embedding.npy", "embedding.npy.partial", "decomposition.npz", "lock")
+_passing = ("sketch.npz", "factors.npz", "rows.npz", "chosen.npy.partial")
+_states = (_run, "sketch.npz", "factors.npz", "rows.npz", "decomposition.npz")
+_half_written = tuple(f"{name}.partial" for name in _states)  # by a process that was killed
+_all = (*_states, *_half_written, "chosen.npy.partial", "embedding.npy", "embedding.npy.partial", "lock")
 
 
 class WorkFolder:
@@ -97,8 +100,9 @@ class WorkFolder:
                 raise DataError(
                     f"{self.path} holds other things ({', '.join(sorted(others)[:3])}); choose another"
                 )
-            for name in _all[1:-1]:
-                (self.path / name).unlink(missing_ok=True)
+            for name in _all:
+                if name != "lock":
+                    (self.path / name).unlink(missing_ok=True)
             write_json(self.path / _run, {"format_version": _version, **told, "plan": plan})
             return dict(plan)
         if not resume:
@@ -127,7 +131,7 @@ class WorkFolder:
 
     def forget_passes(self) -> None:
         """Remove what only an unfinished run needs."""
-        for name in _passing:
+        for name in (*_passing, *_half_written):
             (self.path / name).unlink(missing_ok=True)
 
     def _take_lock(self) -> None:
