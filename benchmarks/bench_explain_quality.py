@@ -102,6 +102,9 @@ def judged(
         n_samples=options.samples,
         n_seeds=int(again),
         random_model=again,
+        # Whole searches on all photos: a benchmark has the time.
+        n_again=None,
+        again_share=1.0,
     )
 
 

@@ -13,6 +13,9 @@ With `--hierarchy [FEATURES.npz]` it makes the pictures of the hierarchy page: `
 `docs/storage.svg` from scikit-learn's digits and made matrices, and, where there is a file of features as
 `wavelens features` writes it, `docs/flow.svg` of its layers, and `docs/classes.svg` where WAVELENS_DATA names the
 folder of the real data; both hold names and numbers, no images.
+
+With `--explain` it makes the pictures of the guide to explanations, `docs/explained.png` and `docs/mask_path.png`, from
+scikit-learn's digits.
 """
 
 from __future__ import annotations
@@ -176,6 +179,33 @@ def _storage() -> Figure:
     return figure
 
 
+def make_explained() -> None:
+    """Draw the pictures of docs/explain.md with the guide's own code."""
+    import re
+
+    from wavelens.plotting import ExplanationDisplay, MaskPathDisplay
+
+    text = (HERE / "explain.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[:2]
+    names: dict = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        os.chdir(scratch)
+        for block in blocks:
+            exec(block, names)
+    display = ExplanationDisplay.from_explanations(names["wavelets"], names["pixels"])
+    _save_pixels(display.plot().figure_, "explained")
+    _save_pixels(MaskPathDisplay.from_path(names["path"], index=1).plot().figure_, "mask_path")
+
+
+def _save_pixels(figure: Figure, name: str) -> None:
+    target = HERE / f"{name}.png"
+    with tempfile.TemporaryDirectory() as scratch:
+        figure.savefig(Path(scratch) / "picture.png", dpi=100, bbox_inches="tight", pad_inches=0.1)
+        picture = Image.open(Path(scratch) / "picture.png").convert("RGB")
+    picture.quantize(COLORS, dither=Image.Dither.NONE).save(target, optimize=True)
+    print(f"{target}: {picture.width} × {picture.height}, {target.stat().st_size / 1000:.0f} kB")
+
+
 def _save(figure: Figure, name: str) -> None:
     target = HERE / f"{name}.svg"
     figure.savefig(target, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
@@ -191,6 +221,9 @@ def main() -> None:
         return
     if sys.argv[1:2] == ["--hierarchy"]:
         make_hierarchy()
+        return
+    if sys.argv[1:] == ["--explain"]:
+        make_explained()
         return
     if find_chromium() is None:
         sys.exit("Chromium is needed (Debian: apt-get install chromium)")

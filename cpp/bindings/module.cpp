@@ -10,6 +10,8 @@ PYBIND11_MODULE(_core, m) {
   wavelens::register_mmf(m);
   wavelens::register_pairwise(m);
   wavelens::register_pivoted_qr(m);
+  wavelens::register_gemm(m);
+  wavelens::register_project(m);
   wavelens::register_ho_gsvd(m);
   wavelens::register_streaming(m);
   wavelens::register_wavelet(m);

@@ -13,6 +13,8 @@ void register_mask(pybind11::module_& m);
 void register_mmf(pybind11::module_& m);
 void register_pairwise(pybind11::module_& m);
 void register_pivoted_qr(pybind11::module_& m);
+void register_gemm(pybind11::module_& m);
+void register_project(pybind11::module_& m);
 void register_ho_gsvd(pybind11::module_& m);
 void register_streaming(pybind11::module_& m);
 void register_wavelet(pybind11::module_& m);

@@ -87,6 +87,18 @@ def pivoted_qr(
     progress: Any = None,
 ) -> tuple[npt.NDArray[np.intp], _Floats, _Floats | None, _Floats | None]: ...
 
+# gemm: a @ b, threaded
+def gemm(a: _Floats, b: _Floats) -> _Floats: ...
+
+# project: energies of the parts of every row inside and outside the span of the columns of `basis`
+def project(
+    basis: _Floats,
+    rows: _Floats,
+    inside: _Floats | None,
+    outside: _Floats | None,
+    progress: _Progress = None,
+) -> tuple[_Doubles, _Doubles]: ...
+
 # ho_gsvd
 def ho_gsvd(
     matrices: list[_Floats],

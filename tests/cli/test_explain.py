@@ -14,8 +14,10 @@ from explained import CLASSES, digit_images, digit_model, digit_weights
 from networks import need_torch
 from PIL import Image
 
+import wavelens.explain
 import wavelens.models
 from wavelens.cli import main
+from wavelens.exceptions import DataError
 from wavelens.explain import Explanations
 from wavelens.models import ClassNames, NumpyMLP, Preprocessing
 from wavelens.models import open_model as really_open_model
@@ -64,7 +66,7 @@ def test_it_shows_the_labels_and_writes_everything(digits, opened, tmp_path, cap
     answers = digit_model().predict(digit_images(4)[:, None].astype(np.float32)).argmax(axis=1)
     assert [line.split("  ")[1].split()[:2] for line in labels] == [["digit", str(i)] for i in answers]
     # The labels are told before anything takes time.
-    assert "explaining 4 images in wavelets, at 2 λ" in said.err
+    assert "explaining 4 images in wavelets and pixels, at 2 λ: less than a minute" in said.err
     assert said.out.splitlines()[-1] == f"The report is at {(out / 'report.html').resolve()}"
     assert {each.name for each in out.iterdir()} == {
         "report.html",
@@ -169,8 +171,121 @@ def test_clear_errors(digits, opened, tmp_path, capsys):
     assert not out.exists()
 
 
+def test_nothing_is_opened_where_options_cannot_be_meant(digits, tmp_path, monkeypatch, capsys):
+    """What takes time comes last: the model is not even looked at."""
+
+    def refuse(*_, **__):
+        raise AssertionError("the model was opened")
+
+    monkeypatch.setattr(wavelens.models, "open_model", refuse)
+    assert explain(digits, tmp_path / "out", "--wavelet", "db333") == 1
+    assert "--wavelet 'db333': " in error(capsys)
+    file = tmp_path / "file"
+    file.write_bytes(b"")
+    assert explain(digits, file / "out") == 1
+    assert "cannot be made" in error(capsys)
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
+    (tmp_path / "there").mkdir()
+    for out in ("there", "new"):
+        assert explain(digits, tmp_path / out) == 1
+        assert "not a folder that may be written to" in error(capsys)
+
+
+def test_a_wrong_file_of_labels_is_named(digits, tmp_path, monkeypatch, capsys):
+    def open_model(path, *, class_names, **_):
+        return really_open_model(digit_model().predict, input_shape=(1, 8, 8), class_names=class_names)
+
+    monkeypatch.setattr(wavelens.models, "open_model", open_model)
+    labels = tmp_path / "names.json"
+    labels.write_text('["one", "two"]', encoding="utf-8")
+    assert explain(digits, tmp_path / "out", "--labels", str(labels)) == 1
+    said = error(capsys)
+    assert f"--labels {labels} must name the 10 outputs" in said
+    assert "got 2 names" in said
+
+
+def test_a_method_that_fails_leaves_the_other(digits, opened, tmp_path, monkeypatch, capsys):
+    def fail(*_):
+        raise DataError("no image could be explained; the first one failed: NaN")
+
+    monkeypatch.setattr(wavelens.explain.PixelRDE, "path", fail)
+    out = tmp_path / "out"
+    assert explain(digits, out, "--evaluate") == 0
+    assert "note: pixel was left out: no image could be explained" in capsys.readouterr().err
+    assert "pixel was left out" in (out / "report.html").read_text(encoding="utf-8")
+    assert {each.name for each in out.glob("*.npz")} == {"cartoonx.npz"}
+    monkeypatch.setattr(wavelens.explain.CartoonX, "path", fail)
+    assert explain(digits, tmp_path / "none") == 1
+    assert "no image could be explained" in error(capsys)
+
+
+def test_explanations_outlive_a_failed_evaluation(digits, opened, tmp_path, monkeypatch, capsys):
+    def fail(*_, **__):
+        raise DataError("the model returned NaN")
+
+    monkeypatch.setattr(wavelens.explain, "evaluate", fail)
+    out = tmp_path / "out"
+    assert explain(digits, out, "--evaluate", "--method", "pixel") == 0
+    assert "The evaluation was left out: the model returned NaN" in capsys.readouterr().err
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert summary["evaluation"] is None
+    assert "The evaluation was left out" in summary["notes"][0]
+
+
+def test_an_image_that_fails_midway_leaves_the_others(digits, opened, tmp_path, monkeypatch, capsys):
+    """The network gives NaN for what comes of one image, but not for the image itself."""
+    black = np.zeros((8, 8), np.uint8)
+    Image.fromarray(black).save(digits / "a black one.png")
+
+    class Fails(NumpyMLP):
+        def predict(self, x):
+            found = np.array(super().predict(x))
+            seen = np.asarray(x).reshape(len(found), -1)
+            found[(seen.max(axis=1) > 0) & (seen.max(axis=1) < 0.05)] = np.nan
+            return found
+
+    model = Fails(
+        *digit_weights(),
+        ["softmax"],
+        preprocessing=Preprocessing(size=(8, 8), color="grey", value_range=(0, 1)),
+    )
+    monkeypatch.setattr(wavelens.models, "open_model", lambda path, **options: model)
+    Image.fromarray(black + np.eye(8, dtype=np.uint8) * 5).save(digits / "b nearly black.png")
+    out = tmp_path / "out"
+    assert explain(digits, out, "--method", "pixel", "--evaluate") == 0
+    assert "b nearly black.png: failed: " in capsys.readouterr().err
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert len(summary["images"]) == 6
+    for each in summary["images"]:
+        finite = each["methods"]["pixel_rde"]["steps"][0]["objective"] is not None
+        assert finite == (each["image"] != "b nearly black.png")
+
+
+def test_rates_do_not_rise_with_lambda(digits, opened, tmp_path):
+    out = tmp_path / "out"
+    assert main(["explain", str(digits), "--model", "digits.pt2", "--out", str(out), "--quiet"]) == 0
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    for image in summary["images"]:
+        for found in image["methods"].values():
+            steps = sorted(found["steps"], key=lambda step: step["lambda"])
+            assert len(steps) == 5
+            rates = [step["rate"] for step in steps]
+            assert rates == sorted(rates, reverse=True)
+    # The evaluation asks less of the network than one λ of the explanations does.
+    evaluation = summary["evaluation"]["n_evaluations"]
+    assert evaluation < sum(
+        found["steps"][0]["evaluations"] for image in summary["images"] for found in image["methods"].values()
+    )
+
+
 def test_the_command_line_is_checked(digits, capsys):
-    for wrong in (("--lambdas", "1,0"), ("--lambdas", "a"), ("--method", "saliency"), ("--seed", "-1")):
+    for wrong in (
+        ("--memory", "much"),
+        ("--lambdas", "1,0"),
+        ("--lambdas", "a"),
+        ("--method", "saliency"),
+        ("--seed", "-1"),
+    ):
         with pytest.raises(SystemExit) as stopped:
             explain(digits, "out", *wrong)
         assert stopped.value.code == 2

@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wavelens.explain import CartoonX, PixelRDE, evaluate, random_wavelet_mask
+from wavelens.explain._again import chosen
 from wavelens.explain._curves import area, rank
 from wavelens.explain._evaluation import Summary
 from wavelens.explain._measures import conciseness_preciseness, edges, hallucination, information, overlap
 from wavelens.explain._parts import ImageParts
-from wavelens.explain._randomized import other_classes, randomized
+from wavelens.explain._randomized import randomized
 from wavelens.wavelets import WaveletTransform
 
 SIZE = 12
@@ -198,7 +199,8 @@ def test_a_table_with_baselines():
     assert found.summary("random wavelets", "seeds").mean < 0.5
     assert found.summary("random wavelets", "randomized_model").mean == 1
     assert found.summary("gradient × input", "randomized_model").mean < 0.6
-    assert model.shown > found.n_evaluations > 0
+    # The copy with shuffled weights counts its own: three images, and what the baselines ask for each.
+    assert model.shown == found.n_evaluations - 3 * (1 + 34 + 33 + 1)
     assert not found.optimality
     read = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert [row["method"] for row in read["rows"]] == list(found.rows)
@@ -217,14 +219,92 @@ def test_it_repeats_to_the_bit():
 
 
 def test_images_one_by_one_give_the_same():
-    model, x = RegionModel(REGION), pictures()
-    masks = np.random.default_rng(0).random((4, SIZE * SIZE))
-    both = evaluated(masks)
-    alone = evaluate(
-        {"it": Masks(x[:1], masks[:1], [0], lam=0.01)}, model, baselines=(), random_model=False, n_seeds=0
+    """Noise belongs to the image, wherever it stands; so do the baselines and the masks found again."""
+    model, x = LinearModel(np.random.default_rng(0).standard_normal((SIZE * SIZE, 3))), pictures()
+    explainer = PixelRDE(model, lam=0.02, n_steps=40, n_test=4)
+    targets = [0, 1, 2, 0]
+    explanations = explainer.explain(x, targets)
+    options = {"explainers": [explainer], "n_again": None, "n_samples": 2}
+    both = evaluate(explanations, model, **options)
+    for i in (2, 3):
+        alone = evaluate(explainer.explain(x[[i]], targets[i]), model, **options)
+        assert alone.rows == both.rows
+        for key, values in alone.values.items():
+            np.testing.assert_allclose(
+                values[:, 0], both.values[key][:, i], rtol=1e-4, atol=1e-6, err_msg=key
+            )
+
+
+def test_pictures_wait_for_a_large_batch():
+    class Batches(RegionModel):
+        sizes = ()
+        batch_size = 16
+
+        def predict(self, x):
+            self.sizes += (len(x),)
+            return super().predict(x)
+
+    model = Batches(REGION)
+    found = evaluated(region_masks(), model=model, baselines=("random_wavelet",), n_samples=2)
+    # 49 for each of two methods, 9 for each basis, and the image itself.
+    assert sum(model.sizes) == found.n_evaluations
+    assert max(model.sizes) == 64
+    assert len(model.sizes) <= 2 + 2 * -(-found.n_evaluations // 64)
+
+
+def test_the_cost_is_as_told():
+    """One image, 10 shares, 4 draws: 65 predictions a method, 17 a basis, one for the image."""
+    one = evaluated(region_masks(1), n=1)
+    assert one.n_evaluations == 65 + 17 + 1
+    both = evaluated(
+        region_masks(1), n=1, baselines=("smooth_grad", "gradient_times_input", "random_wavelet")
     )
-    for key, values in alone.values.items():
-        np.testing.assert_allclose(values[:, 0], both.values[key][:, 0], rtol=1e-5, err_msg=key)
+    assert both.n_evaluations == 4 * 65 + 2 * 17 + 1 + 33 + 1
+
+
+def test_images_are_spread():
+    usable = np.array([0, 2, 3, 5, 7, 8])
+    np.testing.assert_array_equal(chosen(usable, 3), [0, 3, 7])
+    np.testing.assert_array_equal(chosen(usable, 1), [0])
+    np.testing.assert_array_equal(chosen(usable, 0), [])
+    for n in (6, 9, None):
+        np.testing.assert_array_equal(chosen(usable, n), usable)
+
+
+def test_masks_are_found_again_for_some_images_by_short_searches():
+    x, model = pictures(4), LinearModel(np.random.default_rng(0).standard_normal((SIZE * SIZE, 3)))
+    explainer = PixelRDE(model, lam=0.02, n_steps=80, n_test=2)
+    explanations = explainer.explain(x, 0)
+    told = []
+    short = evaluate(explanations, model, explainers=[explainer], n_again=2, n_samples=1, told=told.append)
+    for key in ("seeds", "randomized_model"):
+        np.testing.assert_array_equal(np.isfinite(short.values[key]).all(axis=0), [True, False, True, False])
+    assert explainer.n_steps == 80
+    (note,) = [each for each in short.notes if "of the usual length" in each]
+    assert "2 of the 4 images (no. 1, 3)" in note
+    assert "25 %" in note
+    assert told == sorted(told)
+    assert told[-1] == 1
+    full = evaluate(explanations, model, explainers=[explainer], n_again=None, again_share=1.0, n_samples=1)
+    assert not any("usual length" in each for each in full.notes)
+    assert full.n_evaluations > 2 * short.n_evaluations
+    for found in (short, full):
+        seeds, chance = (found.summary("Pixel RDE", key).mean for key in ("seeds", "randomized_model"))
+        assert seeds > chance
+
+
+def test_a_random_model_that_always_says_the_same_is_told():
+    x, model = pictures(2), RegionModel(REGION)
+    explainer = PixelRDE(model, lam=0.02, n_steps=40, n_test=2)
+    explanations = explainer.explain(x, 0)
+
+    class Same(PredictOnly):
+        def predict(self, x):
+            return np.broadcast_to([1.0, 0.0], (len(x), 2))
+
+    found = evaluate(explanations, Same(model), explainers=[explainer], baselines=(), n_seeds=0, n_samples=1)
+    assert any("likeliest other class" in each for each in found.notes)
+    assert any("2 of 2 masks are next to empty" in each for each in found.notes)
 
 
 def test_predictions_alone_leave_out_what_needs_gradients():
@@ -267,13 +347,6 @@ def test_a_random_model_keeps_the_distribution_of_weights():
     assert randomized(PredictOnly(model), 0) is None
 
 
-def test_other_classes_are_others():
-    targets = np.arange(50) % 4
-    found = other_classes(targets, 4, 0)
-    assert (found != targets).all()
-    assert set(found) == {0, 1, 2, 3}
-
-
 def test_bad_input():
     masks, model, x = region_masks(), RegionModel(REGION), pictures()
     good = Masks(x, masks, np.zeros(4, int))
@@ -291,6 +364,10 @@ def test_bad_input():
         evaluate(good, model, shares=[0, 0.5])
     with pytest.raises(ValueError, match="`baselines` must be one of"):
         evaluate(good, model, baselines=("lime",))
+    with pytest.raises(ValueError, match="`again_share` must be above 0"):
+        evaluate(good, model, again_share=0)
+    with pytest.raises(ValueError, match="`n_again` must be"):
+        evaluate(good, model, n_again=-1)
     with pytest.raises(ValueError, match="`confidence` must be between 0 and 1"):
         evaluate(good, model, confidence=95)
     found = evaluated(masks)
@@ -322,7 +399,7 @@ class CountedExplainer:
 
     def explain(self, images, target):
         self.asked.append((self.model, self.random_state))
-        return Masks(images, self.masks * 0.5, target)
+        return Masks(images, self.masks[: len(images)] * 0.5, target)
 
 
 def test_explainers_are_asked_again():

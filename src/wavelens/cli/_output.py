@@ -43,8 +43,8 @@ def check_output(out: Path, force: bool, *, resume: bool = False) -> None:
 
     With `resume`, a folder that holds an unfinished run is accepted.
     """
+    _check_parent(out)
     if not out.exists():
-        _check_parent(out)
         return
     if not out.is_dir():
         raise WavelensError(f"{out} exists and is not a folder; choose another --out")

@@ -16,6 +16,7 @@ from scipy.ndimage import gaussian_filter
 
 from wavelens._arguments import FloatArray, check_choice, check_integer
 from wavelens.exceptions import WavelensError
+from wavelens.explain._objective import image_keys
 from wavelens.explain._scores import Counted, as_planes, as_targets
 from wavelens.wavelets import WaveletTransform
 
@@ -196,8 +197,8 @@ def smooth_grad(
         raise ValueError(f"`noise` must be at least 0, got {noise}")
     counted, planes, targets = _begin(model, images, target, scale)
     values = np.empty(planes.shape)
-    for i, image in enumerate(planes):
-        rng = np.random.default_rng([random_state, i])
+    for i, (image, key) in enumerate(zip(planes, image_keys(planes), strict=True)):
+        rng = np.random.default_rng([random_state, int(key)])
         size = np.float32(noise * float(np.ptp(image)))
         noisy = image + size * rng.standard_normal((n_samples, *image.shape), np.float32)
         values[i] = counted.gradient(noisy, np.repeat(targets[i], n_samples), scale)[1].mean(axis=0)
@@ -278,8 +279,8 @@ def random_wavelet_mask(
     targets = np.broadcast_to(np.asarray(target, np.intp), (len(planes),))
     values = np.stack(
         [
-            np.random.default_rng([random_state, i]).random(transform.n_coefficients)
-            for i in range(len(planes))
+            np.random.default_rng([random_state, int(key)]).random(transform.n_coefficients)
+            for key in image_keys(planes)
         ]
     )
     found = _attribution("random_wavelet", values, planes, targets, np.full(len(planes), np.nan), 0)

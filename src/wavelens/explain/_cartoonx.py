@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from wavelens._arguments import check_integer
 from wavelens.explain._basis import Basis, WaveletBasis
 from wavelens.explain._explainer import Defaults, RateDistortion
 
@@ -150,8 +151,15 @@ class CartoonX(RateDistortion):
             if name not in ("self", "model", "wavelet", "level", "mode", "__class__")
         }
         super().__init__(model, options)
-        self.wavelet, self.level, self.mode = wavelet, level, mode
-        self._basis((64, 64) if level is None else (2**30, 2**30))  # refuses unknown names at once
+        self.wavelet, self.mode = wavelet, mode
+        self.level = None
+        self._basis((64, 64))  # refuses unknown names at once
+        self.level = None if level is None else check_integer(level, "level", low=1)
 
     def _basis(self, size: tuple[int, int]) -> Basis:
+        if min(size) < 2:
+            raise ValueError(
+                f"`images` must have at least 2 rows and 2 columns for a wavelet transform, got {size[0]} × {size[1]}; "
+                "PixelRDE takes any size"
+            )
         return WaveletBasis(size, self.wavelet, self.level, self.mode)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from wavelens.explain._search import Searcher
 
-__all__ = ["CHOICE_STREAM", "Candidate", "choose", "thresholds", "unseen"]
+__all__ = ["CHOICE_STREAM", "DEAR", "LOST", "Candidate", "choose", "thresholds", "unseen"]
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -20,8 +20,8 @@ Index = npt.NDArray[np.intp]
 CHOICE_STREAM = 2**31
 
 _kept_shares = (0.003, 0.01, 0.03, 0.1, 0.3)
-_lost = 0.5
-_dear = 2.0
+LOST = 0.5
+DEAR = 2.0
 _n_look = 4
 _n_choice = 16
 _most_seen = 64.0
@@ -38,7 +38,7 @@ class Candidate:
 
 def unseen(masks: Floats) -> Candidate:
     """Return a candidate of which nothing is known."""
-    return Candidate(masks.copy(), np.zeros(len(masks)), np.zeros(len(masks)))
+    return Candidate(masks, np.zeros(len(masks)), np.zeros(len(masks)))
 
 
 def thresholds(start: Floats) -> list[Floats]:
@@ -69,7 +69,7 @@ def choose(searcher: Searcher, lam: Doubles, empty: Doubles, everyone: list[Cand
             fresh = o.distortions(rows, masks, CHOICE_STREAM, n_samples)
             seen = np.minimum(everyone[i].seen[rows], _most_seen)
             values = (fresh.sum(axis=1) + seen * everyone[i].distortions[rows]) / (n_samples + seen)
-            lost[i, rows] = values > _lost * empty[rows]
+            lost[i, rows] = values > LOST * empty[rows]
             scores[i, rows] = values + o.penalties(rows, masks, 0.0) + lam[rows] * masks.mean(axis=1)
 
     def first(images: Index) -> None:
@@ -81,7 +81,7 @@ def choose(searcher: Searcher, lam: Doubles, empty: Doubles, everyone: list[Cand
         weigh(images, wanted, _n_look if o.random else 1)
 
     def second(images: Index) -> None:
-        prices = scores[:, images] * np.where(lost[:, images], _dear, 1.0)
+        prices = scores[:, images] * np.where(lost[:, images], DEAR, 1.0)
         best = np.argsort(prices, axis=0, kind="stable")[:3]
         wanted = np.zeros(prices.shape, dtype=bool)
         np.put_along_axis(wanted, best, True, axis=0)
@@ -93,6 +93,6 @@ def choose(searcher: Searcher, lam: Doubles, empty: Doubles, everyone: list[Cand
     if o.random:
         searcher.guarded(searcher.alive, second)
     # Masks that lose the label explain nothing, and come after those that keep it up to twice their price.
-    scores *= np.where(lost, _dear, 1.0)
+    scores *= np.where(lost, DEAR, 1.0)
     for image in searcher.alive:
         searcher.masks[image] = everyone[int(scores[:, image].argmin())].masks[image]

@@ -1,4 +1,4 @@
-"""Curves over the share of parts kept, most relevant first: distortion, insertion and deletion."""
+"""Orders of parts, the pictures of a curve along them, and the area under it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import numpy.typing as npt
 from scipy.integrate import trapezoid
 
 from wavelens.explain._parts import ImageParts
-from wavelens.explain._scores import Counted
 
-__all__ = ["SHARES", "area", "deletion", "insertion", "most_relevant", "rank", "rate_distortion"]
+__all__ = ["SHARES", "area", "deletion", "insertion", "most_relevant", "obscured", "rank"]
 
 # Closer where curves bend: explanations keep a few per cent.
 SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 1.0)
@@ -41,37 +40,22 @@ def masks_of(order: npt.NDArray[np.intp], shares: Array) -> Array:
     return np.stack([most_relevant(order, round(float(share) * len(order))) for share in shares])
 
 
-def rate_distortion(
-    counted: Counted,
-    parts: ImageParts,
-    order: npt.NDArray[np.intp],
-    target: int,
-    score: float,
-    shares: Array,
-    n_samples: int,
-    seed: int,
-) -> Array:
-    """Return the mean squared change of the target's probability where the rest is noise, (n_shares,).
+def obscured(parts: ImageParts, order: npt.NDArray[np.intp], shares: Array, n: int, seed: int) -> Array:
+    """Return pictures with these shares kept and noise for the rest, n of each, (n_shares * n, c, h, w).
 
     The noise depends on `seed` and the place of the share alone: methods in one basis are compared under the same.
     """
-    shown = [parts.obscure(mask, n_samples, seed, i) for i, mask in enumerate(masks_of(order, shares))]
-    found = counted.of(np.concatenate(shown), np.full(len(shown) * n_samples, target))
-    return np.asarray(((found - score) ** 2).reshape(len(shown), n_samples).mean(axis=1))
+    return np.concatenate([parts.obscure(mask, n, seed, i) for i, mask in enumerate(masks_of(order, shares))])
 
 
-def insertion(
-    counted: Counted, parts: ImageParts, order: npt.NDArray[np.intp], target: int, shares: Array
-) -> Array:
-    """Return the target's probability with these shares put in, most relevant first, (n_shares,)."""
-    return counted.of(parts.insert(masks_of(order, shares)), np.full(len(shares), target))
+def insertion(parts: ImageParts, order: npt.NDArray[np.intp], shares: Array) -> Array:
+    """Return pictures with these shares put in, most relevant first, (n_shares, c, h, w)."""
+    return parts.insert(masks_of(order, shares))
 
 
-def deletion(
-    counted: Counted, parts: ImageParts, order: npt.NDArray[np.intp], target: int, shares: Array
-) -> Array:
-    """Return the target's probability with these shares taken out, most relevant first, (n_shares,)."""
-    return counted.of(parts.insert(1 - masks_of(order, shares)), np.full(len(shares), target))
+def deletion(parts: ImageParts, order: npt.NDArray[np.intp], shares: Array) -> Array:
+    """Return pictures with these shares taken out, most relevant first, (n_shares, c, h, w)."""
+    return parts.insert(1 - masks_of(order, shares))
 
 
 def area(shares: Array, curves: Array) -> Array:

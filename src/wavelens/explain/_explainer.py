@@ -13,7 +13,6 @@ import numpy.typing as npt
 from wavelens._arguments import check_choice, check_integer
 from wavelens._bytes import parse_bytes
 from wavelens._progress import progress_share
-from wavelens.exceptions import DataError
 from wavelens.explain._basis import Basis
 from wavelens.explain._blocks import search_blocks
 from wavelens.explain._checks import (
@@ -25,21 +24,24 @@ from wavelens.explain._checks import (
     first_answers,
 )
 from wavelens.explain._distortion import as_distortion
+from wavelens.explain._exchange import exchange
+from wavelens.explain._gathered import Gathered
 from wavelens.explain._noise import NOISES, make_noise
 from wavelens.explain._objective import Objective
-from wavelens.explain._report import Report, report
+from wavelens.explain._report import report
 from wavelens.explain._results import ExplanationPath, Explanations, recommend
 from wavelens.explain._search import Found, Schedule, quantiles, search
 
-__all__ = ["RateDistortion"]
+__all__ = ["RateDistortion", "masks_only"]
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
 _default_limit = 512 * 2**20
-_state_arrays = 16  # of the length of a mask, for each image, at the peak
+_state_arrays = 30  # of the length of a mask, for each image, at the peak
 _most_at_once = 64
 _tolerance = 0.05
+_judging = 100  # time of judging a mask, in steps with the gradient
 _trials = 4  # for each step that a search with the gradient would make
 
 
@@ -129,7 +131,9 @@ class RateDistortion(ABC):
             As in `explain`.
         lambdas : sequence of float
             Above 0. The largest is searched first, then the others in falling order from its mask, in half
-            as many steps each.
+            as many steps each ("adam" starts each anew and takes all its steps). In the end each λ gets the mask that
+            is best for it of all that were found, on noise that no search has seen, so that a larger λ does not keep
+            more (the published schedule stays as it is).
         target : int or array of n ints, optional
             As in `explain`.
 
@@ -147,27 +151,37 @@ class RateDistortion(ABC):
         found = tuple(self._run(images, ordered, target))
         return ExplanationPath(ordered, found, recommend(found, _tolerance), _tolerance)
 
-    def _run(self, images: npt.ArrayLike, lambdas: tuple[float, ...], target: Any) -> list[Explanations]:
+    def _run(
+        self,
+        images: npt.ArrayLike,
+        lambdas: tuple[float, ...],
+        target: Any,
+        *,
+        judged: bool = True,
+        told: Callable[[float], None] | None = None,
+    ) -> list[Explanations]:
+        """Explain at each λ; masks alone if not `judged`, which leaves the figures NaN."""
         planes, in_colour = as_planes(images, self.model)
         basis = self._basis((planes.shape[2], planes.shape[3]))
         probabilities = first_answers(self.model, planes)
         targets = check_targets(target, probabilities)
         start = self._given_start(len(planes), basis.k)
         ready = np.flatnonzero(np.isfinite(probabilities).all(axis=1))
-        gathered = [_Gathered(len(planes), basis.k) for _ in lambdas]
+        gathered = [Gathered(len(planes), basis.k) for _ in lambdas]
         group = self._images_at_once(planes.shape[1], basis)
-        with progress_share(f"explaining {len(planes)} images", self.progress) as show:
+        what = f"explaining {len(planes)} {'image' if len(planes) == 1 else 'images'}"
+        with progress_share(what, self.progress) as bar:
+            show = told or bar
             for begin in range(0, len(ready), group):
                 rows = ready[begin : begin + group]
+
+                def tick(done: float, begin: int = begin, size: int = len(rows)) -> None:
+                    if show is not None:
+                        show((begin + size * done) / len(ready))
+
                 objective = self._objective(planes[rows], basis, probabilities[rows], targets[rows])
-                mask = None if start is None else start[rows]
-                for i, lam in enumerate(lambdas):
-
-                    def tick(done: float, begin: int = begin, size: int = len(rows), i: int = i) -> None:
-                        if show is not None:
-                            show((begin + size * (i + done) / len(lambdas)) / len(ready))
-
-                    mask = self._one(objective, mask, lam, i > 0, rows, gathered[i], tick)
+                given = None if start is None else start[rows]
+                self._group(objective, given, lambdas, rows, gathered, judged, tick)
         shown = np.ascontiguousarray(np.moveaxis(planes, 1, 3)) if in_colour else planes[:, 0]
         own = probabilities[np.arange(len(planes)), targets]
         return [
@@ -191,35 +205,65 @@ class RateDistortion(ABC):
             return "exact"
         return "none: the model only predicts; blocks of coefficients were searched by random trials"
 
+    def _group(
+        self,
+        objective: Objective,
+        given: Floats | None,
+        lambdas: tuple[float, ...],
+        rows: npt.NDArray[np.intp],
+        gathered: list[Gathered],
+        judged: bool,
+        tick: Callable[[float], None],
+    ) -> None:
+        """Search, judge and store one group of images at every λ."""
+        # The first search runs at two λ, and is twice as long as those that start from its mask.
+        first = 2.0 if self.optimizer == "continuation" and self.model.has_gradient else 1.0
+        judging = _judging / (self.n_steps * self.n_samples) * len(lambdas) * judged
+        whole = first + len(lambdas) - 1 + judging
+        mask = given
+        found, used = [], []
+        for i, lam in enumerate(lambdas):
+            begin, size = (0.0, first) if i == 0 else (first + i - 1, 1.0)
+            before = objective.n_evaluations.copy()
+
+            def searched(done: float, begin: float = begin, size: float = size) -> None:
+                tick((begin + size * done) / whole)
+
+            found.append(self._one(objective, mask, given, lam, i > 0, searched))
+            used.append(objective.n_evaluations - before)
+            mask = found[-1].masks
+        if len(lambdas) > 1 and self.optimizer == "continuation":
+            before = objective.n_evaluations.copy()
+            exchange(objective, found, lambdas)
+            for each in used:  # what is known of each mask serves every λ
+                each += (objective.n_evaluations - before) // len(lambdas)
+        for i, lam in enumerate(lambdas):
+            figures = report(objective, found[i], lam, self.n_test) if judged else None
+            gathered[i].store(rows, found[i], figures, used[i])
+            tick((whole - judging * (1 - (i + 1) / len(lambdas))) / whole)
+
     def _one(
         self,
         objective: Objective,
         mask: Floats | None,
+        given: Floats | None,
         lam: float,
         warm: bool,
-        rows: npt.NDArray[np.intp],
-        out: _Gathered,
         tick: Callable[[float], None],
-    ) -> Floats:
-        """Search, judge and store one group of images at one λ; return its masks."""
-        n = len(rows)
+    ) -> Found:
+        """Search one group of images at one λ."""
         schedule = Schedule(
             self.optimizer, self.n_steps, self.n_samples, self.learning_rate, self.presets[None].lam
         )
-        before = objective.n_evaluations.copy()
-        all_lam = np.full(n, lam)
+        all_lam = np.full(len(objective.planes), lam)
         if not self.model.has_gradient:
-            found = search_blocks(objective, mask, all_lam, _trials * self.n_steps * self.n_samples, tick)
-        else:
-            fresh = None
-            if mask is None or warm:
-                fresh = self._start(objective)
-                mask = fresh if mask is None else mask
-            start = fresh if fresh is not None and self.optimizer == "adam" else mask
-            found = search(objective, start, all_lam, schedule, tick, fresh=fresh if warm else None)
-        used = objective.n_evaluations - before
-        out.store(rows, found, report(objective, found, lam, self.n_test), used)
-        return found.masks
+            return search_blocks(objective, mask, all_lam, _trials * self.n_steps * self.n_samples, tick)
+        fresh = None
+        if mask is None or warm:
+            fresh = self._start(objective) if given is None else given
+            mask = fresh if mask is None else mask
+        start = fresh if fresh is not None and self.optimizer == "adam" else mask
+        return search(objective, start, all_lam, schedule, tick, fresh=fresh if warm else None)
 
     def _start(self, objective: Objective) -> Floats:
         n = len(objective.planes)
@@ -231,7 +275,7 @@ class RateDistortion(ABC):
         self, planes: Floats, basis: Basis, probabilities: Doubles, targets: npt.NDArray[np.intp]
     ) -> Objective:
         coefficients = basis.analyze(planes)
-        per_sample = 4 * planes.shape[1] * (basis.k + 2 * planes.shape[2] * planes.shape[3])
+        per_sample = 4 * planes.shape[1] * (basis.k + 3 * planes.shape[2] * planes.shape[3])
         return Objective(
             model=self.model,
             basis=basis,
@@ -243,8 +287,13 @@ class RateDistortion(ABC):
             targets=targets,
             spatial=self.spatial,
             seed=self.random_state,
-            samples_at_once=max(1, min(_most_at_once, self.memory_limit // 2 // per_sample)),
+            samples_at_once=max(1, min(self._most_samples(), self.memory_limit // 2 // per_sample)),
         )
+
+    def _most_samples(self) -> int:
+        """Return how many images the model takes at a time: of more, its pullback would run it once again."""
+        sizes = [getattr(self.model, name, None) for name in ("fixed_batch", "batch_size")]
+        return next((min(each, _most_at_once) for each in sizes if isinstance(each, int)), _most_at_once)
 
     def _images_at_once(self, channels: int, basis: Basis) -> int:
         per_image = 4 * basis.k * (_state_arrays + 3 * channels)
@@ -253,7 +302,10 @@ class RateDistortion(ABC):
     def _given_start(self, n: int, k: int) -> Floats | None:
         if isinstance(self.init, str):
             return None
-        start = np.asarray(self.init, dtype=np.float32)
+        try:
+            start = np.asarray(self.init, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"`init` must be 'gradient', 'ones' or an array of numbers: {error}") from error
         if start.shape == (k,):
             start = np.broadcast_to(start, (n, k))
         if start.shape != (n, k):
@@ -265,35 +317,21 @@ class RateDistortion(ABC):
         return np.array(start)
 
 
-class _Gathered:
-    """Results of all images at one λ, filled group by group; what is not filled had no answer to begin with."""
+def masks_only(
+    explainer: RateDistortion, images: npt.ArrayLike, targets: Any, told: Callable[[float], None] | None
+) -> Explanations:
+    """Explain without judging the masks: the figures on fresh noise are NaN.
 
-    def __init__(self, n: int, k: int) -> None:
-        self.masks = np.zeros((n, k), dtype=np.float32)
-        self.figures = {name: np.full(n, np.nan) for name in Report.names}
-        self.stopped = ["failed: the model returned NaN or infinity for the image itself"] * n
-        self.history: list[dict[str, Doubles]] = [{} for _ in range(n)]
-        self.n_evaluations = np.zeros(n, dtype=np.intp)
+    Parameters
+    ----------
+    explainer : RateDistortion
+    images, targets
+        As of `RateDistortion.explain`.
+    told : callable or None
+        Called with the share done.
 
-    def store(
-        self, rows: npt.NDArray[np.intp], found: Found, figures: Report, used: npt.NDArray[np.intp]
-    ) -> None:
-        self.masks[rows] = found.masks
-        self.n_evaluations[rows] = used
-        for name in Report.names:
-            self.figures[name][rows] = getattr(figures, name)
-        for i, row in enumerate(rows):
-            self.stopped[row] = found.stopped[i]
-            self.history[row] = found.history[i]
-
-    def fields(self) -> dict[str, Any]:
-        if all(each.startswith("failed") for each in self.stopped):
-            raise DataError(f"no image could be explained; the first one {self.stopped[0]}")
-        return {
-            "masks": self.masks,
-            "rates": self.masks.mean(axis=1, dtype=np.float64),
-            "stopped": tuple(self.stopped),
-            "history": tuple(self.history),
-            "n_evaluations": self.n_evaluations,
-            **self.figures,
-        }
+    Returns
+    -------
+    Explanations
+    """
+    return explainer._run(images, (explainer.lam,), targets, judged=False, told=told)[0]

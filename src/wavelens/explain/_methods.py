@@ -19,6 +19,7 @@ from wavelens.explain._baselines import (
     smooth_grad,
 )
 from wavelens.explain._curves import most_relevant, rank
+from wavelens.explain._explainer import RateDistortion, masks_only
 from wavelens.explain._given import explained, relevance_of, transform_of
 from wavelens.explain._scores import Counted
 from wavelens.wavelets import WaveletTransform
@@ -36,8 +37,11 @@ _titles = {
 }
 
 Array = npt.NDArray[Any]
-# Relevance or masks (n, k) again, for a model, classes and a seed.
-Again = Callable[[Any, npt.NDArray[np.intp], int], Array]
+# Relevance or masks (rows, k) again and how many images the model was shown: for a model, classes of the rows, a seed,
+# the rows, the length of a search, and who is told of the share done.
+Again = Callable[
+    [Any, npt.NDArray[np.intp], int, npt.NDArray[np.intp], float, Callable[[float], None]], tuple[Array, int]
+]
 
 
 @dataclass(eq=False)
@@ -132,10 +136,19 @@ def _default_explainer(explanations: Any) -> Any:
 
 
 def _explaining(explainer: Any, images: Array) -> Again:
-    def again(model: Any, classes: Array, seed: int) -> Array:
+    def again(
+        model: Any, classes: Array, seed: int, rows: Array, share: float, told: Callable[[float], None]
+    ) -> tuple[Array, int]:
         own = copy.copy(explainer) if hasattr(explainer, "explain") else explainer(model)
         own.model, own.random_state, own.progress = model, seed, False
-        return relevance_of(own.explain(images, classes))
+        if isinstance(own, RateDistortion):
+            own.n_steps = max(1, round(share * own.n_steps))
+            if not isinstance(own.init, str) and np.ndim(own.init) == 2:
+                own.init = own.init[rows]
+            found = masks_only(own, images[rows], classes, told)
+        else:
+            found = own.explain(images[rows], classes)
+        return relevance_of(found), int(np.sum(found.n_evaluations))
 
     return again
 
@@ -160,6 +173,7 @@ def baseline_methods(
             skipped.append(_titles[name])
             continue
         each = _run(name, counted.model, images, targets, transform, random_state)
+        counted.evaluations += int(each.n_evaluations.sum())
         found.append(
             Method(
                 _titles[name],
@@ -178,8 +192,11 @@ def baseline_methods(
 
 
 def _again(name: str, images: Array, transform: WaveletTransform | None) -> Again:
-    def again(model: Any, classes: Array, seed: int) -> Array:
-        return _run(name, model, images, classes, transform, seed).relevance()
+    def again(
+        model: Any, classes: Array, seed: int, rows: Array, share: float, told: Callable[[float], None]
+    ) -> tuple[Array, int]:
+        found = _run(name, model, images[rows], classes, transform, seed)
+        return found.relevance(), int(found.n_evaluations.sum())
 
     return again
 

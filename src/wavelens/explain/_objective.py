@@ -71,6 +71,8 @@ class Objective:
         Largest number of masked images that are in memory at once.
     n_evaluations : (n,) array of int
         Masked images of each image that the model has seen.
+    empty : dict of int to float
+        Distortion of the empty mask, for images whose masks have been judged.
     """
 
     model: ModelLike
@@ -85,6 +87,7 @@ class Objective:
     seed: int
     samples_at_once: int
     n_evaluations: Index = field(init=False)
+    empty: dict[int, float] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.n_evaluations = np.zeros(len(self.planes), dtype=np.intp)

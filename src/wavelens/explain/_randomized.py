@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-__all__ = ["other_classes", "randomized"]
+__all__ = ["randomized"]
 
 
 def randomized(model: Any, random_state: int) -> Any | None:
@@ -43,9 +42,3 @@ def randomized(model: Any, random_state: int) -> Any | None:
         object.__setattr__(found, "weights", type(weights)(shuffled))  # type: ignore[call-arg]
         return found
     return None
-
-
-def other_classes(targets: npt.NDArray[np.intp], n_outputs: int, random_state: int) -> npt.NDArray[np.intp]:
-    """Return for each image a class at random that is not its target."""
-    rng = np.random.default_rng(random_state)
-    return np.asarray((targets + rng.integers(1, n_outputs, len(targets))) % n_outputs, np.intp)

@@ -66,9 +66,17 @@ def _judge(o: Objective, found: Found, lam: float, n_test: int, i: int, out: Rep
     out.distortion_errors[i] = values.std(ddof=1) / np.sqrt(n_test) if n_test > 1 else 0.0
     out.masked_probabilities[i] = p.mean()
     out.objectives[i] = out.distortions[i] + o.penalties(one, mask, lam)[0]
-    out.empty_distortions[i] = o.answers(one, np.zeros_like(mask), REPORT_STREAM, n_test)[0].mean()
+    out.empty_distortions[i] = _empty(o, i, n_test)
     if o.model.has_gradient:
         out.residuals[i], out.residual_errors[i] = _residual(o, one, mask, lam)
+
+
+def _empty(o: Objective, i: int, n_test: int) -> float:
+    """Return the distortion of the empty mask, which is the same at every λ."""
+    if i not in o.empty:
+        none = np.zeros((1, o.k), np.float32)
+        o.empty[i] = float(o.answers(np.array([i]), none, REPORT_STREAM, n_test)[0].mean())
+    return o.empty[i]
 
 
 def _residual(o: Objective, one: Index, mask: npt.NDArray[np.float32], lam: float) -> tuple[float, float]:

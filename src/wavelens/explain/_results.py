@@ -114,6 +114,13 @@ class Explanations:
     def __len__(self) -> int:
         return len(self.images)
 
+    def __repr__(self) -> str:
+        failed = sum(each.startswith("failed") for each in self.stopped)
+        parts = [f"{len(self)} images", f"lam={self.lam:g}", *([f"{failed} failed"] if failed else [])]
+        if failed < len(self):
+            parts.append(f"rates {_span(self.rates)}, distortions {_span(self.distortions)}")
+        return f"Explanations({self.method!r}, {', '.join(parts)})"
+
     @property
     def rate_bounds(self) -> Doubles:
         """D(0)/λ, which no optimum's rate exceeds."""
@@ -277,6 +284,11 @@ class ExplanationPath:
     def __len__(self) -> int:
         return len(self.lambdas)
 
+    def __repr__(self) -> str:
+        listed = ", ".join(f"{lam:g}" for lam in self.lambdas)
+        method = self.explanations[0].method
+        return f"ExplanationPath({method!r}, {len(self.recommended)} images, lambdas=({listed}))"
+
     def __iter__(self) -> Iterator[Explanations]:
         return iter(self.explanations)
 
@@ -286,6 +298,11 @@ class ExplanationPath:
     def __getitem__(self, i: slice) -> tuple[Explanations, ...]: ...
     def __getitem__(self, i: int | slice) -> Explanations | tuple[Explanations, ...]:
         return self.explanations[i]
+
+
+def _span(values: Doubles) -> str:
+    low, high = np.nanmin(values), np.nanmax(values)
+    return f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
 
 
 def recommend(explanations: tuple[Explanations, ...], tolerance: float) -> npt.NDArray[np.intp]:

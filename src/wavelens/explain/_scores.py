@@ -43,6 +43,11 @@ class Counted:
         self._kind = str(getattr(model, "outputs", "probabilities"))
         self._step = int(getattr(model, "batch_size", 32))
 
+    @property
+    def large(self) -> int:
+        """Images that are worth asking for at once: some batches of the model."""
+        return 4 * self._step
+
     def probabilities(self, x: Array) -> Array:
         """Return the probabilities of all classes, (n, n_outputs)."""
         self.evaluations += len(x)
@@ -52,8 +57,8 @@ class Counted:
     def of(self, x: Array, targets: Array) -> Array:
         """Return the probability of each image's target, (n,); some images at a time."""
         out = np.empty(len(x))
-        for start in range(0, len(x), 4 * self._step):
-            part = slice(start, start + 4 * self._step)
+        for start in range(0, len(x), self.large):
+            part = slice(start, start + self.large)
             found = self.probabilities(x[part])
             out[part] = found[np.arange(len(found)), targets[part]]
         return out

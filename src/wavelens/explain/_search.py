@@ -135,12 +135,6 @@ class Searcher:
         """Images that have not failed."""
         return np.flatnonzero(~self.failed)
 
-    def fail(self, images: Index, why: str) -> None:
-        """Take images out of the search."""
-        for image in images:
-            self.failed[image] = True
-            self.stopped[image] = f"failed: {why}"
-
     def guarded(self, images: Index, run: Callable[[Index], None]) -> None:
         """Run on images; those whose model answers are not finite fail, and the others run again."""
         while len(images):
@@ -148,7 +142,9 @@ class Searcher:
                 run(images)
                 return
             except ModelAnswerError as error:
-                self.fail(error.images, f"{error} after {self.stream} steps")
+                for image in error.images:
+                    self.failed[image] = True
+                    self.stopped[image] = f"failed: {error} after {len(self.rows[image])} steps"
                 images = np.setdiff1d(images, error.images)
 
     def forget(self, images: Index) -> None:
@@ -258,7 +254,7 @@ def _continuation(searcher: Searcher, lam: Doubles, tick: Tick, fresh: Floats | 
 
     searcher.guarded(searcher.alive, look)
     cold = own > _lost * empty
-    candidates = [unseen(searcher.masks)]
+    candidates = [unseen(searcher.masks.copy())]
     if fresh is not None:
         searcher.masks[cold] = fresh[cold]
     start = searcher.masks.copy()
@@ -276,6 +272,9 @@ def _continuation(searcher: Searcher, lam: Doubles, tick: Tick, fresh: Floats | 
         searcher.masks[late] = np.where(watch.armed[late, None], watch.good[late], watch.fuller[late])
         paces[late] = 1.0
     second = searcher.alive
+    searcher.stream = (
+        n_steps  # whether the first stage was cut short or left out, for the images beside an image too
+    )
     if len(second):
         watch = _stage(
             searcher,

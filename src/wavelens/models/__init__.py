@@ -22,6 +22,8 @@ from wavelens.models._predictions import PredictionCheck
 from wavelens.models._preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from wavelens.models._range_check import RangeCheck, RangeTrial, check_range
 from wavelens.models._recognise import recognise_preprocessing
+from wavelens.models._weight_layer import WeightLayer
+from wavelens.models._weight_layers import WeightLayers, read_layers
 
 __all__ = [
     "IMAGENET_MEAN",
@@ -37,6 +39,8 @@ __all__ = [
     "Preprocessing",
     "RangeCheck",
     "RangeTrial",
+    "WeightLayer",
+    "WeightLayers",
     "check_range",
     "extract_features",
     "list_layers",
@@ -44,5 +48,6 @@ __all__ = [
     "open_model",
     "open_network",
     "read_class_names",
+    "read_layers",
     "recognise_preprocessing",
 ]

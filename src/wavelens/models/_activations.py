@@ -73,13 +73,49 @@ ACTIVATIONS: dict[str, Activation] = {
 PROBABILITIES = ("softmax", "one_vs_rest", "sigmoid")
 
 
+def _leaky_relu(slope: float) -> Activation:
+    def forward(z: Array) -> Array:
+        return np.where(z > 0, z, np.asarray(slope, z.dtype) * z)
+
+    def back(z: Array, _: Array, g: Array) -> Array:
+        return np.where(z > 0, g, np.asarray(slope, g.dtype) * g)
+
+    return forward, back
+
+
+def _elu(alpha: float) -> Activation:
+    def forward(z: Array) -> Array:
+        return np.where(z > 0, z, np.asarray(alpha, z.dtype) * np.expm1(np.minimum(z, 0)))
+
+    def back(z: Array, a: Array, g: Array) -> Array:
+        return np.where(z > 0, g, (a + np.asarray(alpha, a.dtype)) * g)
+
+    return forward, back
+
+
+def _clip(low: float, high: float) -> Activation:
+    def back(z: Array, _: Array, g: Array) -> Array:
+        return np.where((z > low) & (z < high), g, np.zeros((), g.dtype))
+
+    return lambda z: np.clip(z, np.asarray(low, z.dtype), np.asarray(high, z.dtype)), back
+
+
+# Those with parameters: how they are made, and the usual ones.
+PARAMETERS: dict[str, tuple[Callable[..., Activation], tuple[float, ...]]] = {
+    "leaky_relu": (_leaky_relu, (0.01,)),
+    "elu": (_elu, (1.0,)),
+    "clip": (_clip, (0.0, 6.0)),
+}
+
+
 def activation(name: str) -> Activation:
     """Find an activation.
 
     Parameters
     ----------
     name : str
-        One of `ACTIVATIONS`, or ``"leaky_relu"``, whose slope of 0.01 may be given as ``"leaky_relu:0.2"``.
+        One of `ACTIVATIONS`; ``"leaky_relu"``, whose slope of 0.01 may be given as ``"leaky_relu:0.2"``;
+        ``"elu"``, whose α of 1 may be given as ``"elu:0.5"``; or ``"clip:0:6"``, between two bounds.
 
     Returns
     -------
@@ -90,23 +126,22 @@ def activation(name: str) -> Activation:
     ValueError
         If there is none of this name.
     """
-    kind, _, slope = name.partition(":") if isinstance(name, str) else (name, "", "")
-    if kind == "leaky_relu":
+    kind, _, rest = name.partition(":") if isinstance(name, str) else (str(name), "", "")
+    if kind in PARAMETERS:
+        make, usual = PARAMETERS[kind]
         try:
-            steep = float(slope or 0.01)
+            given = tuple(float(each) for each in rest.split(":")) if rest else usual
         except ValueError:
+            given = ()
+        if len(given) != len(usual) or any(each != each for each in given):
+            example = ":".join(f"{each:g}" for each in usual)
             raise ValueError(
-                f"`activations`: the slope of leaky_relu must be a number, got {name!r}"
-            ) from None
-
-        def leaky(z: Array) -> Array:
-            return np.where(z > 0, z, np.asarray(steep, z.dtype) * z)
-
-        def back(z: Array, _: Array, g: Array) -> Array:
-            return np.where(z > 0, g, np.asarray(steep, g.dtype) * g)
-
-        return leaky, back
-    if kind not in ACTIVATIONS or slope:
-        known = ", ".join(sorted([*ACTIVATIONS, "leaky_relu"]))
+                f"`activations`: the slope of {kind} must be a number, got {name!r}"
+                if len(usual) == 1
+                else f"`activations`: {kind} needs {len(usual)} numbers as in '{kind}:{example}', got {name!r}"
+            )
+        return make(*given)
+    if kind not in ACTIVATIONS or rest:
+        known = ", ".join(sorted([*ACTIVATIONS, *PARAMETERS]))
         raise ValueError(f"`activations` must be among {known}, got {name!r}")
     return ACTIVATIONS[kind]

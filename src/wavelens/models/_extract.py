@@ -28,7 +28,7 @@ from wavelens.models._predictions import PredictionCheck, check_predictions, out
 from wavelens.models._preprocessing import Preprocessing
 from wavelens.models._recognise import recognise_preprocessing
 
-__all__ = ["extract_features", "list_layers"]
+__all__ = ["extract_features", "full_range", "list_layers", "open_images", "own_size"]
 
 Array = npt.NDArray[Any]
 
@@ -122,9 +122,9 @@ def extract_features(
     if names is not None and not isinstance(names, ClassNames):
         names = read_class_names(names)
     rule = preprocessing
-    source = _open(images, labels, rule.color if rule is not None else None, network, progress)
+    source = open_images(images, labels, rule.color if rule is not None else None, network, progress)
     if rule is None:
-        rule = recognise_preprocessing(network, **_own_size(network, source))
+        rule = recognise_preprocessing(network, **own_size(network, source))
     task = _Task(network, source, rule, wanted, pool, batch_size, dtype, names, image_range)
     return task.run(None if out is None else Path(os.fsdecode(out)), progress)
 
@@ -178,7 +178,7 @@ def _one_by_one(network: Network, batch: Array, names: Sequence[str]) -> dict[st
     return values
 
 
-def _open(
+def open_images(
     images: object, labels: object, color: str | None, network: Network, progress: bool | None
 ) -> ImageSource:
     if isinstance(images, ImageSource):
@@ -190,7 +190,7 @@ def _open(
     return open_source(images, labels, color="grey" if color == "grey" else "rgb", progress=progress)
 
 
-def _own_size(network: Network, source: ImageSource) -> dict[str, Any]:
+def own_size(network: Network, source: ImageSource) -> dict[str, Any]:
     """Where the network takes any size, an array's images are taken as they are."""
     shape = network.input.shape
     told = "size" in network.facts or (shape is not None and len(shape) == 4 and None not in shape[1:])
@@ -227,7 +227,7 @@ class _Task:
         self.dtype = dtype
         self.names = names
         self.notes: list[str] = []
-        self.full = _full_range(source, image_range, self.notes)
+        self.full = full_range(source, image_range, self.notes)
         self.class_output: str | None = None
 
     def run(self, out: Path | None, progress: bool | None) -> LabelledFeatures:
@@ -366,7 +366,7 @@ class _Rows:
         return {name: each[: self._done[name]] for name, each in self._arrays.items()}
 
 
-def _full_range(
+def full_range(
     source: ImageSource, given: tuple[float, float] | None, notes: list[str]
 ) -> tuple[float, float]:
     """Find black and white of the images."""

@@ -17,7 +17,7 @@ from wavelens.models._input_map import InputMap
 from wavelens.models._model import Array, Model, Pullback
 from wavelens.models._preprocessing import Preprocessing
 
-__all__ = ["NumpyMLP", "shape_of_features"]
+__all__ = ["NumpyMLP", "product", "shape_of_features"]
 
 
 class NumpyMLP(Model):
@@ -126,7 +126,7 @@ class NumpyMLP(Model):
         """See `Model.run`."""
         a = batch.reshape(len(batch), -1)
         for w, b, (function, _) in zip(self.weights, self.biases, self._functions, strict=True):
-            a = function(_product(a, w) + b)
+            a = function(product(a, w) + b)
         return a
 
     def run_back(self, batch: Array, keep: bool) -> tuple[Array, Pullback]:
@@ -134,14 +134,14 @@ class NumpyMLP(Model):
         a = batch.reshape(len(batch), -1)
         steps = []
         for w, b, (function, back) in zip(self.weights, self.biases, self._functions, strict=True):
-            z = _product(a, w) + b
+            z = product(a, w) + b
             a = function(z)
             steps.append((w, z, a, back))
 
         def pullback(cotangent: Array) -> Array:
             g = np.asarray(cotangent, self.weights[0].dtype)
             for w, z, a, back in reversed(steps):
-                g = _product(back(z, a, g), w.T)
+                g = product(back(z, a, g), w.T)
             return g.reshape(batch.shape)
 
         return a, pullback
@@ -204,7 +204,7 @@ def _checked_layers(
     return ws, bs
 
 
-def _product(a: Array, b: Array) -> Array:
+def product(a: Array, b: Array) -> Array:
     """Return a @ b by SciPy's BLAS in one thread: NumPy's own would take all CPUs for these small matrices."""
     from scipy.linalg import blas
 

@@ -18,7 +18,7 @@ from wavelens.models._first_steps import Affine, facts_of_affine
 from wavelens.models._network import Array, Fact, Layer, Network, NetworkInput
 from wavelens.models._torch import import_torch, run_torch, to_array
 
-__all__ = ["ExportedNetwork"]
+__all__ = ["ExportedNetwork", "operator_of"]
 
 AFFINE = {"aten.mul": "Mul", "aten.div": "Div", "aten.add": "Add", "aten.sub": "Sub", "aten.rsub": "Rsub"}
 PASSING = ("aten.to", "aten._to_copy", "aten.permute", "aten.clone", "aten.contiguous", "aten.alias")
@@ -72,7 +72,25 @@ class ExportedNetwork(Network):
         ExportedNetwork
         """
         import_torch("running an exported program")
-        module = program.module()
+        return cls.wrap(program.module(), name, threads)
+
+    @classmethod
+    def wrap(cls, module: Any, name: str, threads: int) -> ExportedNetwork:
+        """Wrap the graph of an exported program.
+
+        Parameters
+        ----------
+        module : torch.fx.GraphModule
+            What ``program.module()`` gives.
+        name : str
+            For titles.
+        threads : int
+            Of the computation.
+
+        Returns
+        -------
+        ExportedNetwork
+        """
         inputs = [each for each in module.graph.nodes if each.op == "placeholder"]
         if len(inputs) != 1:
             raise ModelError(f"{name}: expected a network with one input, got {len(inputs)}")
@@ -151,10 +169,10 @@ def _kind(node: Any) -> str:
     if stack and stack[-1][0]:
         kind = stack[-1][1]
         return (kind if isinstance(kind, str) else kind.__name__).rpartition(".")[2]
-    return _operator(node).removeprefix("aten.")
+    return operator_of(node).removeprefix("aten.")
 
 
-def _operator(node: Any) -> str:
+def operator_of(node: Any) -> str:
     """Name of an operator without its overload, and of an in-place one like of its twin."""
     return ".".join(str(node.target).split(".")[:2]).removesuffix("_")
 
@@ -167,7 +185,7 @@ def _facts(module: Any, start: Any) -> dict[str, Fact]:
         if len(readers) != 1:
             break
         reader = readers[0]
-        operator = _operator(reader)
+        operator = operator_of(reader)
         if operator in AFFINE and len(reader.args) >= 2 and reader.kwargs.get("alpha", 1) == 1:
             constant = _constant(module, reader.args[1 if reader.args[0] is node else 0])
             first = (reader.args[0] is node) != (operator == "aten.rsub")

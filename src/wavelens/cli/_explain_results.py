@@ -1,0 +1,79 @@
+"""What ``wavelens explain`` writes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wavelens.cli import _interrupt
+from wavelens.cli._explain_images import Images
+
+if TYPE_CHECKING:
+    from wavelens.explain import Evaluation, ExplanationPath
+    from wavelens.models import Model
+
+__all__ = ["write_results"]
+
+
+def write_results(
+    folder: Path,
+    options: argparse.Namespace,
+    model: Model,
+    images: Images,
+    paths: list[ExplanationPath],
+    evaluation: Evaluation | None,
+    notes: list[str],
+) -> None:
+    """Write the page, its figures, the explanations and a summary for programs into a folder."""
+    import wavelens
+    from wavelens import report
+
+    command = shlex.join(["wavelens", *sys.argv[1:]]) if sys.argv[1:] else None
+    names = model.class_names
+    labels = None if names is None else names.names
+    for path in paths:
+        usual = report.usual_explanations(path)
+        usual.save(folder / f"{usual.method}.npz")
+    with _share("Writing", options) as share:
+        report.write_explain_report(
+            folder,
+            paths,
+            model,
+            image_names=images.names,
+            class_names=labels,
+            full_class_names=None if names is None else names.full_names,
+            evaluation=evaluation,
+            random_state=options.seed,
+            notes=notes,
+            command=command,
+            progress=lambda done, _: share(done),
+        )
+    summary = {"wavelens": wavelens.__version__, "command": command, "model": str(options.model)}
+    rule = model.preprocessing
+    summary["preprocessing"] = None if rule is None else json.loads(json.dumps(rule.to_dict()))
+    summary |= report.summarize_explanations(
+        paths, image_names=images.names, class_names=labels, evaluation=evaluation
+    )
+    summary["notes"] = notes
+    report.write_summary(folder / "summary.json", summary)
+
+
+@contextmanager
+def _share(what: str, options: argparse.Namespace) -> Iterator[Callable[[float], None]]:
+    """Give a callback of the share done that shows it, and hears Ctrl-C."""
+    from wavelens._progress import progress_share
+
+    with progress_share(what, False if options.quiet else None) as show:
+
+        def told_share(done: float) -> None:
+            _interrupt.check()
+            if show is not None:
+                show(done)
+
+        yield told_share
