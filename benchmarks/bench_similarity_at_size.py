@@ -82,11 +82,12 @@ def growth(sizes: tuple[int, ...]) -> list[list[object]]:
 
 def main() -> None:
     options = arguments(__doc__.splitlines()[0])
-    print_header()
+    print_header("Similarity of rows to classes")
     n, counts = (6_000, (256,)) if options.quick else (60_000, (512, 1024, 2048))
     header = ["rows", "exact s", "ours s", "ratio", "off: rms; largest", "told", "rows within what was told"]
     print_table(header, compare(n, counts, 1 if options.quick else options.repeats))
     sizes = (5_000, 10_000) if options.quick else (50_000, 100_000, 200_000, 400_000)
+    print_header("Growth")
     print_table(["rows × 200, 1,024 landmarks", "s", "µs a row", "95% within"], growth(sizes))
 
 

@@ -57,7 +57,7 @@ class LandmarkSums(ClassSums):
     >>> for chunk in np.array_split(rows, 3):
     ...     sums = sums.partial_fit(chunk, ["a"] * len(chunk))
     >>> sums.similarity([[0.5]]).round(4)
-    array([[0.8536]])
+    array([[0.8531]])
     """
 
     def __init__(
