@@ -1,5 +1,5 @@
-// The states of matrices whose rows come in chunks. Sums and factors are arrays of the caller's that are changed in
-// place; chunks may be of uint8 as well.
+// The states of matrices whose rows come in chunks. Sums and factors are arrays of the caller's that are
+// changed in place; chunks may be of uint8 as well.
 #include "arrays.hpp"
 #include "registers.hpp"
 #include "wavelens/row_sketch.hpp"

@@ -35,6 +35,7 @@ template <class T>
 std::vector<Dense<T>> class_forms(Stack<T>& stack, Dense<T>& z, const std::vector<Run>& runs,
                                   Monitor& monitor) {
   std::vector<Dense<T>> forms;
+  forms.reserve(runs.size());
   for (const Run& run : runs) forms.push_back(Dense<T>::zeros(run.end - run.begin, run.end - run.begin));
   if (runs.empty()) return forms;
   for (std::size_t i = 0; i < stack.q.size(); ++i) {

@@ -1,16 +1,16 @@
-// S = ΩA, Ω with d rows and in each column, that is for each row of A, eight entries ±1/√8, one in each eighth of
-// its rows (OSNAP: Nelson & Nguyên, FOCS 2013). S is a sum over the rows of A, so chunks may come in any order
-// and from anywhere; a row that alone holds a direction keeps its full length in S. For d = 2k the columns of S
-// are as good as those of A to choose k of them: subspaces of dimension k keep their lengths within 1 ± √(k/d) or
-// so.
+// S = ΩA, Ω with d rows and in each column, that is for each row of A, eight entries ±1/√8, one in each
+// eighth of its rows (OSNAP: Nelson & Nguyên, FOCS 2013). S is a sum over the rows of A, so chunks may come
+// in any order and from anywhere; a row that alone holds a direction keeps its full length in S. For d = 2k
+// the columns of S are as good as those of A to choose k of them: subspaces of dimension k keep their lengths
+// within 1 ± √(k/d) or so.
 //
-// The entries of a row are hashes of (seed, number of the row, number of the entry), made by a generator without
-// state, so that the sketch of a part can be made anywhere and Ω is never stored.
+// The entries of a row are hashes of (seed, number of the row, number of the entry), made by a generator
+// without state, so that the sketch of a part can be made anywhere and Ω is never stored.
 //
-// 8 additions for an entry of A. A slab of columns (64 in float32, 32 in float64) of the sums is a few hundred
-// kilobytes and stays in the second-level cache, the row being added stays in registers: about a cycle for each
-// vector of additions, which is what storing takes. Slabs are independent, rows are added in their order:
-// neither threads nor chunks change a bit.
+// 8 additions for an entry of A. A slab of columns (64 in float32, 32 in float64) of the sums is a few
+// hundred kilobytes and stays in the second-level cache, the row being added stays in registers: about a
+// cycle for each vector of additions, which is what storing takes. Slabs are independent, rows are added in
+// their order: neither threads nor chunks change a bit.
 #include "wavelens/row_sketch.hpp"
 
 #include <algorithm>
@@ -92,8 +92,8 @@ void over_strips(MatrixView<const U> rows, const Body& body) {
 }  // namespace
 
 template <class T, class U>
-void row_sketch_add(MatrixView<const U> rows, std::uint64_t first, std::uint64_t seed, Index n_rows, int shift,
-                    T* sums) {
+void row_sketch_add(MatrixView<const U> rows, std::uint64_t first, std::uint64_t seed, Index n_rows,
+                    int shift, T* sums) {
   constexpr Index slab = row_sketch_slab<T>;
   const T factor = std::ldexp(T(1), shift / 2), rest = std::ldexp(T(1), shift - shift / 2);
   const Index block = std::min(block_rows, rows.rows);
@@ -104,14 +104,13 @@ void row_sketch_add(MatrixView<const U> rows, std::uint64_t first, std::uint64_t
       buckets_of(seed, first + static_cast<std::uint64_t>(begin + i), n_rows / row_sketch_entries,
                  buckets.data() + i * row_sketch_entries);
     }
-    over_strips<T, U>(rows.block(begin, 0, count, rows.cols),
-                      [&](const RowSketchLeaf<T>& leaf, Index s, Index i, T* packed, Index here) {
-                        if (shift != 0) {
-                          for (Index k = 0; k < here * slab; ++k) packed[k] = packed[k] * factor * rest;
-                        }
-                        leaf.add(here, packed, buckets.data() + i * row_sketch_entries,
-                                 sums + s * n_rows * slab);
-                      });
+    over_strips<T, U>(rows.block(begin, 0, count, rows.cols), [&](const RowSketchLeaf<T>& leaf, Index s,
+                                                                  Index i, T* packed, Index here) {
+      if (shift != 0) {
+        for (Index k = 0; k < here * slab; ++k) packed[k] = packed[k] * factor * rest;
+      }
+      leaf.add(here, packed, buckets.data() + i * row_sketch_entries, sums + s * n_rows * slab);
+    });
   }
 }
 
@@ -138,8 +137,9 @@ void row_sketch_matrix(const T* sums, Index n_rows, T factor, MatrixView<T> out)
   });
 }
 
-#define WAVELENS_INSTANTIATE(T, U)                                                                           \
-  template void row_sketch_add(MatrixView<const U>, std::uint64_t, std::uint64_t, std::ptrdiff_t, int, T*); \
+#define WAVELENS_INSTANTIATE(T, U)                                                                     \
+  template void row_sketch_add(MatrixView<const U>, std::uint64_t, std::uint64_t, std::ptrdiff_t, int, \
+                               std::add_pointer_t<T>);                                                 \
   template void row_sketch_squares<T>(MatrixView<const U>, double*);
 WAVELENS_INSTANTIATE(float, float)
 WAVELENS_INSTANTIATE(float, double)

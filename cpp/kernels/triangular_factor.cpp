@@ -248,7 +248,7 @@ void triangular_factor_update(MatrixView<T> r, MatrixView<const U> rows, bool up
   if (n == 0 || m == 0) return;
   // Columns an odd number of cache lines apart don't push each other out of the cache.
   constexpr Index line = 64 / static_cast<Index>(sizeof(T));
-  const Index ld = ((n + line - 1) / line | 1) * line;
+  const Index ld = ((n + line - 1) / line / 2 * 2 + 1) * line;
   Buffer<T> copy(static_cast<std::size_t>(ld * m));
   const MatrixView<T> c{copy.data(), n, m, 1, ld};
   constexpr Index tile = 64;

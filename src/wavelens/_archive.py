@@ -7,15 +7,16 @@ import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from wavelens import _core
+from wavelens._mapped import is_mapped, row_blocks
 from wavelens.exceptions import DataError
 
-__all__ = ["read_archive", "write_archive"]
+__all__ = ["read_archive", "write_archive", "write_npz"]
 
 
 def write_archive(
@@ -45,10 +46,31 @@ def write_archive(
     partial = target.with_name(target.name + ".partial")
     try:
         with partial.open("wb") as file:
-            np.savez(file, header=np.array(json.dumps(told, default=_plain)), **arrays)
+            write_npz(file, {"header": np.array(json.dumps(told, default=_plain)), **arrays})
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_npz(file: IO[bytes], arrays: Mapping[str, Any]) -> None:
+    """Write arrays as `numpy.savez` does, but mapped ones without bringing them into memory.
+
+    Parameters
+    ----------
+    file : binary file
+    arrays : mapping of str to ndarray
+        Or to functions that make one, called when it is written, so that not all need be alive at once.
+    """
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        for name, each in arrays.items():
+            array = np.asanyarray(each() if callable(each) else each)
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                if not (is_mapped(array) and array.flags.c_contiguous):
+                    np.lib.format.write_array(member, array, allow_pickle=False)
+                    continue
+                np.lib.format.write_array_header_1_0(member, np.lib.format.header_data_from_array_1_0(array))
+                for block in row_blocks(array):
+                    member.write(block.data)
 
 
 def read_archive(

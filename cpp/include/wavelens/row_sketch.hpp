@@ -1,7 +1,7 @@
 // A sparse-sign sketch S = ΩA of a matrix whose rows come in chunks.
 //
-// Sums live in slabs of columns (see row_sketch_slab), one after the other, each by rows: what one thread adds to
-// stays in its second-level cache.
+// Sums live in slabs of columns (see row_sketch_slab), one after the other, each by rows: what one thread
+// adds to stays in its second-level cache.
 #pragma once
 
 #include <cstddef>
@@ -22,9 +22,9 @@ std::ptrdiff_t row_sketch_slabs(std::ptrdiff_t cols) {
   return (cols + row_sketch_slab<T> - 1) / row_sketch_slab<T>;
 }
 
-// Adds rows first, first + 1, … of A, each entry times 2^shift, to `sums`, which has row_sketch_slabs × n_rows ×
-// row_sketch_slab entries; n_rows is a multiple of 8. Rows are added in their order: how they are cut into chunks
-// changes no bit. U is T, float, double or unsigned char.
+// Adds rows first, first + 1, … of A, each entry times 2^shift, to `sums`, which has row_sketch_slabs ×
+// n_rows × row_sketch_slab entries; n_rows is a multiple of 8. Rows are added in their order: how they are
+// cut into chunks changes no bit. U is T, float, double or unsigned char.
 template <class T, class U>
 void row_sketch_add(MatrixView<const U> rows, std::uint64_t first, std::uint64_t seed, std::ptrdiff_t n_rows,
                     int shift, T* sums);

@@ -9,8 +9,8 @@
 namespace wavelens {
 namespace {
 
-// The row stays in registers while it goes to its eight places. A sign times an entry is exact, so that a fused
-// multiply-add gives the same bits as none.
+// The row stays in registers while it goes to its eight places. A sign times an entry is exact, so that a
+// fused multiply-add gives the same bits as none.
 template <class T>
 void add(std::ptrdiff_t count, const T* rows, const SketchBucket* buckets, T* sums) {
   using V = typename Vector<T>::type;
@@ -29,8 +29,7 @@ void add(std::ptrdiff_t count, const T* rows, const SketchBucket* buckets, T* su
         T* const target = sums + to[e].row * slab + begin;
         const V sign = static_cast<T>(to[e].sign) - V{};
 #pragma GCC unroll 8
-        for (std::ptrdiff_t c = 0; c < held; ++c)
-          *reinterpret_cast<U*>(target + c * lanes) += sign * row[c];
+        for (std::ptrdiff_t c = 0; c < held; ++c) *reinterpret_cast<U*>(target + c * lanes) += sign * row[c];
       }
     }
   }

@@ -62,8 +62,7 @@ void dots(Index n, const T* a, Index lda, Index n_a, const T* b, Index ldb, Inde
   constexpr int rows = 2;  // eight sums, four columns and one: what sixteen registers hold
 #endif
   Index i = 0;
-  for (; i + rows <= n_a; i += rows)
-    dots_rows<T, rows>(n, a + i * lda, lda, b, ldb, n_b, out + i, ldo);
+  for (; i + rows <= n_a; i += rows) dots_rows<T, rows>(n, a + i * lda, lda, b, ldb, n_b, out + i, ldo);
   for (; i < n_a; ++i) dots_rows<T, 1>(n, a + i * lda, lda, b, ldb, n_b, out + i, ldo);
 }
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from wavelens.cli import _interrupt
 from wavelens.cli._association import add_association_options, measure_association, read_groups
 from wavelens.cli._output import check_output, whole_folder
-from wavelens.cli._source import add_source_options, positive, read_source
+from wavelens.cli._source import add_source_options, open_images, positive
 from wavelens.cli._steps import Steps, told
 
 if TYPE_CHECKING:
     from wavelens.data import ImageData
     from wavelens.patterns import PatternAnalysis
 
-__all__ = ["add_command"]
+__all__ = ["add_command", "compare", "make_analysis", "write_results"]
 
 _description = """\
 Find the patterns a labelled image dataset is made of, which of them belong to which class, which images are
@@ -99,7 +99,13 @@ def _add_output_options(group: Any) -> None:
     add(
         "--memory",
         metavar="SIZE",
-        help="refuse to start if more memory is needed than this, such as 2GB (default: no limit)",
+        help="keep to this much memory, such as 2GB: images that do not fit are read in chunks (default: the "
+        "machine's)",
+    )
+    add(
+        "--resume",
+        action="store_true",
+        help="continue a run that was stopped while it read images in chunks (default: refuse)",
     )
     add("--threads", metavar="N", type=positive, help="threads of the engine (default: all CPUs)")
 
@@ -107,10 +113,12 @@ def _add_output_options(group: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Load, analyse, report."""
     out = options.out or Path(f"wavelens-report-{_name(options.source)}")
-    check_output(out, options.force)
+    check_output(out, options.force, resume=options.resume)
     say = Steps(options.quiet)
     say("loading the engine")
     import wavelens
+    from wavelens.cli._analyze_large import analyze_large, is_large
+    from wavelens.data import load
     from wavelens.patterns._memory import parse_bytes
     from wavelens.quality import check_images
     from wavelens.report import image_table
@@ -120,7 +128,11 @@ def run(options: argparse.Namespace) -> None:
     if options.memory is not None:
         parse_bytes(options.memory, "--memory")
     say(f"reading {options.source}")
-    data = read_source(options)
+    opened = open_images(options)
+    if is_large(options, out, opened):
+        analyze_large(options, out, opened, say)
+        return
+    data = load(opened, progress=False if options.quiet else None)
     for note in data.notes:
         say.note(note)
     for each in data.skipped:
@@ -129,26 +141,35 @@ def run(options: argparse.Namespace) -> None:
     analysis = _fit(options, data, say)
     results = measure_association(options, analysis, data, groups, say)
     if options.compare_basis:
-        results["comparison"] = _compare(options, analysis, data, say)
+        results["comparison"] = compare(options, analysis, data, say)
     say("checking whether the data is sound")
     results["quality"] = check_images(
         data, random_state=options.seed, progress=False if options.quiet else None
     )
     say(f"comparing the images by {analysis.sigma_.shape[1]:,} patterns")
     results["table"] = image_table(analysis)
-    with whole_folder(out, options.force) as folder:
+    with whole_folder(out, options.force, resume=options.resume) as folder:
         say("drawing the report")
-        _write(folder, options, analysis, data, results)
+        write_results(folder, options, analysis, data, results)
     say.done(out / "report.html")
 
 
 def _fit(options: argparse.Namespace, data: ImageData, say: Steps) -> PatternAnalysis:
-    from wavelens.patterns import PatternAnalysis
     from wavelens.patterns._memory import memory_needed
 
     shape = " x ".join(map(str, data.images.shape[1:]))
     say(f"finding the patterns of {len(data.labels):,} images ({shape}) in {len(data.class_names)} classes")
-    analysis = PatternAnalysis(
+    analysis = make_analysis(options)
+    say.note(f"about {memory_needed(analysis, data.images, data.labels)} of memory will be needed")
+    with told(say):
+        return analysis.fit(data.images, data.labels)
+
+
+def make_analysis(options: argparse.Namespace) -> PatternAnalysis:
+    """Return the analysis that the options describe, not fitted yet."""
+    from wavelens.patterns import PatternAnalysis
+
+    return PatternAnalysis(
         wavelet=options.wavelet,
         level=options.level,
         mode=options.mode,
@@ -162,12 +183,10 @@ def _fit(options: argparse.Namespace, data: ImageData, say: Steps) -> PatternAna
         rank=options.rank,
         memory_limit=options.memory,
     )
-    say.note(f"about {memory_needed(analysis, data.images, data.labels)} of memory will be needed")
-    with told(say):
-        return analysis.fit(data.images, data.labels)
 
 
-def _compare(options: argparse.Namespace, analysis: PatternAnalysis, data: ImageData, say: Steps) -> Any:
+def compare(options: argparse.Namespace, analysis: PatternAnalysis, data: ImageData, say: Steps) -> Any:
+    """Return how wavelets and pixels compare."""
     from wavelens.patterns import compare_bases
 
     say("comparing wavelets with pixels")
@@ -175,13 +194,17 @@ def _compare(options: argparse.Namespace, analysis: PatternAnalysis, data: Image
         return compare_bases(data.images, data.labels, analysis, random_state=options.seed)
 
 
-def _write(
+def write_results(
     folder: Path,
     options: argparse.Namespace,
     analysis: PatternAnalysis,
     data: ImageData,
     results: dict[str, Any],
+    *,
+    whole: PatternAnalysis | None = None,
+    more: dict[str, Any] | None = None,
 ) -> None:
+    """Write all files. Where `analysis` sees a sample, `whole` is that of all images; `more` is for the summary."""
     import wavelens
     from wavelens import report
     from wavelens._progress import progress_share
@@ -189,7 +212,7 @@ def _write(
     table, quality = results["table"], results["quality"]
     report.write_images_csv(folder / "images.csv", table, data, quality)
     report.write_patterns_csv(folder / "patterns.csv", analysis, data.class_names)
-    analysis.save(folder / "results.npz")
+    (whole or analysis).save(folder / "results.npz")
     command = shlex.join(["wavelens", *sys.argv[1:]]) if sys.argv[1:] else None
     with progress_share("Drawing", False if options.quiet else None) as share:
 
@@ -202,6 +225,7 @@ def _write(
     tied = {name: results[name] for name in ("association", "association_curve", "held_out")}
     summary = {"wavelens": wavelens.__version__, "command": command, "source": str(options.source)}
     summary |= report.summarize(analysis, data, table, quality) | report.summarize_association(**tied)
+    summary |= more or {}
     report.write_summary(folder / "summary.json", summary)
 
 

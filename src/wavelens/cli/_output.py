@@ -15,9 +15,10 @@ from pathlib import Path
 from wavelens.cli import _interrupt
 from wavelens.exceptions import WavelensError
 
-__all__ = ["check_output", "item", "print_text", "whole_folder"]
+__all__ = ["WORK", "check_output", "item", "print_text", "unfinished", "whole_folder"]
 
 _results = {"report.html", "figures", "results.npz", "summary.json", "images.csv", "patterns.csv"} | {
+    "all-images.csv",
     "hierarchy.npz",
     "covariance.npz",
     "graph.json",
@@ -31,14 +32,32 @@ _results = {"report.html", "figures", "results.npz", "summary.json", "images.csv
 }
 
 
-def check_output(out: Path, force: bool) -> None:
-    """Refuse early what `whole_folder` would refuse after the work is done."""
+WORK = "work"
+
+
+def unfinished(out: Path) -> bool:
+    """Tell whether a folder holds a run out of core that has not come to its end."""
+    return (out / WORK / "run.json").is_file()
+
+
+def check_output(out: Path, force: bool, *, resume: bool = False) -> None:
+    """Refuse early what `whole_folder` would refuse after the work is done.
+
+    With `resume`, a folder that holds an unfinished run is accepted.
+    """
     _check_parent(out)
     if not out.exists():
         return
     if not out.is_dir():
         raise WavelensError(f"{out} exists and is not a folder; choose another --out")
     found = {each.name for each in out.iterdir()}
+    if unfinished(out):
+        if not resume and not force:
+            raise WavelensError(
+                f"{out} holds an unfinished run; say --resume to continue it, --force to begin anew, or choose "
+                "another --out"
+            )
+        found.discard(WORK)
     if not found:
         return
     if not _is_result(out) or found - _results:
@@ -51,15 +70,15 @@ def check_output(out: Path, force: bool) -> None:
 
 
 @contextmanager
-def whole_folder(out: Path, force: bool) -> Iterator[Path]:
+def whole_folder(out: Path, force: bool, *, resume: bool = False) -> Iterator[Path]:
     """Give a folder to write to, which becomes `out` if all goes well and vanishes otherwise."""
     out = out.resolve()  # where `out` is a link, what it points to is replaced
-    check_output(out, force)
+    check_output(out, force, resume=resume)
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-partial-", dir=out.parent))
     try:
         yield partial
-        check_output(out, force)
+        check_output(out, force, resume=resume)
         partial.chmod(0o755)
         _interrupt.ignore()
         _replace(out, partial)

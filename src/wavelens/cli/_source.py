@@ -7,15 +7,16 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wavelens.data import ImageData
+    from wavelens.data import ImageData, ImageSource
 
-__all__ = ["add_source_options", "positive", "read_source", "size"]
+__all__ = ["add_source_options", "open_images", "positive", "read_source", "size"]
 
 
 def add_source_options(parser: argparse.ArgumentParser) -> None:
     """Add the source and the options of its images and labels."""
     parser.add_argument(
-        "source", help="a folder with one sub-folder per class, an .npz or .npy file, or 'digits' (bundled)"
+        "source",
+        help="a folder with one sub-folder per class, an .npz, .npy, .zarr or .h5 file, or 'digits' (bundled)",
     )
     add = parser.add_argument_group("images and labels").add_argument
     add(
@@ -40,7 +41,16 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
 
 def read_source(options: argparse.Namespace, *, any_classes: bool = False) -> ImageData:
     """Read the images; `any_classes` accepts a single class, single images and no labels."""
-    from wavelens.data import load, open_source
+    from wavelens.data import load
+
+    opened = open_images(options)
+    progress = False if options.quiet else None
+    return opened.load(progress=progress) if any_classes else load(opened, progress=progress)
+
+
+def open_images(options: argparse.Namespace) -> ImageSource:
+    """Open the source without reading its images yet."""
+    from wavelens.data import open_source
 
     settings: dict[str, Any] = {
         "key": options.key,
@@ -54,10 +64,7 @@ def read_source(options: argparse.Namespace, *, any_classes: bool = False) -> Im
         "progress": False if options.quiet else None,
         "random_state": options.seed,
     }
-    if any_classes:
-        opened = open_source(options.source, options.labels, **settings)
-        return opened.load(progress=settings["progress"])
-    return load(options.source, options.labels, **settings)
+    return open_source(options.source, options.labels, **settings)
 
 
 def size(text: str) -> tuple[int, int]:

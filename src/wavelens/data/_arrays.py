@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from wavelens import _core
 from wavelens._arguments import check_integer
+from wavelens._mapped import check_whole, contents_of, give_back, is_mapped, picked_rows
 from wavelens.data._decode import colour_share
 from wavelens.data._resize import Target, convert_images, converted_dtype
 from wavelens.data._source import Codes, ImageChunk, ImageData, Images, ImageSource
@@ -167,6 +169,7 @@ class ArraySource(ImageSource):
         )
         self.image_shape = (*self._target.size, *((3,) if self._target.colour else ()))
         self._converts = self.image_shape != images.shape[1:]
+        self.decodes = self._converts
         native = images[:1].astype(images.dtype.newbyteorder("="))
         self.dtype = converted_dtype(native, self._target) if self._converts else native.dtype
         self._note_changes()
@@ -193,19 +196,47 @@ class ArraySource(ImageSource):
                     "The images have three channels but show no colour; `color='grey'` suffices."
                 )
 
-    def chunks(self, size: int) -> Iterator[ImageChunk]:
-        """Read `size` images at a time; see `ImageSource.chunks`."""
+    def chunks(self, size: int, start: int = 0) -> Iterator[ImageChunk]:
+        """Read `size` images at a time; see `ImageSource.chunks`.
+
+        Of a mapped file the images are copied, and the pages that they came from given back: otherwise a pass
+        over a file of any size would leave all of it in this process's memory.
+        """
         check_integer(size, "size", low=1)
-        for start in range(0, self.n_images, size):
-            index = np.arange(start, min(start + size, self.n_images), dtype=np.intp)
+        check_integer(start, "start", low=0)
+        for first in range(start, self.n_images, size):
+            index = np.arange(first, min(first + size, self.n_images), dtype=np.intp)
+            check_whole(self._images, self.name)
             images = (
-                self._images[start : start + size] if self._rows is None else self._images[self._rows[index]]
+                self._images[first : first + size] if self._rows is None else self._images[self._rows[index]]
             )
             images = _native(images)
-            self._check_finite(images, start)
+            if is_mapped(images):
+                images = np.array(images)
+                give_back(self._images)
+            self._check_finite(images, first)
             if self._converts:
                 images = convert_images(images, self._target)
             yield ImageChunk(images, self.labels[index], index)
+
+    def read(self, positions: Codes) -> ImageChunk:
+        """Read some images by their places; see `ImageSource.read`."""
+        check_whole(self._images, self.name)
+        images = _native(
+            picked_rows(self._images, positions if self._rows is None else self._rows[positions])
+        )
+        if self._converts:
+            images = convert_images(images, self._target)
+        return ImageChunk(images, self.labels[positions], positions)
+
+    def fingerprint(self) -> dict[str, str]:
+        """Add the file's size and time, or a sum over an array in memory; see `ImageSource.fingerprint`."""
+        more = {"file" if is_mapped(self._images) else "images": contents_of(self._images)}
+        if self._rows is not None:
+            more["choice of images"] = hashlib.sha256(self._rows.tobytes()).hexdigest()
+        if self._converts:
+            more["way of resizing"] = "keeping the aspect" if self._target.keep_aspect else "stretching"
+        return super().fingerprint() | more
 
     def load(self, *, progress: bool | None = None) -> ImageData:
         """Return the images; the array itself, not a copy, where nothing has to be changed."""

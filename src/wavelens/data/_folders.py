@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -193,17 +194,40 @@ class FolderSource(ImageSource):
             f"Images of {was} (height × width) were resized to {target.size[0]} × {target.size[1]} {how}."
         )
 
-    def chunks(self, size: int) -> Iterator[ImageChunk]:
+    def chunks(self, size: int, start: int = 0) -> Iterator[ImageChunk]:
         """Decode `size` files at a time in threads; see `ImageSource.chunks`."""
         check_integer(size, "size", low=1)
-        for start in range(0, self.n_images, size):
-            positions = np.arange(start, min(start + size, self.n_images), dtype=np.intp)
+        check_integer(start, "start", low=0)
+        for first in range(start, self.n_images, size):
+            positions = np.arange(first, min(first + size, self.n_images), dtype=np.intp)
             images = np.empty((len(positions), *self.image_shape), self.dtype)
             index, _ = self._decode(positions, images, lambda: None)
             if self._strict:
                 self._refuse_skipped()
             if len(index):
                 yield ImageChunk(images[: len(index)], self.labels[index], index)
+
+    def read(self, positions: Codes) -> ImageChunk:
+        """Decode some files; see `ImageSource.read`."""
+        images = np.empty((len(positions), *self.image_shape), self.dtype)
+        index, _ = self._decode(positions, images, lambda: None)
+        return ImageChunk(images[: len(index)], self.labels[index], index)
+
+    def fingerprint(self) -> dict[str, str]:
+        """Add name, size and time of every file; see `ImageSource.fingerprint`."""
+        files = hashlib.sha256()
+        for name, path in zip(self.image_names, self._paths, strict=True):
+            try:
+                found = path.stat()
+                told = f"{name}\0{found.st_size}\0{found.st_mtime_ns}\0"
+            except OSError as error:
+                told = f"{name}\0{error.strerror}\0"
+            files.update(told.encode("utf-8", "surrogateescape"))
+        target = self._target
+        return super().fingerprint() | {
+            "files": files.hexdigest(),
+            "way of resizing": "keeping the aspect" if target.keep_aspect else "stretching",
+        }
 
     def mapped(self, function: Callable[[Images], Images], size: int) -> Iterator[ImageChunk]:
         """Decode `size` files at a time at their own sizes; see `ImageSource.mapped`."""

@@ -13,8 +13,10 @@ from wavelens._arguments import check_choice, check_integer
 from wavelens.data._archives import read_npy, read_npz
 from wavelens.data._arrays import Arrays, ArraySource, Positions, check_images
 from wavelens.data._folders import FolderSource
+from wavelens.data._generated import GeneratedSource
 from wavelens.data._labels import encode_labels, labels_for
 from wavelens.data._source import Codes, ImageData, ImageSource, check_classes, pick, taken
+from wavelens.data._stores import StoreSource, is_store, read_store
 from wavelens.exceptions import DataError
 
 __all__ = ["BUNDLED", "load", "open_source"]
@@ -51,6 +53,9 @@ def load(
           class_names and file_names beside them.
         * A folder with one sub-folder per class (folders within are searched too), or parts train, val and
           test with such sub-folders; or any folder of images if `labels` are given.
+        * A ``.zarr`` folder or a ``.h5`` file (extra ``[io]``), with arrays of the same names; read a slice at a
+          time.
+        * A function that takes nothing and returns an iterable of (images, labels), the same at every call.
         * ``"digits"``: 1,797 handwritten digits of 8 × 8 pixels that come with scikit-learn.
         * An `ImageSource`.
     labels : array or path, optional
@@ -207,7 +212,34 @@ def open_source(
         }
         _refuse("the source is open already", **given)
         return source
+    if callable(source) or hasattr(source, "__next__"):
+        if not callable(source):
+            raise ValueError(
+                f"`source`: a {type(source).__name__} gives its images once, and they are read several times; "
+                "pass a function that makes a new one at every call, or write the images to a .npy file"
+            )
+        given = {"labels": labels, "key": key, "labels_key": labels_key, "split": split, "size": size}
+        given |= {"keep_aspect": keep_aspect or None, "color": color, "limit": limit}
+        _refuse("the source is a function, which gives images and labels as they are taken", **given)
+        return GeneratedSource(source)
     path = _existing_path(source)
+    if path is not None and is_store(path):
+        _refuse(f"{path} has no named parts", split=split)
+        stored = read_store(path, key, labels_key, own_labels=labels is None)
+        stored, codes, class_names = _encode(stored, labels, path)
+        rows = pick(codes, limit, random_state)
+        return StoreSource(
+            stored,
+            codes,
+            class_names,
+            path=path,
+            strict=strict,
+            rows=rows,
+            notes=() if rows is None else (taken(len(rows), len(codes), limit),),
+            size=height_width,
+            keep_aspect=keep_aspect,
+            color=color,
+        )
     if path is not None and path.is_dir():
         _refuse(f"{path} is a folder", key=key, labels_key=labels_key)
         return FolderSource(
@@ -263,7 +295,9 @@ def _read_arrays(
         return _digits() if isinstance(source, str) else Arrays(check_images(source), "images")
     if path.suffix.lower() == ".npy":
         return read_npy(path)
-    raise DataError(f"{path}: expected a folder of images, a .npz or a .npy file")
+    raise DataError(
+        f"{path}: expected a folder of images, a .npz or a .npy file, a .zarr folder or a .h5 file"
+    )
 
 
 def _encode(arrays: Arrays, labels: object, path: Path | None) -> tuple[Arrays, Codes, tuple[str, ...]]:

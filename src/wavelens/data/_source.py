@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import re
@@ -147,8 +148,11 @@ class ImageSource(ABC):
         What is done to the images and what looks odd. Reading may add to it.
     skipped : list of SkippedFile
         Files that cannot be read. Reading may add to it.
+    decodes : bool
+        Whether reading is work (files are decoded or unpacked) and not only a copy of bytes.
     """
 
+    decodes: bool = True
     name: str
     labels: Codes
     class_names: tuple[str, ...]
@@ -170,19 +174,40 @@ class ImageSource(ABC):
         return _counts(self.labels, self.class_names)
 
     @abstractmethod
-    def chunks(self, size: int) -> Iterator[ImageChunk]:
+    def chunks(self, size: int, start: int = 0) -> Iterator[ImageChunk]:
         """Read the images in order, at most `size` at a time.
 
         Parameters
         ----------
         size : int
             At least 1. A chunk holds fewer images where files could not be read, and at the end.
+        start : int, default 0
+            Position of the first image. Chunks reach from `start` to `start + size` and so on, whichever
+            images are missing.
 
         Yields
         ------
         ImageChunk
             Never an empty one.
         """
+
+    def fingerprint(self) -> dict[str, str]:
+        """Tell two states of the source apart without reading the images, where files can tell.
+
+        Returns
+        -------
+        dict of str to str
+            By what a person would say has changed: "labels", "image size", "files". A kind of source that
+            lies in files adds their sizes and times, one that does not, a sum over its contents.
+        """
+        named = hashlib.sha256("\0".join(self.class_names).encode("utf-8", "surrogateescape"))
+        named.update(np.ascontiguousarray(self.labels, dtype=np.int64).tobytes())
+        return {
+            "kind of source": type(self).__name__,
+            "number of images": str(self.n_images),
+            "image size": f"{' x '.join(map(str, self.image_shape))}, {self.dtype}",
+            "labels": named.hexdigest(),
+        }
 
     def load(self, *, progress: bool | None = None) -> ImageData:
         """Read all images into memory.
@@ -211,6 +236,34 @@ class ImageSource(ABC):
             index[done:after] = chunk.positions
             done = after
         return self._gather(images[:done], index[:done])
+
+    def read(self, positions: Codes) -> ImageChunk:
+        """Read some images by their places.
+
+        Parameters
+        ----------
+        positions : ndarray of int
+            Ascending.
+
+        Returns
+        -------
+        ImageChunk
+            Without those that cannot be read. Every kind of source can do this by reading all that lies
+            before; those in files do it by reading these alone.
+        """
+        wanted = np.zeros(self.n_images, dtype=bool)
+        wanted[positions] = True
+        found = []
+        last = int(positions[-1]) if len(positions) else -1
+        for chunk in self.chunks(1024):
+            keep = wanted[chunk.positions]
+            if keep.any():
+                found.append(chunk._replace(images=chunk.images[keep], positions=chunk.positions[keep]))
+            if chunk.positions[-1] >= last:
+                break
+        images = [each.images for each in found] or [np.empty((0, *self.image_shape), self.dtype)]
+        places = np.concatenate([each.positions for each in found] or [np.empty(0, np.intp)])
+        return ImageChunk(np.concatenate(images), self.labels[places], places)
 
     def mapped(self, function: Callable[[Images], Images], size: int) -> Iterator[ImageChunk]:
         """Read the images in order, each through a function that sees it before any resizing.

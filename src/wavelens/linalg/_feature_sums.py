@@ -6,13 +6,14 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import qr
 
 from wavelens._arguments import FloatArray, check_integer
 from wavelens._threads import blas_threads
 from wavelens.linalg._bandwidth import Doubles
 from wavelens.linalg._pairwise import Progress
 from wavelens.linalg._similarity_error import SimilarityError
-from wavelens.linalg._similarity_sums import STRIP_BYTES, ClassSums, exact_sums
+from wavelens.linalg._similarity_sums import STRIP_BYTES, ClassSums, exact_sums, product
 
 __all__ = ["FeatureSums"]
 
@@ -138,7 +139,7 @@ class FeatureSums(ClassSums):
 
     def _phases(self, rows: FloatArray) -> FloatArray:
         placed = ((rows - self._origin) / self._unit).astype(np.float32)
-        return np.asarray(placed @ self._frequencies.T)
+        return np.asarray(product(placed, self._frequencies.T))
 
     def _features(self, phases: FloatArray) -> FloatArray:
         half = phases.shape[1]
@@ -159,7 +160,7 @@ class FeatureSums(ClassSums):
             features = self._features(phases * np.float32(self._unit / h))
             # Means, for sums of many rows would lose digits in float32.
             means = self._feature_sums[here] / np.maximum(self.counts[here], 1)[:, None]
-            sums[:, here] = (features @ means.T.astype(np.float32)) * self.counts[here]
+            sums[:, here] = (product(features, means.T.astype(np.float32))) * self.counts[here]
         return sums
 
     def _arrays(self) -> dict[str, Any]:
@@ -191,6 +192,6 @@ def _orthogonal_normal(n: int, d: int, random_state: int) -> Doubles:
     blocks = []
     with blas_threads(1):
         for begin in range(0, n, d):
-            q = np.linalg.qr(rng.standard_normal((d, min(d, n - begin))))[0].T
+            q = qr(rng.standard_normal((d, min(d, n - begin))), mode="economic")[0].T
             blocks.append(q * np.sqrt(rng.chisquare(d, len(q)))[:, None])
     return np.concatenate(blocks)

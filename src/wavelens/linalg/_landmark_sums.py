@@ -13,7 +13,7 @@ from wavelens._threads import blas_threads
 from wavelens.linalg._bandwidth import Doubles
 from wavelens.linalg._pairwise import Progress, gaussian_similarity
 from wavelens.linalg._similarity_error import SimilarityError
-from wavelens.linalg._similarity_sums import ClassSums, exact_sums
+from wavelens.linalg._similarity_sums import ClassSums, exact_sums, product
 
 __all__ = ["LandmarkSums"]
 
@@ -185,7 +185,7 @@ class LandmarkSums(ClassSums):
     def _approximate_sums(self, rows: FloatArray) -> Doubles:
         sums = np.empty((len(rows), len(self.classes)))
         for h, here, weights, _ in self._interpolation():
-            sums[:, here] = gaussian_similarity(rows, self._landmarks, bandwidth=h) @ weights
+            sums[:, here] = product(gaussian_similarity(rows, self._landmarks, bandwidth=h), weights)
         return sums
 
     def _self_similarity(self) -> Doubles:

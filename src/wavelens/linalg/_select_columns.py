@@ -12,7 +12,7 @@ from wavelens._arguments import FloatArray, as_float_matrix, check_integer
 from wavelens.linalg._bandwidth import as_labels
 from wavelens.linalg._pivoted_qr import PivotedQRMethod, pivoted_qr
 
-__all__ = ["select_columns"]
+__all__ = ["largest_full_prefix", "select_columns"]
 
 
 def select_columns(
@@ -190,8 +190,10 @@ def _name(label: object) -> str:
     return "the matrix" if label is None else f"group {label!r}"
 
 
-def _rank(a: FloatArray) -> int:
-    return pivoted_qr(a).rank
+def _rank(a: FloatArray, n_rows: int | None = None) -> int:
+    if n_rows is None:
+        return pivoted_qr(a).rank
+    return pivoted_qr(a, rtol=max(n_rows, a.shape[1]) * float(np.finfo(a.dtype).eps)).rank
 
 
 def _largest_full(
@@ -201,14 +203,17 @@ def _largest_full(
     best = len(pivots)
     for rows in members.values():
         columns = matrix[rows[:, None], pivots[:best]]
-        best = _largest_full_prefix(columns)
+        best = largest_full_prefix(columns)
     return best
 
 
-def _largest_full_prefix(columns: FloatArray) -> int:
-    """Return the largest j for which the first j columns have full rank."""
-    n, k = columns.shape[0], int(columns.shape[1])
-    if _rank(columns) == k:
+def largest_full_prefix(columns: FloatArray, n_rows: int | None = None) -> int:
+    """Return the largest j for which the first j columns have full rank.
+
+    `n_rows` is the number of rows that `columns` stands for, where it is a triangular factor.
+    """
+    n, k = n_rows or columns.shape[0], int(columns.shape[1])
+    if _rank(columns, n) == k:
         return k
     # The diagonal of the plain QR shows the first column that depends on those before it: a prefix that
     # contains it is deficient. The rank of a prefix without it nearly always is full.
@@ -219,7 +224,7 @@ def _largest_full_prefix(columns: FloatArray) -> int:
     low, high = 0, int(dependent[0]) if dependent.size else k - 1
     guess = high
     while low < high:
-        if _rank(columns[:, :guess]) == guess:
+        if _rank(columns[:, :guess], n) == guess:
             low = guess
         else:
             high = guess - 1

@@ -25,6 +25,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import get_blas_funcs
 
 from wavelens import _core
 from wavelens._arguments import FloatArray, as_array, as_float_matrix
@@ -34,7 +35,7 @@ from wavelens.linalg._bandwidth import Codes, Doubles, as_bandwidths, as_labels,
 from wavelens.linalg._pairwise import Progress, lifted
 from wavelens.linalg._similarity_error import SimilarityError
 
-__all__ = ["STRIP_BYTES", "ClassSums", "exact_sums"]
+__all__ = ["STRIP_BYTES", "ClassSums", "exact_sums", "product"]
 
 STRIP_BYTES = 8 * 1024 * 1024
 _FORMAT_VERSION = 1
@@ -55,6 +56,13 @@ def exact_sums(
     if second is None:
         return _core.class_sums(first, None, codes, len(bandwidths), p, q, False, progress)
     return _core.class_sums(second, first, codes, len(bandwidths), p, q, False, progress)
+
+
+def product(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Return a·b by SciPy's BLAS, the one that `blas_threads` holds to a thread; NumPy's is another."""
+    gemm = get_blas_funcs("gemm", (a, b))
+    # Of C-ordered matrices the transposes are BLAS's own order and are not copied.
+    return np.asarray(gemm(1.0, b.T, a.T).T)
 
 
 class ClassSums:

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from wavelens._arguments import FloatArray, as_float_matrix, as_images, check_choice, check_integer
+from wavelens._mapped import is_mapped, row_blocks
 from wavelens._progress import progress_share
 from wavelens.linalg import HOGSVD, ClassSimilarity, Nearest, gaussian_similarity, ho_gsvd
 from wavelens.patterns._association import (
@@ -25,12 +26,17 @@ from wavelens.patterns._checks import check_bandwidth, check_labels, find_bandwi
 from wavelens.patterns._classes import ClassMatrices, PatternTable, class_matrices, pattern_table
 from wavelens.patterns._coefficients import Basis, choose_coefficients, make_basis
 from wavelens.patterns._contract import ImageContract
+from wavelens.patterns._fit import Fit
 from wavelens.patterns._image_similarity import images_to_classes, nearest_images, spectrum_between
-from wavelens.patterns._memory import refuse_beyond
+from wavelens.patterns._input import is_source, labelled, read_all
+from wavelens.patterns._memory import fits_in_memory, refuse_beyond
 from wavelens.patterns._persistence import load_analysis, save_analysis
 from wavelens.patterns._reconstruction import order_by_contribution
 from wavelens.patterns._results import Patterns, Reconstruction, SigmaAssociation, Spectrum
+from wavelens.patterns._sample import SampledFrom
 from wavelens.patterns._scoring import HeldOutScore, class_evidence, held_out_score, score
+from wavelens.patterns._streamed_choice import choose_by_sketch
+from wavelens.patterns._streamed_fit import fit_in_folder
 
 __all__ = ["PatternAnalysis"]
 
@@ -78,7 +84,11 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         are at most as many as the smallest class has images. "any": at most as many as there are images in
         all; that a class with fewer images than coefficients is weak in a pattern says little.
     memory_limit : int, str or None, default None
-        Bytes, or a text such as "2GB" or "500 MiB". Beyond it, by `estimate_memory`, `fit` refuses to start.
+        Bytes for the whole process, or a text such as "2GB" or "500 MiB". Where by `estimate_memory` more would
+        be needed, `fit` reads sources and mapped arrays in chunks, and refuses arrays in memory.
+    pivoting : {"auto", "sketch"}, default "auto"
+        How coefficients are chosen. "auto": from all of them in memory, from a sketch of them out of core.
+        "sketch": from the same sketch either way, so that both find the same to rounding.
     similarity_method : {"auto", "exact", "landmarks", "features"}, default "auto"
         How images are compared with classes: each with every other, or, of very many, near enough by landmarks
         or random features with an error that is measured (`wavelens.linalg.class_similarity`). "auto" is
@@ -110,6 +120,11 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         Mean similarity of each image to each class, how it was found, and its error; made when asked for.
     n_features_in_ : int
         Pixels of an image, times its channels.
+    image_positions_ : array of int, shape (n_images,)
+        Places in what was given to `fit` of the images; some are missing where files could not be read.
+    out_of_core_ : OutOfCore or None
+        How the fit went if it read the images in chunks. `embedding_` is then a read-only map of a file, and
+        ``gsvd_.u`` the left factors of triangular factors, not of images.
 
     Notes
     -----
@@ -148,6 +163,7 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         basis: Literal["wavelet", "pixel"] = "wavelet",
         rank: Literal["full", "any"] = "full",
         memory_limit: int | str | None = None,
+        pivoting: Literal["auto", "sketch"] = "auto",
         similarity_method: Literal["auto", "exact", "landmarks", "features"] = "auto",
     ) -> None:
         self.wavelet = wavelet
@@ -163,17 +179,42 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         self.basis = basis
         self.rank = rank
         self.memory_limit = memory_limit
+        self.pivoting = pivoting
         self.similarity_method = similarity_method
 
-    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
-        """Find the patterns of a dataset.
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        work_dir: str | os.PathLike[str] | None = None,
+        resume: bool = False,
+        cache: bool | None = None,
+        chunk_size: int | None = None,
+    ) -> Self:
+        """Find the patterns of a dataset, in memory where it fits and out of core where not.
 
         Parameters
         ----------
-        X : array of shape (n_images, height, width[, channels])
-            Any real dtype; float32 is computed in float32, all else in float64.
-        y : array of shape (n_images,)
-            Class of each image.
+        X : array of shape (n_images, height, width[, channels]), ImageSource, path or function
+            An array of any real dtype; float32 is computed in float32, all else in float64. Or a source, and
+            whatever `wavelens.data.open_source` opens: a folder, a ``.npy``, ``.npz``, ``.zarr`` or ``.h5``
+            file, a function that returns chunks.
+        y : array of shape (n_images,) or None, default None
+            Class of each image. May be None for a source that knows.
+        work_dir : path or None, default None
+            Work out of core, in this folder, where the rows of UΣ stay (`embedding_` is a map of them), so that
+            a run that was killed can be continued. None: out of core only if `X` is a source or a mapped array
+            and more memory than `memory_limit` (or most of the machine's) would be needed otherwise; in a
+            folder that goes with this object.
+        resume : bool, default False
+            Continue the run in `work_dir`, or begin one there.
+        cache : bool or None, default None
+            Out of core, whether to keep the chosen coefficients on disk between the passes; None: where images
+            are decoded and there is room. The result does not depend on it.
+        chunk_size : int or None, default None
+            Out of core, how many images to take at a time; None: as many as fit `memory_limit`. The result
+            depends on it within rounding.
 
         Returns
         -------
@@ -186,8 +227,31 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
             If shapes do not agree, an entry is not finite, there are fewer than two classes, a class has
             fewer than two images, or `n_coefficients` leaves a class rank-deficient.
         DataError
-            If more memory than `memory_limit` would be needed; the message says what would fit.
+            If more memory than `memory_limit` would be needed; the message says what would fit. Out of core,
+            also if a source changes underway, the disk is full, or `work_dir` holds a run of something else.
+
+        Notes
+        -----
+        Out of core the images are read three times: the choice among coefficients goes by a sketch of them
+        (`RowSketch`), the decomposition by a triangular factor for each class, and the rows of UΣ are written
+        to disk, as float32 beyond 256 MB. The sketch may choose other coefficients than a fit in memory
+        would, about as good; with ``pivoting="sketch"`` both choose alike. Without `n_coefficients`, as many
+        are taken as fit the memory.
         """
+        if resume and work_dir is None:
+            raise ValueError("`resume` needs `work_dir`, the folder of the run to continue")
+        if is_source(X) or work_dir is not None or is_mapped(X):
+            given = labelled(X, y)
+            source, sizes = given.source, np.bincount(given.codes)
+            if work_dir is not None or not fits_in_memory(
+                self, source.n_images, source.image_shape, source.dtype, sizes
+            ):
+                return self._take(
+                    given.classes, fit_in_folder(self, given, work_dir, resume, cache, chunk_size)
+                )
+            if is_source(X):
+                X, codes = read_all(given, self.progress)
+                y = given.classes[codes]
         images = as_images(X, "X")
         classes, labels = check_labels(y, len(images))
         check_bandwidth(self.bandwidth)
@@ -198,9 +262,12 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         if not coefficients.any():
             raise ValueError("`X` must hold images that are not all zero")
         with progress_share("Choosing coefficients", self.progress) as progress:
-            columns, ranks = choose_coefficients(
-                coefficients, classes, labels, self.n_coefficients, self.rank, self.random_state, progress
-            )
+            if check_choice(self.pivoting, "pivoting", ("auto", "sketch")) == "sketch":
+                columns, ranks = choose_by_sketch(self, coefficients, classes, labels, progress)
+            else:
+                columns, ranks = choose_coefficients(
+                    coefficients, classes, labels, self.n_coefficients, self.rank, self.random_state, progress
+                )
         members = [np.flatnonzero(labels == i) for i in range(len(classes))]
         blocks = [coefficients[np.ix_(rows, columns)] for rows in members]
         del coefficients
@@ -216,15 +283,22 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         for i, rows in enumerate(members):
             embedding[rows] = gsvd.u[i] * (gsvd.sigma[i] / gsvd.weights[i].astype(gsvd.sigma.dtype))
         bandwidth = find_bandwidth(embedding, self.bandwidth, self.random_state)
-        # Nothing is set before all is known: a fit that fails leaves what was there.
-        self.classes_, self.labels_ = classes, labels
-        self.n_features_in_ = int(np.prod(images.shape[1:]))
-        self.basis_: Basis = basis
-        self.coefficients_, self.class_ranks_ = columns, ranks
-        self.gsvd_: HOGSVD = gsvd
-        self.sigma_ = gsvd.sigma
-        self.embedding_ = embedding
-        self.bandwidth_ = bandwidth
+        places = np.arange(len(images), dtype=np.intp)
+        return self._take(classes, Fit(basis, labels, places, columns, ranks, gsvd, embedding, bandwidth))
+
+    def _take(self, classes: npt.NDArray[Any], fit: Fit) -> Self:
+        """Become fitted. Nothing is set before all is known: a fit that fails leaves what was there."""
+        self.classes_, self.labels_ = classes, fit.labels
+        self.n_features_in_ = int(np.prod(fit.basis.shape))
+        self.basis_: Basis = fit.basis
+        self.coefficients_, self.class_ranks_ = fit.columns, fit.ranks
+        self.gsvd_: HOGSVD = fit.gsvd
+        self.sigma_ = fit.gsvd.sigma
+        self.embedding_ = fit.embedding
+        self.bandwidth_ = fit.bandwidth
+        self.image_positions_ = fit.positions
+        self.out_of_core_ = fit.about
+        self.sampled_from_: SampledFrom | None = None
         self._class_similarity: ClassSimilarity | None = None
         return self
 
@@ -334,7 +408,8 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         """
         check_is_fitted(self)
         rows = self.embedding_ if images is None else self.transform(images)
-        return np.asarray(np.linalg.norm(rows / self._common_strength, axis=1))
+        strength = self._common_strength
+        return np.concatenate([np.linalg.norm(part / strength, axis=1) for part in row_blocks(rows)])
 
     # Patterns and classes
 

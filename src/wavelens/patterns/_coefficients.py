@@ -22,7 +22,7 @@ from wavelens.exceptions import WavelensWarning
 from wavelens.linalg import pivoted_qr, select_columns
 from wavelens.wavelets import PixelTransform, WaveletTransform
 
-__all__ = ["Basis", "choose_coefficients", "make_basis"]
+__all__ = ["Basis", "choose_coefficients", "make_basis", "warn_of_low_rank"]
 
 Basis = WaveletTransform | PixelTransform
 
@@ -74,7 +74,7 @@ def choose_coefficients(
         dtype=np.intp,
     )
     if (ranks < len(columns)).any():
-        _warn(classes, ranks, len(columns))
+        warn_of_low_rank(classes, ranks, len(columns))
     return columns, ranks
 
 
@@ -96,7 +96,8 @@ def _rank(block: FloatArray) -> int:
     return pivoted_qr(block).rank
 
 
-def _warn(classes: Sequence[Any] | npt.NDArray[Any], ranks: npt.NDArray[np.intp], m: int) -> None:
+def warn_of_low_rank(classes: Sequence[Any] | npt.NDArray[Any], ranks: npt.NDArray[np.intp], m: int) -> None:
+    """Warn of classes whose rank is below the number of coefficients."""
     few = np.argsort(ranks, kind="stable")
     few = few[ranks[few] < m]
     named = ", ".join(f"{classes[i]} ({ranks[i]})" for i in few[:5])

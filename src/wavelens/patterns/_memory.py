@@ -26,13 +26,23 @@ import numpy.typing as npt
 
 from wavelens._arguments import check_integer
 from wavelens._bytes import parse_bytes, said_bytes
+from wavelens.data._source import physical_memory
 from wavelens.exceptions import DataError
 from wavelens.patterns._coefficients import make_basis
 
 if TYPE_CHECKING:
     from wavelens.patterns._analysis import PatternAnalysis
 
-__all__ = ["MemoryEstimate", "estimate_memory", "memory_needed", "parse_bytes", "refuse_beyond", "said_bytes"]
+__all__ = [
+    "MemoryEstimate",
+    "estimate_memory",
+    "fits_in_memory",
+    "memory_needed",
+    "memory_of",
+    "parse_bytes",
+    "refuse_beyond",
+    "said_bytes",
+]
 
 _programme = 160_000_000
 _sketch_rows = 192
@@ -125,17 +135,43 @@ def memory_needed(
     analysis: PatternAnalysis, images: npt.NDArray[Any], labels: npt.ArrayLike
 ) -> MemoryEstimate:
     """Estimate what `fit` of an analysis takes on images; without `n_coefficients`, at most."""
-    basis = make_basis(images.shape[1:], analysis.basis, analysis.wavelet, analysis.level, analysis.mode)
-    class_sizes = np.unique(np.asarray(labels), return_counts=True)[1]
-    most = int(class_sizes.min()) if analysis.rank == "full" else len(images) // 2
+    sizes = np.unique(np.asarray(labels), return_counts=True)[1]
+    return memory_of(analysis, len(images), images.shape[1:], images.dtype, sizes)
+
+
+def memory_of(
+    analysis: PatternAnalysis,
+    n: int,
+    shape: tuple[int, ...],
+    dtype: npt.DTypeLike,
+    class_sizes: npt.NDArray[np.intp],
+) -> MemoryEstimate:
+    """Estimate what `fit` in memory takes on n images of classes of these sizes."""
+    basis = make_basis(shape, analysis.basis, analysis.wavelet, analysis.level, analysis.mode)
+    most = int(class_sizes.min()) if analysis.rank == "full" else n // 2
     m = analysis.n_coefficients
     return estimate_memory(
-        len(images),
-        images.shape[1:],
+        n,
+        shape,
         n_coefficients=max(1, min(most, basis.n_coefficients)) if m is None else m,
-        dtype=images.dtype,
+        dtype=dtype,
         n_all_coefficients=basis.n_coefficients,
     )
+
+
+def fits_in_memory(
+    analysis: PatternAnalysis,
+    n: int,
+    shape: tuple[int, ...],
+    dtype: npt.DTypeLike,
+    class_sizes: npt.NDArray[np.intp],
+) -> bool:
+    """Tell whether `fit` in memory keeps to `memory_limit`, or without one, to four fifths of the machine's."""
+    if analysis.memory_limit is None:
+        limit = 0.8 * physical_memory()
+    else:
+        limit = parse_bytes(analysis.memory_limit, "memory_limit")
+    return memory_of(analysis, n, shape, dtype, class_sizes).total <= limit
 
 
 def refuse_beyond(analysis: PatternAnalysis, images: npt.NDArray[Any], labels: npt.NDArray[np.intp]) -> None:
@@ -149,7 +185,8 @@ def refuse_beyond(analysis: PatternAnalysis, images: npt.NDArray[Any], labels: n
         return
     raise DataError(
         f"{len(images):,} images of {' x '.join(map(str, images.shape[1:]))} would take about {need} of memory, "
-        f"more than the {said_bytes(limit)} allowed. {_advice(analysis, images, sizes, limit)}"
+        f"more than the {said_bytes(limit)} allowed. {_advice(analysis, images, sizes, limit)} Or give the images "
+        "as a file or folder, which is then read in chunks."
     )
 
 

@@ -1,11 +1,13 @@
 """A fitted `PatternAnalysis` as an npz file with a JSON header. No pickle: loading runs no code of the file.
 
-The left basis is not stored; it is the rows of UΣ, class by class, over σ.
+The left basis is not stored; it is the rows of UΣ, class by class, over σ. Of an analysis out of core, the left
+factors are those of the classes' triangular factors, and are stored.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -19,7 +21,7 @@ from wavelens.patterns._coefficients import make_basis
 if TYPE_CHECKING:
     from wavelens.patterns._analysis import PatternAnalysis
 
-__all__ = ["load_analysis", "save_analysis"]
+__all__ = ["gsvd_arrays", "gsvd_from_arrays", "left_arrays", "load_analysis", "save_analysis"]
 
 _Analysis = TypeVar("_Analysis", bound="PatternAnalysis")
 
@@ -38,13 +40,24 @@ def save_analysis(analysis: PatternAnalysis, path: str | os.PathLike[str]) -> No
         "image_shape": analysis.basis_.shape,
         "bandwidth": analysis.bandwidth_,
     }
-    gsvd = analysis.gsvd_
     arrays: dict[str, Any] = {
         "classes": analysis.classes_,
         "labels": analysis.labels_,
         "coefficients": analysis.coefficients_,
         "class_ranks": analysis.class_ranks_,
         "embedding": analysis.embedding_,
+        **gsvd_arrays(analysis.gsvd_),
+    }
+    if analysis.out_of_core_ is not None:
+        # The left factors are those of triangular factors, and do not follow from the rows of UΣ.
+        arrays |= left_arrays(analysis.gsvd_)
+        arrays["image_positions"] = analysis.image_positions_
+    write_archive(path, _format, _format_version, header, arrays)
+
+
+def gsvd_arrays(gsvd: HOGSVD) -> dict[str, Any]:
+    """Return a decomposition as arrays, without its left factors."""
+    arrays: dict[str, Any] = {
         "sigma": gsvd.sigma,
         "v": gsvd.v,
         "tau": gsvd.tau,
@@ -55,7 +68,32 @@ def save_analysis(analysis: PatternAnalysis, path: str | os.PathLike[str]) -> No
     }
     for name, part in zip(_solver_parts, gsvd._solver, strict=True):
         arrays[f"solver_{name}"] = part
-    write_archive(path, _format, _format_version, header, arrays)
+    return arrays
+
+
+def left_arrays(gsvd: HOGSVD) -> dict[str, Any]:
+    """Return the left factors as arrays."""
+    return {f"u{i}": u for i, u in enumerate(gsvd.u)}
+
+
+def gsvd_from_arrays(
+    arrays: dict[str, npt.NDArray[Any]], left: Sequence[npt.NDArray[Any]] | None = None
+) -> HOGSVD:
+    """Return the decomposition that `gsvd_arrays` was called on; without `left`, with that of `left_arrays`."""
+    if left is None:
+        left = [arrays[f"u{i}"] for i in range(len(arrays["sigma"]))]
+    return HOGSVD(
+        u=tuple(left),
+        sigma=arrays["sigma"],
+        v=arrays["v"],
+        tau=arrays["tau"],
+        rank=arrays["sigma"].shape[1],
+        commonness=arrays["commonness"],
+        owner=arrays["owner"],
+        resolved=arrays["resolved"],
+        weights=arrays["weights"],
+        _solver=tuple(arrays[f"solver_{name}"] for name in _solver_parts),
+    )
 
 
 def load_analysis(path: str | os.PathLike[str], make: type[_Analysis]) -> _Analysis:
@@ -83,23 +121,17 @@ def _restore(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], make: 
     analysis.class_ranks_ = arrays.get("class_ranks", full)
     analysis.embedding_ = arrays["embedding"]
     analysis.bandwidth_ = float(header["bandwidth"])
-    sigma, weights = arrays["sigma"], arrays["weights"]
-    left = []
-    for i in range(len(sigma)):
-        scaled = analysis.embedding_[analysis.labels_ == i] * weights[i].astype(sigma.dtype)
-        left.append(np.divide(scaled, sigma[i], out=np.zeros_like(scaled), where=sigma[i] > 0))
-    analysis.gsvd_ = HOGSVD(
-        u=tuple(left),
-        sigma=sigma,
-        v=arrays["v"],
-        tau=arrays["tau"],
-        rank=sigma.shape[1],
-        commonness=arrays["commonness"],
-        owner=arrays["owner"],
-        resolved=arrays["resolved"],
-        weights=weights,
-        _solver=tuple(arrays[f"solver_{name}"] for name in _solver_parts),
-    )
+    analysis.out_of_core_, analysis.sampled_from_ = None, None
+    left: list[npt.NDArray[Any]] | None = None
+    if "image_positions" in arrays:
+        analysis.image_positions_ = arrays["image_positions"]
+    if "u0" not in arrays:
+        sigma, weights = arrays["sigma"], arrays["weights"]
+        left = []
+        for i in range(len(sigma)):
+            scaled = analysis.embedding_[analysis.labels_ == i] * weights[i].astype(sigma.dtype)
+            left.append(np.divide(scaled, sigma[i], out=np.zeros_like(scaled), where=sigma[i] > 0))
+    analysis.gsvd_ = gsvd_from_arrays(arrays, left)
     analysis.sigma_ = analysis.gsvd_.sigma
     analysis._class_similarity = None
     return analysis

@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from wavelens._arguments import FloatArray, as_images, check_integer
+from wavelens._mapped import is_mapped, row_blocks
 from wavelens._progress import progress_bar
 from wavelens._threads import blas_threads, num_threads
 from wavelens.patterns._groups import check_groups
@@ -111,25 +112,52 @@ def class_evidence(
         raise ValueError(f"`shrinkage` must be between 0 and 1, got {shrinkage}")
     scale = analysis._common_strength
     n_classes, m = analysis.sigma_.shape
-    members = [
-        (analysis.embedding_[analysis.labels_ == i] / scale).astype(np.float64) for i in range(n_classes)
-    ]
     points = (rows / scale).astype(np.float64)
     with blas_threads(num_threads()):
-        means = [each.mean(axis=0) for each in members]
-        scatters = [(each - mean).T @ (each - mean) for each, mean in zip(members, means, strict=True)]
+        sizes, means, scatters = _moments(analysis, scale)
         pooled = np.sum(scatters, axis=0) / len(analysis.labels_)
         # A pattern that varies in no class, or in one alone, still needs a variance.
         floor = 1e-6 * float(np.trace(pooled)) / m
         evidence = np.empty((len(points), n_classes))
-        for i, (each, mean, scatter) in enumerate(zip(members, means, scatters, strict=True)):
-            covariance = (1 - shrinkage) / len(each) * scatter + shrinkage * pooled
+        for i, (size, mean, scatter) in enumerate(zip(sizes, means, scatters, strict=True)):
+            covariance = (1 - shrinkage) / size * scatter + shrinkage * pooled
             covariance[np.diag_indices(m)] += floor
             upper = cholesky(covariance, overwrite_a=True, check_finite=False)
             white = solve_triangular(upper, (points - mean).T, trans="T", check_finite=False)
             evidence[:, i] = -0.5 * (white**2).sum(axis=0) - np.log(np.diag(upper)).sum()
     evidence -= logsumexp(evidence, axis=1, keepdims=True)
     return evidence if log else np.exp(evidence)
+
+
+def _moments(
+    analysis: PatternAnalysis, scale: FloatArray
+) -> tuple[list[int], list[FloatArray], list[FloatArray]]:
+    """Return size, mean and scatter of each class, of rows on disk some at a time."""
+    n_classes, m = analysis.sigma_.shape
+    if not is_mapped(analysis.embedding_):
+        members = [
+            (analysis.embedding_[analysis.labels_ == i] / scale).astype(np.float64) for i in range(n_classes)
+        ]
+        means = [each.mean(axis=0) for each in members]
+        scatters = [(each - mean).T @ (each - mean) for each, mean in zip(members, means, strict=True)]
+        return [len(each) for each in members], means, scatters
+    counts = np.bincount(analysis.labels_, minlength=n_classes)
+    sums, products = np.zeros((n_classes, m)), np.zeros((n_classes, m, m))
+    for centred in (False, True):
+        first = 0
+        for block in row_blocks(analysis.embedding_):
+            labels = analysis.labels_[first : first + len(block)]
+            first += len(block)
+            for i in np.unique(labels).tolist():
+                rows = (block[labels == i] / scale).astype(np.float64)
+                if centred:
+                    rows -= sums[i]
+                    products[i] += rows.T @ rows
+                else:
+                    sums[i] += rows.sum(axis=0)
+        if not centred:
+            sums /= counts[:, None]
+    return counts.tolist(), list(sums), list(products)
 
 
 def score(analysis: PatternAnalysis, X: npt.ArrayLike, y: npt.ArrayLike, *, balanced: bool) -> float:

@@ -54,6 +54,12 @@ class Findings:
         self.sizes = np.bincount(self.analysis.labels_, minlength=len(self.names))
 
     @property
+    def fitted_sizes(self) -> npt.NDArray[np.intp]:
+        """Images of each class that the patterns come from: more than `sizes` where a sample is shown."""
+        whole = self.analysis.sampled_from_
+        return self.sizes if whole is None else whole.class_counts
+
+    @property
     def n_patterns(self) -> int:
         """Number of patterns."""
         return int(self.analysis.sigma_.shape[1])
@@ -101,7 +107,7 @@ class Findings:
         For two classes of n images each without any difference, the ratios of strength follow Wachter's law
         (Annals of Statistics 8 (1980) 937): with r patterns they reach 2.4 from r = 0.29 n on.
         """
-        r, least = self.n_patterns, int(self.sizes.min())
+        r, least = self.n_patterns, int(self.fitted_sizes.min())
         if r < 0.3 * least or not self.own_patterns.any():
             return ""
         few = f"for the {count(least, 'image')} of the smallest class"

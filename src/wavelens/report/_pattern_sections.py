@@ -279,9 +279,10 @@ def described(story: Story) -> tuple[tuple[str, str], ...]:
     analysis, transform = story.analysis, story.analysis.basis_
     n, height, width = story.images.shape[:3]
     channels = story.images.shape[3] if story.images.ndim == 4 else 1
+    whole = analysis.sampled_from_
     color = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
     facts = [
-        ("Images", f"{n:,}"),
+        ("Images", f"{n:,}" if whole is None else f"{whole.n_images:,}, shown: a sample of {n:,}"),
         ("Size", f"{width} × {height} pixels, {color}"),
         basis_fact(analysis),
         ("Coefficients", f"{len(analysis.coefficients_):,} of {transform.n_coefficients:,}"),

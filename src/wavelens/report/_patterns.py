@@ -135,16 +135,17 @@ def _page(
 ) -> Page:
     """Put the overview before the sections."""
     found = story.findings
-    largest = int(found.sizes.max())
+    sizes = found.fitted_sizes
+    largest = int(sizes.max())
     classes = tuple(
         (name, f"{size:,}", round(100 * size / largest, 1), story.class_color(i), _mini(story, i))
-        for i, (name, size) in enumerate(zip(story.names, found.sizes, strict=True))
+        for i, (name, size) in enumerate(zip(story.names, sizes, strict=True))
     )
     skipped = [(clean(each.path), clean(each.reason)) for each in story.data.skipped]
     subtitle = joined([shorten(name, 30) for name in story.names], 10)
     source = getattr(story.data, "name", "")
     return Page(
-        title=f"What {len(story.images):,} images of {len(story.names)} classes are made of",
+        title=f"What {int(sizes.sum()):,} images of {len(story.names)} classes are made of",
         subtitle=f"{clean(source)}: {subtitle}" if source else subtitle,
         facts=(*_pattern_sections.described(story), ("Version", f"Wavelens {wavelens.__version__}")),
         classes=classes,

@@ -1,0 +1,95 @@
+"""Arrays that lie in mapped files: read without keeping their pages, and told apart without reading them."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wavelens.exceptions import DataError
+
+__all__ = ["check_whole", "contents_of", "give_back", "is_mapped", "picked_rows", "row_blocks"]
+
+
+def is_mapped(array: npt.NDArray[Any]) -> bool:
+    """Tell whether an array, or what it is a view of, is a mapped file."""
+    return _map_of(array) is not None
+
+
+def give_back(array: npt.NDArray[Any]) -> None:
+    """Drop the pages of a mapped file from this process's memory; the system keeps them as long as it likes."""
+    found = _map_of(array)
+    # Of a private map, changed pages are nowhere else.
+    if found is not None and found.mode != "c" and hasattr(mmap, "MADV_DONTNEED"):
+        buffer = found._mmap  # type: ignore[attr-defined]
+        if buffer is not None:
+            buffer.madvise(mmap.MADV_DONTNEED)
+
+
+def row_blocks(array: npt.NDArray[Any], n_rows: int = 8192) -> Iterator[npt.NDArray[Any]]:
+    """Give some rows after the other; of a mapped file as copies, and none of it stays in memory."""
+    mapped = is_mapped(array)
+    for first in range(0, len(array), n_rows):
+        rows = array[first : first + n_rows]
+        if mapped:
+            rows = np.array(rows)
+            give_back(array)
+        yield rows
+
+
+def picked_rows(array: npt.NDArray[Any], places: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
+    """Return some rows; of a mapped file few at a time, as each brings neighbours into memory with it."""
+    if not is_mapped(array):
+        return np.asarray(array[places])
+    rows = np.empty((len(places), *array.shape[1:]), array.dtype)
+    for first in range(0, len(places), 256):
+        rows[first : first + 256] = array[places[first : first + 256]]
+        give_back(array)
+    return rows
+
+
+def check_whole(array: npt.NDArray[Any], name: str) -> None:
+    """Refuse a mapped file that has become shorter: reading past its end would kill the process.
+
+    Raises
+    ------
+    DataError
+        If the file is gone or too short.
+    """
+    found = _map_of(array)
+    if found is None or not isinstance(found.filename, str | os.PathLike):
+        return
+    try:
+        size = os.stat(found.filename).st_size
+    except OSError as error:
+        raise DataError(f"{name}: {found.filename} can no longer be read: {error.strerror}") from error
+    if size < found.offset + found.nbytes:
+        raise DataError(f"{name}: {found.filename} has become shorter since it was opened")
+
+
+def contents_of(array: npt.NDArray[Any]) -> str:
+    """Return what tells an array from another: size and time of its file, or else a sum over its bytes."""
+    found = _map_of(array)
+    if found is not None and isinstance(found.filename, str | os.PathLike):
+        stat = os.stat(found.filename)
+        return f"{os.path.basename(found.filename)}, {stat.st_size} bytes, time {stat.st_mtime_ns}"
+    total = hashlib.blake2b(digest_size=16)
+    step = max(1, (1 << 24) // max(1, array[:1].nbytes))
+    for start in range(0, len(array), step):
+        total.update(np.ascontiguousarray(array[start : start + step]).data)
+    return total.hexdigest()
+
+
+def _map_of(array: object) -> np.memmap[Any, Any] | None:
+    """Return the outermost memory map under an array."""
+    found = None
+    while isinstance(array, np.ndarray):
+        if isinstance(array, np.memmap):
+            found = array
+        array = array.base
+    return found

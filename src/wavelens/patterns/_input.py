@@ -1,0 +1,144 @@
+"""What `PatternAnalysis.fit` takes, as a source of images and a class for each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wavelens._arguments import as_array, check_integer
+from wavelens._mapped import check_whole, contents_of, give_back, is_mapped
+from wavelens._progress import progress_bar
+from wavelens.data import ImageChunk, ImageSource, open_source
+from wavelens.data._arrays import Positions
+from wavelens.exceptions import DataError
+from wavelens.patterns._checks import check_labels
+
+__all__ = ["GivenImages", "Labelled", "is_source", "labelled", "read_all"]
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """A source, and the classes that its images are of.
+
+    Attributes
+    ----------
+    source : ImageSource
+    classes : array of shape (n_classes,)
+        Labels, sorted.
+    codes : array of int, shape (n_images,)
+        Place in `classes` of each image, those included that cannot be read.
+    """
+
+    source: ImageSource
+    classes: npt.NDArray[Any]
+    codes: npt.NDArray[np.intp]
+
+
+class GivenImages(ImageSource):
+    """An array of images, in memory or mapped, as it was given to `fit`."""
+
+    decodes = False
+
+    def __init__(self, images: npt.NDArray[Any], codes: npt.NDArray[np.intp], n_classes: int) -> None:
+        self.name, self.labelled = "images", True
+        self.labels, self.class_names = codes, tuple(map(str, range(n_classes)))
+        self.image_names = Positions(len(images))
+        self.image_shape, self.dtype = images.shape[1:], images.dtype
+        self.notes, self.skipped = [], []
+        self._images = images
+
+    def chunks(self, size: int, start: int = 0) -> Iterator[ImageChunk]:
+        """Give views of an array, copies of parts of a map; see `ImageSource.chunks`."""
+        check_integer(size, "size", low=1)
+        for first in range(start, self.n_images, size):
+            check_whole(self._images, self.name)
+            images = self._images[first : first + size]
+            if is_mapped(images):
+                images = np.array(images)
+                give_back(self._images)
+            index = np.arange(first, first + len(images), dtype=np.intp)
+            yield ImageChunk(images, self.labels[index], index)
+
+    def fingerprint(self) -> dict[str, str]:
+        """Add a sum over the images, or the size and time of their file; see `ImageSource.fingerprint`."""
+        return super().fingerprint() | {"images": contents_of(self._images)}
+
+
+def is_source(X: object) -> bool:
+    """Tell whether `X` is a source, a path or a function, rather than an array."""
+    return isinstance(X, ImageSource | str | os.PathLike) or callable(X) or hasattr(X, "__next__")
+
+
+def labelled(X: Any, y: Any) -> Labelled:
+    """Return what is given as a source with classes; nothing is read yet.
+
+    Raises
+    ------
+    ValueError, TypeError, DataError
+        If it cannot be opened, nothing says which class an image belongs to, there are fewer than two classes,
+        or a class has fewer than two images.
+    """
+    if not is_source(X):
+        images = as_array(X, "X")
+        if images.dtype.kind not in "fiub" or images.ndim not in (3, 4) or images.size == 0:
+            raise ValueError(
+                "`X` must hold real numbers of shape (n_images, height, width) or (n_images, height, width, "
+                f"channels), got {images.dtype} {images.shape}"
+            )
+        classes, codes = check_labels(y, len(images))
+        return Labelled(GivenImages(images, codes, len(classes)), classes, codes)
+    opened = isinstance(X, ImageSource)
+    source = open_source(X) if opened or y is None or callable(X) else open_source(X, y)
+    if y is not None and not isinstance(y, str | os.PathLike) and np.ndim(y) > 0:
+        classes, codes = check_labels(y, source.n_images)
+        return Labelled(source, classes, codes)
+    if not source.labelled:
+        raise DataError(
+            f"{source.name}: nothing says which class an image belongs to; give `y`, one label for each image"
+        )
+    names = np.array(source.class_names)
+    order = np.argsort(names, kind="stable")
+    place = np.empty(len(order), dtype=np.intp)
+    place[order] = np.arange(len(order))
+    counts = np.bincount(source.labels, minlength=len(names))
+    check_counts(source.name, names, counts)
+    return Labelled(source, names[order], place[source.labels])
+
+
+def check_counts(name: str, classes: npt.NDArray[Any], counts: npt.NDArray[Any]) -> None:
+    """Refuse fewer than two classes, and a class with fewer than two images.
+
+    Raises
+    ------
+    DataError
+    """
+    if len(classes) < 2:
+        raise DataError(f"{name}: all images are of one class, {str(classes[0])!r}; at least two are needed")
+    if counts.min() < 2:
+        few = str(classes[int(counts.argmin())])
+        raise DataError(
+            f"{name}: the class {few!r} has {int(counts.min())} images that can be read; every class needs at "
+            "least two"
+        )
+
+
+def read_all(given: Labelled, progress: bool | None) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp]]:
+    """Read all images of a source into memory; return them and the places of their classes."""
+    source = given.source
+    images = source._allocate()
+    index = np.empty(source.n_images, dtype=np.intp)
+    done = 0
+    with progress_bar(source.n_images, "Reading the images", progress) as bar:
+        for chunk in source.chunks(1024):
+            after = done + len(chunk.positions)
+            images[done:after], index[done:after] = chunk.images, chunk.positions
+            bar.update(after - done)
+            done = after
+    codes = given.codes[index[:done]]
+    check_counts(source.name, given.classes, np.bincount(codes, minlength=len(given.classes)))
+    return images[:done], codes

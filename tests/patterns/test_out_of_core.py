@@ -1,0 +1,344 @@
+"""A fit in chunks finds what a fit in memory finds, from every kind of source, within the memory allowed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import wavelens.patterns._streamed_fit as streamed
+from wavelens.data import ImageChunk, ImageSource, load, open_source
+from wavelens.exceptions import DataError, WavelensWarning
+from wavelens.patterns import PatternAnalysis
+from wavelens.patterns._memory_plan import make_plan
+from wavelens.patterns._passes import SketchState, embed_chunk, factor_chunk, sketch_chunk
+from wavelens.patterns._remaining import Remaining
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (700, 12, 14), dtype=np.uint8)
+    labels = rng.integers(0, 3, 700)
+    images[labels == 1, 2:6, 2:6] //= 3
+    images[labels == 2, :, 8:] //= 2
+    return images, labels
+
+
+def in_memory(data, **options):
+    return PatternAnalysis(pivoting="sketch", **options).fit(*data)
+
+
+def same(a, b, rtol=1e-9):
+    np.testing.assert_array_equal(a.coefficients_, b.coefficients_)
+    np.testing.assert_array_equal(a.labels_, b.labels_)
+    np.testing.assert_allclose(a.sigma_, b.sigma_, rtol=rtol, atol=rtol * b.sigma_.max())
+    scale = np.abs(b.embedding_).max()
+    np.testing.assert_allclose(a.embedding_, b.embedding_, rtol=0, atol=rtol * scale)
+    np.testing.assert_allclose(a.bandwidth_, b.bandwidth_, rtol=rtol)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"n_coefficients": 30},
+        {},
+        {"n_coefficients": 30, "weights": "size", "normalization": "csd", "basis": "pixel"},
+        {"n_coefficients": 90, "rank": "any", "wavelet": "haar"},
+    ],
+)
+@pytest.mark.parametrize("chunk_size", [37, 1000])
+def test_chunks_give_what_memory_gives(data, tmp_path, options, chunk_size):
+    found = PatternAnalysis(**options).fit(*data, work_dir=tmp_path / "work", chunk_size=chunk_size)
+    same(found, in_memory(data, **options))
+    assert isinstance(found.embedding_, np.memmap)
+    assert not found.embedding_.flags.writeable
+    assert found.out_of_core_.n_read == 700
+    np.testing.assert_allclose(
+        found.transform(data[0][:9]), found.embedding_[:9], atol=1e-9 * np.abs(found.embedding_).max()
+    )
+
+
+def test_digits_agree(tmp_path):
+    digits = load("digits")
+    found = PatternAnalysis(n_coefficients=40).fit("digits", work_dir=tmp_path)
+    same(found, PatternAnalysis(n_coefficients=40, pivoting="sketch").fit(digits.images, digits.labels))
+    assert found.classes_.tolist() == list(map(str, range(10)))
+
+
+@pytest.mark.realdata
+def test_mnist_agrees(real_data, tmp_path):
+    source = open_source(real_data / "mnist.npz", limit=1000)
+    found = PatternAnalysis(n_coefficients=200).fit(source, work_dir=tmp_path, chunk_size=512)
+    same(found, PatternAnalysis(n_coefficients=200, pivoting="sketch").fit(source), rtol=1e-7)
+
+
+def test_float32_stays_float32(data, tmp_path):
+    images, labels = data[0].astype(np.float32), data[1]
+    found = PatternAnalysis(n_coefficients=20).fit(images, labels, work_dir=tmp_path, chunk_size=100)
+    assert found.embedding_.dtype == found.sigma_.dtype == np.float32
+    same(found, in_memory((images, labels), n_coefficients=20), rtol=1e-3)
+
+
+def test_classes_that_never_hold_a_coefficient_do_without_it(data, tmp_path):
+    images, labels = data[0].copy(), data[1]
+    images[labels == 2, :, :7] = 0
+    options = {"basis": "pixel", "n_coefficients": 25}
+    found = PatternAnalysis(**options).fit(images, labels, work_dir=tmp_path, chunk_size=64)
+    assert (found.coefficients_ % 14 >= 7).all()
+    same(found, in_memory((images, labels), **options))
+
+
+def test_duplicates_lower_the_rank(tmp_path):
+    rng = np.random.default_rng(1)
+    images = rng.random((90, 8, 8))
+    labels = np.arange(90) % 2
+    images[::2] = images[:20:2].repeat(5, axis=0)[:45]
+    found = PatternAnalysis().fit(images, labels, work_dir=tmp_path / "a", chunk_size=16)
+    assert found.sigma_.shape[1] == in_memory((images, labels)).sigma_.shape[1] <= 10
+    with pytest.raises(ValueError, match="numerical rank"):
+        PatternAnalysis(n_coefficients=20).fit(images, labels, work_dir=tmp_path / "b", chunk_size=16)
+    with pytest.warns(WavelensWarning, match="have a rank below"):
+        PatternAnalysis(n_coefficients=20, rank="any").fit(images, labels, work_dir=tmp_path / "c")
+
+
+def test_steps_on_chunks_merge_to_the_whole(data):
+    """What a cluster does: every chunk by itself, then a merge in any order."""
+    images, labels = data
+    whole = in_memory(data, n_coefficients=30)
+    options = {"basis": whole.basis_, "n_classes": 3, "sketch_rows": 60, "random_state": 0}
+    places = [np.arange(first, min(first + 90, 700)) for first in range(0, 700, 90)]
+    states = [sketch_chunk(images[p], labels[p], p, **options) for p in places]
+    first = states[5]
+    for i in (2, 0, 7, 1, 6, 3, 4):
+        first.merge(SketchState.from_arrays(states[i].to_arrays(), whole.basis_.n_coefficients))
+    assert first.ranges == [[0, 700]]
+    assert first.counts.tolist() == np.bincount(labels).tolist()
+    at_once = sketch_chunk(images, labels, np.arange(700), **options)
+    np.testing.assert_allclose(first.sketch.matrix, at_once.sketch.matrix, atol=1e-8)
+    with pytest.raises(ValueError, match=r"twice|both|before"):
+        first.merge(states[0])
+    chosen = whole.basis_.forward(images)[:, whole.coefficients_]
+    factors = factor_chunk(chosen[places[0]], labels[places[0]], n_classes=3)
+    for p in places[1:]:
+        factors.merge(factor_chunk(chosen[p], labels[p], n_classes=3))
+    for i, factor in enumerate(factors.factors):
+        r, rows = np.asarray(factor.r), chosen[labels == i]
+        assert factor.n_rows == len(rows)
+        np.testing.assert_allclose(r.T @ r, rows.T @ rows, rtol=1e-9, atol=1e-9 * np.abs(rows).max() ** 2)
+    embedded = embed_chunk(chosen[:5], gsvd=whole.gsvd_, dtype=np.float32)
+    np.testing.assert_allclose(embedded, whole.embedding_[:5], rtol=1e-3, atol=1e-4)
+
+
+def test_the_cache_changes_nothing(data, tmp_path):
+    found = [
+        PatternAnalysis(n_coefficients=30).fit(
+            *data, work_dir=tmp_path / str(cache), cache=cache, chunk_size=64
+        )
+        for cache in (False, True)
+    ]
+    assert [each.out_of_core_.cached for each in found] == [False, True]
+    np.testing.assert_array_equal(found[0].embedding_, found[1].embedding_)
+    assert sorted(each.name for each in (tmp_path / "True").iterdir()) == [
+        "decomposition.npz",
+        "embedding.npy",
+        "lock",
+        "run.json",
+    ]
+
+
+def test_a_mapped_file_goes_out_of_core_where_memory_does_not_suffice(data, tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (3000, 64, 64), dtype=np.uint8)
+    np.save(tmp_path / "x.npy", images)
+    labels = np.arange(3000) % 3
+    for given in (np.load(tmp_path / "x.npy", mmap_mode="r"), tmp_path / "x.npy"):
+        found = PatternAnalysis(n_coefficients=20, memory_limit="600MB").fit(given, labels)
+        assert found.out_of_core_ is None
+    limited = PatternAnalysis(n_coefficients=20, memory_limit="255MB")
+    with pytest.raises(DataError, match="Or give the images as a file or folder"):
+        limited.fit(images, labels)
+
+
+def test_saved_and_loaded(data, tmp_path):
+    found = PatternAnalysis(n_coefficients=30).fit(*data, work_dir=tmp_path / "work", chunk_size=64)
+    found.save(tmp_path / "a.npz")
+    again = PatternAnalysis.load(tmp_path / "a.npz")
+    np.testing.assert_array_equal(again.embedding_, found.embedding_)
+    np.testing.assert_array_equal(again.transform(data[0][:3]), found.transform(data[0][:3]))
+    np.testing.assert_array_equal(again.gsvd_.u[1], found.gsvd_.u[1])
+    np.testing.assert_allclose(again.complexity(), in_memory(data, n_coefficients=30).complexity())
+
+
+def test_without_a_folder_nothing_stays(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(streamed.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr("wavelens.patterns._analysis.fits_in_memory", lambda *_: False)
+    np.save(tmp_path / "x.npy", data[0])
+    found = PatternAnalysis(n_coefficients=30).fit(tmp_path / "x.npy", data[1])
+    assert len(list(tmp_path.glob("wavelens-*"))) == 1
+    assert found.out_of_core_.work_dir is None
+    del found
+    assert not list(tmp_path.glob("wavelens-*"))
+
+
+class Failing(ImageSource):
+    """Images some of which cannot be read, every time or from the second on."""
+
+    def __init__(self, data, missing, *, late=()) -> None:
+        images, labels = data
+        self.name, self.labelled = "failing", True
+        self.labels, self.class_names = labels, ("a", "b", "c")
+        self.image_names = [f"image {i}" for i in range(len(labels))]
+        self.image_shape, self.dtype = images.shape[1:], images.dtype
+        self.notes, self.skipped = [], []
+        self._images, self._missing, self._late, self._reads = images, set(missing), set(late), 0
+
+    def chunks(self, size, start=0):
+        self._reads += 1
+        gone = self._missing | (self._late if self._reads > 1 else set())
+        for first in range(start, self.n_images, size):
+            p = np.array(
+                [i for i in range(first, min(first + size, self.n_images)) if i not in gone], np.intp
+            )
+            if len(p):
+                yield ImageChunk(self._images[p], self.labels[p], p)
+
+
+def test_images_that_cannot_be_read_are_left_out(data, tmp_path):
+    missing = [0, 5, *range(100, 205), 699]
+    found = PatternAnalysis(n_coefficients=20).fit(
+        Failing(data, missing), work_dir=tmp_path, cache=True, chunk_size=50
+    )
+    left = np.setdiff1d(np.arange(700), missing)
+    np.testing.assert_array_equal(found.image_positions_, left)
+    assert (found.out_of_core_.n_read, found.out_of_core_.n_left_out) == (len(left), len(missing))
+    np.testing.assert_allclose(
+        found.embedding_, found.transform(data[0][left]), atol=1e-9 * np.abs(found.embedding_).max()
+    )
+
+
+@pytest.mark.parametrize("late", [[300], range(300, 350), range(600, 700)])
+def test_a_source_that_changes_underway_is_refused(data, tmp_path, late):
+    with pytest.raises(DataError, match="could be read in one pass and not in another"):
+        PatternAnalysis(n_coefficients=20).fit(
+            Failing(data, [3], late=late), work_dir=tmp_path, chunk_size=50
+        )
+
+
+def test_classes_without_readable_images_are_refused(data, tmp_path):
+    gone = np.flatnonzero(data[1] == 2)[1:]
+    with pytest.raises(DataError, match="'c' has 1 images that can be read"):
+        PatternAnalysis(n_coefficients=5).fit(Failing(data, gone), work_dir=tmp_path, chunk_size=50)
+
+
+def test_nan_is_refused_and_named(data, tmp_path):
+    images = data[0].astype(float)
+    images[123, 4, 5] = np.nan
+    with pytest.raises(ValueError, match=r"'100' on.*got NaN in image 23 at"):
+        PatternAnalysis(n_coefficients=5).fit(images, data[1], work_dir=tmp_path, chunk_size=50)
+
+
+def test_a_folder_is_decoded_once_less_with_the_cache(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        for i in range(30):
+            Image.fromarray(rng.integers(0, 255, (16, 16), dtype=np.uint8)).save(
+                tmp_path / "in" / name / f"{i}.png"
+            )
+    (tmp_path / "in" / "cat" / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+    found = PatternAnalysis(n_coefficients=10).fit(tmp_path / "in", work_dir=tmp_path / "work", chunk_size=7)
+    assert found.out_of_core_.cached
+    assert found.classes_.tolist() == ["cat", "dog"]
+    same(found, PatternAnalysis(n_coefficients=10, pivoting="sketch").fit(tmp_path / "in"))
+
+
+def test_a_plan_keeps_to_its_limit_or_says_what_would_fit():
+    sizes = {
+        "n_images": 10**6,
+        "n_classes": 10,
+        "n_all": 4096,
+        "image_bytes": 4096,
+        "number_bytes": 8,
+    }
+    for limit in (10**9, 2 * 10**9, 4 * 10**9):
+        plan, base = make_plan(limit, None, 512, given=True, **sizes)
+        assert base + plan.peak <= limit
+        assert plan.chunk >= 16
+    fewer, _ = make_plan(10**9, None, 4096, given=False, **sizes)
+    assert 500 < fewer.n_kept < 4096
+    with pytest.raises(
+        DataError, match=r"even out of core, in \w+, more than the 1.00 GB allowed.*would fit"
+    ):
+        make_plan(10**9, None, 4096, given=True, **sizes)
+    with pytest.raises(DataError, match="Nothing useful would fit"):
+        make_plan(10**7, None, 5, given=False, **sizes)
+
+
+LIMITED = """
+import json, resource, sys
+import numpy as np
+from wavelens.patterns import PatternAnalysis
+from wavelens.patterns._memory_plan import resident_memory
+limit = 480_000_000
+resource.setrlimit(resource.RLIMIT_DATA, (limit + 200_000_000, limit + 200_000_000))
+labels = np.arange(100_000) % 4
+found = PatternAnalysis(n_coefficients=32, memory_limit=limit).fit(sys.argv[1], labels)
+found.complexity()
+found.save(sys.argv[1] + ".result.npz")
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print(json.dumps({"peak": 1024 * int(status["VmHWM"].split()[0]), "planned": found.out_of_core_.planned_memory}))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_limit_is_kept_though_the_file_is_larger(tmp_path):
+    """410 MB of images and 820 MB of coefficients in chunks, in 480 MB with the programme; mapped pages count."""
+    path = tmp_path / "x.npy"
+    rng = np.random.default_rng(0)
+    some = rng.integers(0, 255, (2500, 64, 64), dtype=np.uint8)
+    images = np.lib.format.open_memmap(path, "w+", np.uint8, (100_000, 64, 64))
+    for first in range(0, 100_000, 2500):
+        images[first : first + 2500] = some
+    del images
+    run = subprocess.run([sys.executable, "-c", LIMITED, str(path)], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    told = json.loads(run.stdout.splitlines()[-1])
+    assert told["peak"] <= told["planned"] <= 480_000_000
+
+
+def test_the_time_left_is_near_the_truth(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("wavelens.patterns._remaining.time.perf_counter", lambda: now[0])
+    told = []
+    # The passes take 1, 4 and 2 s an image; half as long was guessed for the last.
+    clock = Remaining(10, {"a": 1.0, "b": 4.0, "c": 1.0}, lambda *each: told.append((now[0], *each)))
+    for name, seconds in (("a", 1.0), ("b", 4.0), ("c", 2.0)):
+        clock.begin(name)
+        for i in range(10):
+            now[0] += seconds
+            clock.update(i + 1)
+    assert told[-1][2:] == (1.0, 0.0)
+    for when, _, share, left in told:
+        assert 0.8 * (70 - when) <= left + 1e-9 <= 1.2 * (70 - when) or abs(left - (70 - when)) <= 11
+        assert 0 <= share <= 1
+
+
+def test_arguments_are_checked(data, tmp_path):
+    with pytest.raises(ValueError, match="`resume` needs `work_dir`"):
+        PatternAnalysis().fit(*data, resume=True)
+    with pytest.raises(ValueError, match="`chunk_size` must be at least 1"):
+        PatternAnalysis().fit(*data, work_dir=tmp_path, chunk_size=0)
+    with pytest.raises(ValueError, match="`n_coefficients` must be between 1 and"):
+        PatternAnalysis(n_coefficients=600).fit(*data, work_dir=tmp_path)
+    with pytest.raises(ValueError, match="pass a function that makes a new one"):
+        PatternAnalysis().fit(iter([data]))
+    (tmp_path / "x.txt").write_text("mine")
+    with pytest.raises(DataError, match="holds other things"):
+        PatternAnalysis(n_coefficients=5).fit(*data, work_dir=tmp_path)
+    assert Path(tmp_path / "x.txt").exists()
