@@ -1,6 +1,7 @@
 """``wavelens analyze`` for images that do not fit in memory.
 
-The patterns come from all images, read in chunks; the report shows and compares a sample of them.
+Patterns, and the similarities of images to classes, come from all images, read in chunks; the report shows some of
+them, and what it points at among them: the odd ones, those on borders, and those nearest to these.
 """
 
 from __future__ import annotations
@@ -8,12 +9,10 @@ from __future__ import annotations
 import argparse
 import csv
 import shutil
-from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wavelens.cli import _interrupt
 from wavelens.cli._association import measure_association, read_groups
 from wavelens.cli._output import WORK, unfinished, whole_folder
 from wavelens.cli._steps import Steps, told
@@ -43,9 +42,8 @@ def is_large(options: argparse.Namespace, out: Path, source: ImageSource) -> boo
 
 
 def analyze_large(options: argparse.Namespace, out: Path, source: ImageSource, say: Steps) -> None:
-    """Analyse out of core, report on a sample."""
-    from wavelens.cli._analyze import compare, write_results
-    from wavelens.patterns._sample import seen_through
+    """Analyse out of core, report on all images and show some."""
+    from wavelens.cli._analyze import write_results
     from wavelens.quality import check_images
     from wavelens.report import image_table
 
@@ -54,35 +52,32 @@ def analyze_large(options: argparse.Namespace, out: Path, source: ImageSource, s
         say.note(note)
     for each in source.skipped:
         say.note(f"left out {each}")
-    places = _sample(options, analysis, source)
-    say(f"reading a sample of {len(places):,} of {len(analysis.labels_):,} images for the report")
-    data, places = _read_sample(analysis, source, places)
-    seen = seen_through(analysis, places)
-    groups = read_groups(options.groups, data)
-    tested = _fit_to_sample(analysis, data, say)
-    results = measure_association(options, tested, data, groups, say)
-    if options.compare_basis:
-        results["comparison"] = compare(options, tested, data, say)
-    say("checking whether the sample is sound")
+    n = len(analysis.labels_)
+    say(f"comparing {n:,} images with the classes by {analysis.sigma_.shape[1]:,} patterns")
+    say.note(analysis.class_similarity_.in_words())
+    seen = _seen(options, analysis, source, say)
+    data, seen = _read_shown(seen, source)
+    results = _measured(options, seen, data, say)
+    say("checking whether the images shown are sound")
     results["quality"] = check_images(
         data, random_state=options.seed, progress=False if options.quiet else None
     )
-    say(f"comparing the images of the sample by {analysis.sigma_.shape[1]:,} patterns")
     results["table"] = image_table(seen)
     with whole_folder(out, options.force, resume=True) as folder:
         say("drawing the report")
         more = {
-            "n_images": len(analysis.labels_),
-            "n_images_shown": len(places),
+            "n_images_shown": len(seen.labels_),
             "out_of_core": _facts(analysis),
         }
         write_results(folder, options, seen, data, results, whole=analysis, more=more)
+        say("writing the numbers of all images")
         _write_all_images(folder / "all-images.csv", analysis, source)
     say.done(out / "report.html")
 
 
 def _fit(options: argparse.Namespace, out: Path, source: ImageSource, say: Steps) -> PatternAnalysis:
     from wavelens.cli._analyze import make_analysis
+    from wavelens.cli._watched import watched
     from wavelens.data._source import check_classes
     from wavelens.exceptions import DataError
 
@@ -101,7 +96,7 @@ def _fit(options: argparse.Namespace, out: Path, source: ImageSource, say: Steps
         say.note(f"what is done is kept in {out / WORK}: if this is stopped, --resume goes on from there")
     analysis = make_analysis(options)
     with told(say):
-        analysis.fit(_watched(source), source.labels, work_dir=out / WORK, resume=options.resume)
+        analysis.fit(watched(source), source.labels, work_dir=out / WORK, resume=options.resume)
     about = analysis.out_of_core_
     assert about is not None
     for name, seconds in about.seconds.items():
@@ -109,50 +104,52 @@ def _fit(options: argparse.Namespace, out: Path, source: ImageSource, say: Steps
     return analysis
 
 
-def _watched(source: ImageSource) -> ImageSource:
-    """Have a source look for Ctrl-C before each chunk."""
-    chunks = source.chunks
-
-    def watched(size: int, start: int = 0) -> Iterator[Any]:
-        for chunk in chunks(size, start) if start else chunks(size):
-            _interrupt.check()
-            yield chunk
-
-    source.chunks = watched  # type: ignore[method-assign]
-    return source
-
-
-def _sample(options: argparse.Namespace, analysis: PatternAnalysis, source: ImageSource) -> Any:
-    """Choose places among the images of the analysis: as many as a part of the memory holds."""
+def _seen(
+    options: argparse.Namespace, analysis: PatternAnalysis, source: ImageSource, say: Steps
+) -> PatternAnalysis:
+    """Choose the images to show: as many as a part of the memory holds."""
     import numpy as np
 
     from wavelens.data._source import physical_memory
     from wavelens.patterns._memory import parse_bytes
-    from wavelens.patterns._sample import sample_places
+    from wavelens.report._shown_images import seen_for_report
 
     memory = physical_memory() if options.memory is None else parse_bytes(options.memory, "--memory")
     # An image as it is and as numbers, all of its coefficients, and its row of UΣ with copies.
     pixels = int(np.prod(source.image_shape))
     each = pixels * (source.dtype.itemsize + 16) + 48 * analysis.sigma_.shape[1] + 1000
     n = int(max(4, min(_most_shown, memory / _share_of_memory / each)))
-    return sample_places(analysis.labels_, n, options.seed)
+    say("looking for odd images, images on borders, and those nearest to them")
+    return seen_for_report(analysis, n, options.seed)
 
 
-def _read_sample(analysis: PatternAnalysis, source: ImageSource, places: Any) -> tuple[ImageData, Any]:
-    """Read the images of the sample; return them and the places of those that can still be read."""
+def _read_shown(seen: PatternAnalysis, source: ImageSource) -> tuple[ImageData, PatternAnalysis]:
+    """Read the images to show; return them, and the analysis seen through those that can still be read."""
     import numpy as np
 
+    from wavelens.cli._watched import watched
     from wavelens.data import ImageData
+    from wavelens.patterns._sample import seen_through
 
-    positions = analysis.image_positions_[places]
-    chunk = source.read(positions)
-    places = places[np.isin(positions, chunk.positions)]
+    sampled = seen.sampled_from_
+    assert sampled is not None
+    chunk = watched(source).read(seen.image_positions_)
+    there = np.isin(seen.image_positions_, chunk.positions)
+    if not there.all():
+        seen = seen_through(sampled.whole, sampled.places[there], sampled.drawn[there], sampled.nearest)
+    drawn = int(np.count_nonzero(sampled.drawn[there]))
+    more = len(chunk.positions) - drawn
     note = (
-        f"The choice of coefficients, the patterns and their strengths come from all "
-        f"{len(analysis.labels_):,} images, read in chunks. Whatever shows, counts or compares single images, "
-        f"tests or scores goes by {len(places):,} of them, drawn at random: half dealt evenly over the classes, half "
-        "by their size. What is rare may be missing there. The file all-images.csv holds the complexity of every "
-        "image."
+        f"Patterns, their strengths, complexity, similarity and the places of images between classes come from all "
+        f"{len(sampled.whole.labels_):,} images, read in chunks. Shown are {len(chunk.positions):,}: {drawn:,} "
+        "drawn at random (half of them dealt evenly over the classes, half by their size)"
+        + (
+            f", and {more:,} that were looked for among all, being odd, on a border or near to such ones"
+            if more
+            else ""
+        )
+        + ". The tests with shuffled labels, held-out images and pixels go by those drawn at random; whether the "
+        "data is sound was checked on those shown. The file all-images.csv holds the numbers of every image."
     )
     data = ImageData(
         images=chunk.images,
@@ -163,7 +160,31 @@ def _read_sample(analysis: PatternAnalysis, source: ImageSource, places: Any) ->
         skipped=tuple(source.skipped),
         notes=(note, *source.notes),
     )
-    return data, places
+    return data, seen
+
+
+def _measured(
+    options: argparse.Namespace, seen: PatternAnalysis, data: ImageData, say: Steps
+) -> dict[str, Any]:
+    """Do what shuffles labels, holds images out or takes pixels, by the images drawn at random."""
+    import numpy as np
+
+    from wavelens.cli._analyze import compare
+
+    assert seen.sampled_from_ is not None
+    drawn = np.flatnonzero(seen.sampled_from_.drawn)
+    sample = replace(
+        data,
+        images=data.images[drawn],
+        labels=data.labels[drawn],
+        image_names=tuple(data.image_names[i] for i in drawn),
+    )
+    groups = read_groups(options.groups, sample)
+    tested = _fit_to_sample(seen, sample, say)
+    results = measure_association(options, tested, sample, groups, say)
+    if options.compare_basis:
+        results["comparison"] = compare(options, tested, sample, say)
+    return results
 
 
 def _fit_to_sample(analysis: PatternAnalysis, data: ImageData, say: Steps) -> PatternAnalysis:
@@ -193,11 +214,37 @@ def _facts(analysis: PatternAnalysis) -> dict[str, Any]:
 
 
 def _write_all_images(path: Path, analysis: PatternAnalysis, source: ImageSource) -> None:
-    """Write name, class and complexity of every image; UTF-8, one header line."""
+    """Write what the analysis says of every image; UTF-8, one header line."""
+    from wavelens.report._tables import places_between
+
     complexity = analysis.complexity()
+    similarity = analysis.similarity_to_classes()
+    out_class, between = places_between(analysis)
+    names = source.class_names
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["image", "class", "complexity"])
+        writer.writerow(
+            [
+                "image",
+                "class",
+                "complexity",
+                "isolation",
+                "in_similarity",
+                "out_similarity",
+                "out_class",
+                "spectrum",
+            ]
+        )
         for place, position in enumerate(analysis.image_positions_.tolist()):
-            name, label = source.image_names[position], source.class_names[source.labels[position]]
-            writer.writerow([name, label, f"{complexity[place]:.6g}"])
+            own, other = int(analysis.labels_[place]), int(out_class[place])
+            inside, outside = similarity[place, own], similarity[place, other]
+            numbers = (complexity[place], 1 - inside, inside, outside)
+            writer.writerow(
+                [
+                    source.image_names[position],
+                    names[own],
+                    *(f"{each:.6g}" for each in numbers),
+                    names[other],
+                    f"{between[place]:.6g}",
+                ]
+            )
