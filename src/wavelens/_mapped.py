@@ -24,7 +24,7 @@ __all__ = [
     "table_beside",
 ]
 
-_block_bytes = 1 << 25
+_block_bytes = 1 << 24
 _largest_table = 256_000_000
 
 
@@ -46,7 +46,7 @@ def give_back(array: npt.NDArray[Any]) -> None:
 def row_blocks(array: npt.NDArray[Any], n_rows: int | None = None) -> Iterator[npt.NDArray[Any]]:
     """Give some rows after the other; of a mapped file as copies, and none of it stays in memory.
 
-    Without `n_rows`, some 32 MB at a time.
+    Without `n_rows`, some 16 MB at a time.
     """
     mapped = is_mapped(array)
     if n_rows is None:

@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wavelens.cli._association import measure_association, read_groups
+from wavelens.cli._association import held_out, read_groups, shuffle_labels, splits_wanted
 from wavelens.cli._output import WORK, unfinished, whole_folder
 from wavelens.cli._steps import Steps, told
 
@@ -43,6 +43,7 @@ def is_large(options: argparse.Namespace, out: Path, source: ImageSource) -> boo
 
 def analyze_large(options: argparse.Namespace, out: Path, source: ImageSource, say: Steps) -> None:
     """Analyse out of core, report on all images and show some."""
+    from wavelens._freed import give_back_freed
     from wavelens.cli._analyze import write_results
     from wavelens.quality import check_images
     from wavelens.report import image_table
@@ -52,17 +53,20 @@ def analyze_large(options: argparse.Namespace, out: Path, source: ImageSource, s
         say.note(note)
     for each in source.skipped:
         say.note(f"left out {each}")
+    give_back_freed()
     n = len(analysis.labels_)
     say(f"comparing {n:,} images with the classes by {analysis.sigma_.shape[1]:,} patterns")
     say.note(analysis.class_similarity_.in_words())
     seen = _seen(options, analysis, source, say)
     data, seen = _read_shown(seen, source)
-    results = _measured(options, seen, data, say)
+    give_back_freed()
+    results = _measured(options, analysis, seen, data, source, say)
     say("checking whether the images shown are sound")
     results["quality"] = check_images(
         data, random_state=options.seed, progress=False if options.quiet else None
     )
     results["table"] = image_table(seen)
+    give_back_freed()
     with whole_folder(out, options.force, resume=True) as folder:
         say("drawing the report")
         more = {
@@ -112,13 +116,15 @@ def _seen(
 
     from wavelens.data._source import physical_memory
     from wavelens.patterns._memory import parse_bytes
+    from wavelens.patterns._memory_plan import programme_memory
     from wavelens.report._shown_images import seen_for_report
 
     memory = physical_memory() if options.memory is None else parse_bytes(options.memory, "--memory")
+    free = max(memory - programme_memory(), memory / _share_of_memory)
     # An image as it is and as numbers, all of its coefficients, and its row of UΣ with copies.
     pixels = int(np.prod(source.image_shape))
     each = pixels * (source.dtype.itemsize + 16) + 48 * analysis.sigma_.shape[1] + 1000
-    n = int(max(4, min(_most_shown, memory / _share_of_memory / each)))
+    n = int(max(4, min(_most_shown, free / 3 / each)))
     say("looking for odd images, images on borders, and those nearest to them")
     return seen_for_report(analysis, n, options.seed)
 
@@ -140,7 +146,7 @@ def _read_shown(seen: PatternAnalysis, source: ImageSource) -> tuple[ImageData, 
     drawn = int(np.count_nonzero(sampled.drawn[there]))
     more = len(chunk.positions) - drawn
     note = (
-        f"Patterns, their strengths, complexity, similarity and the places of images between classes come from all "
+        f"Patterns, their tie to the classes, complexity, similarity and places between classes come from all "
         f"{len(sampled.whole.labels_):,} images, read in chunks. Shown are {len(chunk.positions):,}: {drawn:,} "
         "drawn at random (half of them dealt evenly over the classes, half by their size)"
         + (
@@ -148,8 +154,8 @@ def _read_shown(seen: PatternAnalysis, source: ImageSource) -> tuple[ImageData, 
             if more
             else ""
         )
-        + ". The tests with shuffled labels, held-out images and pixels go by those drawn at random; whether the "
-        "data is sound was checked on those shown. The file all-images.csv holds the numbers of every image."
+        + ". Whether the data is sound was checked on those shown; a score of held-out images and a comparison with "
+        "pixels go by those drawn at random. The file all-images.csv holds the numbers of every image."
     )
     data = ImageData(
         images=chunk.images,
@@ -164,13 +170,31 @@ def _read_shown(seen: PatternAnalysis, source: ImageSource) -> tuple[ImageData, 
 
 
 def _measured(
-    options: argparse.Namespace, seen: PatternAnalysis, data: ImageData, say: Steps
+    options: argparse.Namespace,
+    analysis: PatternAnalysis,
+    seen: PatternAnalysis,
+    data: ImageData,
+    source: ImageSource,
+    say: Steps,
 ) -> dict[str, Any]:
-    """Do what shuffles labels, holds images out or takes pixels, by the images drawn at random."""
+    """Shuffle the labels of all images; hold out, or take pixels, of those drawn at random."""
     import numpy as np
 
     from wavelens.cli._analyze import compare
+    from wavelens.exceptions import DataError
 
+    groups = None
+    if options.groups is not None:
+        positions = analysis.image_positions_.tolist()
+        groups = read_groups(options.groups, [source.image_names[i] for i in positions])
+    try:
+        results = shuffle_labels(options, analysis, groups, say)
+    except DataError as error:  # too little memory for that, which is no reason to throw all else away
+        say.note(f"left out: {error}")
+        results = {"association": None, "association_curve": None}
+    splits = splits_wanted(options)
+    if not (splits or options.compare_basis):
+        return {**results, "held_out": None}
     assert seen.sampled_from_ is not None
     drawn = np.flatnonzero(seen.sampled_from_.drawn)
     sample = replace(
@@ -179,16 +203,16 @@ def _measured(
         labels=data.labels[drawn],
         image_names=tuple(data.image_names[i] for i in drawn),
     )
-    groups = read_groups(options.groups, sample)
+    some = None if groups is None else groups[seen.sampled_from_.places[drawn]]
     tested = _fit_to_sample(seen, sample, say)
-    results = measure_association(options, tested, sample, groups, say)
+    results["held_out"] = held_out(splits, options, tested, sample, some, say) if splits else None
     if options.compare_basis:
         results["comparison"] = compare(options, tested, sample, say)
     return results
 
 
 def _fit_to_sample(analysis: PatternAnalysis, data: ImageData, say: Steps) -> PatternAnalysis:
-    """Return an analysis of the sample alone, by as many coefficients, for what shuffles labels or holds out."""
+    """Return an analysis of the sample alone, by as many coefficients, for what holds out or takes pixels."""
     import numpy as np
     from sklearn.base import clone
 
