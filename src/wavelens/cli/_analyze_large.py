@@ -45,7 +45,6 @@ def analyze_large(options: argparse.Namespace, out: Path, source: ImageSource, s
     """Analyse out of core, report on all images and show some."""
     from wavelens._freed import give_back_freed
     from wavelens.cli._analyze import write_results
-    from wavelens.quality import check_images
     from wavelens.report import image_table
 
     analysis = _fit(options, out, source, say)
@@ -61,10 +60,6 @@ def analyze_large(options: argparse.Namespace, out: Path, source: ImageSource, s
     data, seen = _read_shown(seen, source)
     give_back_freed()
     results = _measured(options, analysis, seen, data, source, say)
-    say("checking whether the images shown are sound")
-    results["quality"] = check_images(
-        data, random_state=options.seed, progress=False if options.quiet else None
-    )
     results["table"] = image_table(seen)
     give_back_freed()
     with whole_folder(out, options.force, resume=True) as folder:
@@ -154,8 +149,8 @@ def _read_shown(seen: PatternAnalysis, source: ImageSource) -> tuple[ImageData, 
             if more
             else ""
         )
-        + ". Whether the data is sound was checked on those shown; a score of held-out images and a comparison with "
-        "pixels go by those drawn at random. The file all-images.csv holds the numbers of every image."
+        + ". Whether the data is sound, a score of held-out images and a comparison with pixels go by those drawn at "
+        "random. The file all-images.csv holds the numbers of every image."
     )
     data = ImageData(
         images=chunk.images,
@@ -177,11 +172,13 @@ def _measured(
     source: ImageSource,
     say: Steps,
 ) -> dict[str, Any]:
-    """Shuffle the labels of all images; hold out, or take pixels, of those drawn at random."""
+    """Shuffle the labels of all images; check, hold out and take pixels of those drawn at random."""
     import numpy as np
 
     from wavelens.cli._analyze import compare
     from wavelens.exceptions import DataError
+    from wavelens.quality import check_images
+    from wavelens.quality._among import among
 
     groups = None
     if options.groups is not None:
@@ -192,9 +189,6 @@ def _measured(
     except DataError as error:  # too little memory for that, which is no reason to throw all else away
         say.note(f"left out: {error}")
         results = {"association": None, "association_curve": None}
-    splits = splits_wanted(options)
-    if not (splits or options.compare_basis):
-        return {**results, "held_out": None}
     assert seen.sampled_from_ is not None
     drawn = np.flatnonzero(seen.sampled_from_.drawn)
     sample = replace(
@@ -203,9 +197,18 @@ def _measured(
         labels=data.labels[drawn],
         image_names=tuple(data.image_names[i] for i in drawn),
     )
+    say(f"checking whether {len(drawn):,} images drawn at random are sound")
+    quality = check_images(sample, random_state=options.seed, progress=False if options.quiet else None)
+    counts = np.bincount(analysis.labels_, minlength=len(data.class_names))
+    results["quality"] = among(quality, drawn, data.image_names, data.labels, counts)
+    splits = splits_wanted(options)
+    results["held_out"] = None
+    if not (splits or options.compare_basis):
+        return results
     some = None if groups is None else groups[seen.sampled_from_.places[drawn]]
     tested = _fit_to_sample(seen, sample, say)
-    results["held_out"] = held_out(splits, options, tested, sample, some, say) if splits else None
+    if splits:
+        results["held_out"] = held_out(splits, options, tested, sample, some, say)
     if options.compare_basis:
         results["comparison"] = compare(options, tested, sample, say)
     return results

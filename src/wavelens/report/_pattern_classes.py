@@ -193,18 +193,7 @@ def _pair_blocks(story: Story, pair: Pair, *, in_full: bool) -> list[Block]:
         for (a, b), far in zip(sides, at_both_ends(story.whole, pair), strict=True):
             title = f"Far from the border – images of {shorten(names[a])} least like {shorten(names[b])}"
             blocks.append(row(title, far, f"extremes-{story.slug(a)}-{story.slug(b)}"))
-    if spectrum.error:
-        blocks.append(Text((_place_error(spectrum),), "note"))
     return blocks
-
-
-def _place_error(spectrum: Spectrum) -> str:
-    if not np.isfinite(spectrum.error):
-        return "Too few images of this pair were checked to say how far off their places are."
-    return (
-        f"Places found approximately; at least 95% of the images are off by at most {spectrum.error:.1g} (95% "
-        "confidence)."
-    )
 
 
 def _strip(story: Story, pair: Pair, spectrum: Spectrum, colors: dict[int, str]) -> Strip:
@@ -257,7 +246,8 @@ def _strip(story: Story, pair: Pair, spectrum: Spectrum, colors: dict[int, str])
     label_text = f"Images between {first} and {second}"
     ends = (f"like {first}", f"like {second}")
     if story.table is not None:
-        caption += " A click, or the Enter key, shows it larger, with the images nearest to it."
+        caption += " A click, or the Enter key, shows it larger"
+        caption += "." if story.analysis.sampled_from_ is not None else ", with the images nearest to it."
     opens = story.table is not None
     return Strip(label_text, ends, tuple(drawn), start, height, story.crisp, caption, opens)
 
