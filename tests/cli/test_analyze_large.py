@@ -41,6 +41,7 @@ def test_interrupted_and_continued(source, small, tmp_path, capsys, monkeypatch)
         patch.setattr(streamed, "ho_gsvd", stop)
         assert main(command) == 130
     assert [each.name for each in out.iterdir()] == ["work"]
+    assert f"what is done is kept in {out / 'work'}: --resume goes on from there" in capsys.readouterr().err
     assert main(command) == 1
     assert "holds an unfinished run; say --resume" in capsys.readouterr().err
     assert main([*command[:3], "13", *command[4:], "--resume"]) == 1

@@ -43,6 +43,15 @@ def is_large(options: argparse.Namespace, out: Path, source: ImageSource) -> boo
 
 def analyze_large(options: argparse.Namespace, out: Path, source: ImageSource, say: Steps) -> None:
     """Analyse out of core, report on all images and show some."""
+    try:
+        _analyze(options, out, source, say)
+    except (KeyboardInterrupt, OSError):
+        if unfinished(out):
+            say.note(f"what is done is kept in {out / WORK}: --resume goes on from there")
+        raise
+
+
+def _analyze(options: argparse.Namespace, out: Path, source: ImageSource, say: Steps) -> None:
     from wavelens._freed import give_back_freed
     from wavelens.cli._analyze import write_results
     from wavelens.report import image_table
@@ -111,11 +120,11 @@ def _seen(
 
     from wavelens.data._source import physical_memory
     from wavelens.patterns._memory import parse_bytes
-    from wavelens.patterns._memory_plan import programme_memory
+    from wavelens.patterns._memory_plan import PROGRAMME
     from wavelens.report._shown_images import seen_for_report
 
     memory = physical_memory() if options.memory is None else parse_bytes(options.memory, "--memory")
-    free = max(memory - programme_memory(), memory / _share_of_memory)
+    free = max(memory - PROGRAMME, memory / _share_of_memory)
     # An image as it is and as numbers, all of its coefficients, and its row of UΣ with copies.
     pixels = int(np.prod(source.image_shape))
     each = pixels * (source.dtype.itemsize + 16) + 48 * analysis.sigma_.shape[1] + 1000
@@ -175,6 +184,7 @@ def _measured(
     """Shuffle the labels of all images; check, hold out and take pixels of those drawn at random."""
     import numpy as np
 
+    from wavelens._freed import give_back_freed
     from wavelens.cli._analyze import compare
     from wavelens.exceptions import DataError
     from wavelens.quality import check_images
@@ -184,6 +194,7 @@ def _measured(
     if options.groups is not None:
         positions = analysis.image_positions_.tolist()
         groups = read_groups(options.groups, [source.image_names[i] for i in positions])
+    give_back_freed()
     try:
         results = shuffle_labels(options, analysis, groups, say)
     except DataError as error:  # too little memory for that, which is no reason to throw all else away

@@ -32,7 +32,7 @@ def as_symmetric(c: npt.ArrayLike, name: str, *, copy: bool = True) -> npt.NDArr
     if len(given) < 2:
         raise ValueError(f"`{name}` must have at least 2 rows, got {len(given)}")
     if not copy and given.dtype == np.float64 and given.flags.c_contiguous and _is_symmetric(given):
-        same: npt.NDArray[np.float64] = given.view()
+        same = given.view().astype(np.float64, copy=False)
         same.setflags(write=False)
         return same
     matrix = given.astype(np.float64, order="C", copy=True)

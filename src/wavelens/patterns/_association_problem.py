@@ -22,7 +22,7 @@ from wavelens._progress import progress_bar
 from wavelens._threads import blas_threads, num_threads
 from wavelens.exceptions import DataError
 from wavelens.patterns._memory import parse_bytes
-from wavelens.patterns._memory_plan import programme_memory
+from wavelens.patterns._memory_plan import resident_memory
 
 if TYPE_CHECKING:
     from wavelens.patterns._analysis import PatternAnalysis
@@ -177,7 +177,7 @@ class _Mapped(Problem):
         # The sums, the same made orthonormal, what the eigenproblem takes, and a block with its rows by class.
         matrices = 1 if len(self.weights) == 2 else 2 * len(self.weights)
         each = 8 * (matrices + 5) * self.n_patterns**2 + 3 * _block_bytes
-        limit, base = parse_bytes(memory_limit, "memory_limit"), programme_memory()
+        limit, base = parse_bytes(memory_limit, "memory_limit"), resident_memory()
         if base + each > limit:
             raise DataError(
                 f"to shuffle the labels of {len(self.weights):,} classes with {self.n_patterns:,} patterns would take "

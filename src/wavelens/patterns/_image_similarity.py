@@ -14,7 +14,7 @@ from wavelens._progress import progress_share
 from wavelens.linalg import ClassSimilarity, Nearest, class_similarity, k_nearest
 from wavelens.linalg._similarity_error import upper_bound
 from wavelens.patterns._memory import parse_bytes
-from wavelens.patterns._memory_plan import programme_memory
+from wavelens.patterns._memory_plan import PROGRAMME
 from wavelens.patterns._place import middle_between, place_between
 from wavelens.patterns._results import Spectrum
 
@@ -49,11 +49,14 @@ def images_to_classes(analysis: PatternAnalysis) -> ClassSimilarity:
 
 
 def _landmarks_that_fit(analysis: PatternAnalysis) -> int:
-    """Return how many landmarks to take: fewer where the images are on disk and little memory is allowed."""
+    """Return how many landmarks to take: fewer where the images are on disk and little memory is allowed.
+
+    It does not depend on what the process takes at the moment, so that a run that is continued finds the same.
+    """
     if analysis.memory_limit is None or not is_mapped(analysis.embedding_):
         return _landmarks
     n, m = analysis.embedding_.shape
-    free = parse_bytes(analysis.memory_limit, "memory_limit") - programme_memory() - _strips
+    free = parse_bytes(analysis.memory_limit, "memory_limit") - PROGRAMME - _strips
     free -= min(256_000_000, n * len(analysis.classes_) * analysis.embedding_.itemsize)
     # L landmarks take 16·L² bytes for their similarities and twice their rows.
     rows = 2 * m * analysis.embedding_.itemsize
