@@ -197,12 +197,14 @@ class ClassSimilarityDisplay(Display):
         bar.ax.tick_params(labelsize=8.5, labelcolor=INK, color=MUTED)
         bar.outline.set_visible(False)
         if n <= 15:
+            # As many decimals as tell the entries apart.
+            decimals = int(np.clip(np.ceil(-np.log10(high - low)) + 1, 2, 4))
             for (i, j), value in np.ndenumerate(self.similarity):
                 dark = value < (low + high) / 2
                 ax.text(
                     j,
                     i,
-                    f"{value:.2f}",
+                    f"{value:.{decimals}f}",
                     ha="center",
                     va="center",
                     fontsize=8,
