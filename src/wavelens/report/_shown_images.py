@@ -114,8 +114,8 @@ def seen_for_report(analysis: PatternAnalysis, n: int, random_state: int = 0) ->
     nearest = nearest_of_some(analysis, pointed_at)
     for k in range(nearest.same.indices.shape[1]):  # the nearest of all images first
         for side in (nearest.same, nearest.other):
-            near = side.indices[:, k]
-            looked_for = _with(looked_for, near[near >= 0], most)
+            more = np.setdiff1d(side.indices[:, k], looked_for)
+            looked_for = np.union1d(looked_for, more[more >= 0][: max(0, most - len(looked_for))])
     drawn = sample_places(analysis.labels_, max(2, n - len(looked_for)), random_state)
     places = np.union1d(drawn, looked_for)
     return seen_through(analysis, places, np.isin(places, drawn), nearest)
