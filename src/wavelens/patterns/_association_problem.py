@@ -32,7 +32,7 @@ __all__ = ["ISOLATED_ANGLE", "Problem", "measure_all", "problem_of"]
 # A pattern is nearly isolated if its strongest class has σ = tan(π/4 + π/5) = 6.3 times that of any other.
 ISOLATED_ANGLE = np.pi / 5
 
-_block_bytes = 1 << 23
+_block_bytes = 1 << 24
 
 _Codes = npt.NDArray[np.intp]
 
@@ -161,10 +161,11 @@ class _Mapped(Problem):
         for block in row_blocks(self._rows, max(1, _block_bytes // self._rows[:1].nbytes)):
             here = labels[first : first + len(block)]
             first += len(block)
-            for total, i in zip(totals, classes, strict=True):
-                rows = block[here == i]
-                if len(rows):
-                    total += _gram(rows.T)
+            by_class = np.argsort(here, kind="stable")
+            ends = np.searchsorted(here[by_class], np.arange(classes.start, classes.stop + 1))
+            for total, begin, end in zip(totals, ends, ends[1:], strict=False):
+                if begin < end:
+                    total += _gram(block[by_class[begin:end]].T)
         for total in totals:
             total /= self._strength
             total /= self._strength[:, None]
