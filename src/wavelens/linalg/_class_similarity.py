@@ -143,7 +143,7 @@ def class_similarity(
     any number of threads.
 
     Of an `x` in a mapped file only some MB are in memory at a time, by either method; compared with one another
-    its rows take 2n²·d flops. A result beyond 256 MB is then a map of a nameless file beside it.
+    its rows take 2n²·d flops, so that "auto" is exact up to half the number of pairs. A result beyond 256 MB is then a map of a nameless file beside it.
 
     Landmarks, L of them: 4·n·L·d + 2·n·L·n_classes + L³/3 flops, 2·n·n_checked·d for the check, and
     some 16·L² bytes. Features, D of them: 2·n·D·d + 2·n·D·n_classes flops. The check rows and the landmarks get
@@ -187,7 +187,8 @@ def _chosen(x: FloatArray, y: FloatArray | None, n_bandwidths: int, anchors: int
     """Return the exact method where it takes but seconds, or landmarks would hardly take less."""
     n, m = len(x), len(x) if y is None else len(y)
     each = x.shape[1] + EXPONENTIAL
-    exact = n * m * each / (2 if y is None and n_bandwidths == 1 else 1)
+    halved = y is None and n_bandwidths == 1 and not is_mapped(x)  # each pair is compared once
+    exact = n * m * each / (2 if halved else 1)
     landmarks = (n + n_bandwidths * m) * anchors * each
     return "exact" if exact <= EXACT_WORK or exact < WORTHWHILE * landmarks else "landmarks"
 

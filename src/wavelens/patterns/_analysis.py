@@ -92,7 +92,8 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
     similarity_method : {"auto", "exact", "landmarks", "features"}, default "auto"
         How images are compared with classes: each with every other, or, of very many, near enough by landmarks
         or random features with an error that is measured (`wavelens.linalg.class_similarity`). "auto" is
-        exact up to n²·(m + 100) = 5e11 for n images and m patterns (40,000 images, 200 patterns).
+        exact up to n²·(m + 100) = 5e11 for n images and m patterns (40,000 images, 200 patterns), or half of
+        that where rows of UΣ are on disk.
 
     Attributes
     ----------
