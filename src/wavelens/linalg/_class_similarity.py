@@ -143,7 +143,8 @@ def class_similarity(
     any number of threads.
 
     Of an `x` in a mapped file only some MB are in memory at a time, by either method; compared with one another
-    its rows take 2n²·d flops, so that "auto" is exact up to half the number of pairs. A result beyond 256 MB is then a map of a nameless file beside it.
+    its rows take 2n²·d flops, so that "auto" is exact up to half the number of pairs. A result beyond 256 MB is
+    then a map of a nameless file beside it.
 
     Landmarks, L of them: 4·n·L·d + 2·n·L·n_classes + L³/3 flops, 2·n·n_checked·d for the check, and
     some 16·L² bytes. Features, D of them: 2·n·D·d + 2·n·D·n_classes flops. The check rows and the landmarks get
