@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from wavelens.exceptions import DataError
 
-__all__ = ["check_whole", "contents_of", "give_back", "is_mapped", "picked_rows", "row_blocks"]
+__all__ = ["check_whole", "contents_of", "give_back", "is_mapped", "map_again", "picked_rows", "row_blocks"]
 
 
 def is_mapped(array: npt.NDArray[Any]) -> bool:
@@ -83,6 +84,44 @@ def contents_of(array: npt.NDArray[Any]) -> str:
     for start in range(0, len(array), step):
         total.update(np.ascontiguousarray(array[start : start + step]).data)
     return total.hexdigest()
+
+
+def map_again(array: npt.NDArray[Any]) -> Callable[[], npt.NDArray[Any]]:
+    """Return what maps the same part of the same file in another process; small, and made to be pickled.
+
+    Raises
+    ------
+    DataError
+        If the array has been changed in memory and not in the file, or nothing says which file it is.
+    """
+    found = _map_of(array)
+    if found is None or found.mode == "c" or not isinstance(found.filename, str | os.PathLike):
+        raise DataError(
+            "a changed copy of a mapped file lies in this process alone; save it to a file of its own"
+        )
+    spans = [(n - 1) * step for n, step in zip(array.shape, array.strides, strict=True)]
+    low = sum(min(0, each) for each in spans)
+    high = sum(max(0, each) for each in spans) + array.itemsize
+    begin = array.__array_interface__["data"][0] - found.__array_interface__["data"][0] + low
+    place = found.offset + begin
+    path = os.path.abspath(found.filename)
+    return partial(_mapped_part, path, place, high - low, -low, array.shape, array.dtype, array.strides)
+
+
+def _mapped_part(
+    path: str,
+    place: int,
+    n_bytes: int,
+    start: int,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    strides: tuple[int, ...],
+) -> npt.NDArray[Any]:
+    try:
+        whole = np.memmap(path, np.uint8, "r", place, (n_bytes,))
+    except ValueError as error:
+        raise DataError(f"{path}: is shorter here than where the analysis was begun") from error
+    return np.ndarray(shape, dtype, whole, start, strides)
 
 
 def _map_of(array: object) -> np.memmap[Any, Any] | None:
