@@ -83,7 +83,8 @@ def told_plainly(client: Client) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:  # a file, not the network
             raise
         raise DataError(
-            f"the scheduler {address_of(client)} can no longer be reached; no result was written"
+            f"the scheduler {address_of(client)} can no longer be reached; no result was written. A run with a work "
+            "folder goes on from there with `resume=True` (--resume)"
         ) from error
 
 

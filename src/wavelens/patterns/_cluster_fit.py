@@ -35,6 +35,7 @@ from wavelens.data import SkippedFile
 from wavelens.linalg import HOGSVD, ho_gsvd
 from wavelens.patterns._checks import check_bandwidth
 from wavelens.patterns._cluster_steps import (
+    TOKEN,
     Note,
     choose,
     embed_portion,
@@ -242,7 +243,7 @@ class _Run:
         parts = self._folder.path / PARTS
         parts.mkdir(exist_ok=True)
         token = uuid.uuid4().hex
-        (parts / "token").write_text(token)
+        (parts / TOKEN).write_text(token)
         note = replace(
             self._note,
             columns=columns,

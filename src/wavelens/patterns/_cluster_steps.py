@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from wavelens.patterns._analysis import PatternAnalysis
 
 __all__ = [
+    "TOKEN",
     "Chosen",
     "Factored",
     "Note",
@@ -51,6 +52,9 @@ __all__ = [
 ]
 
 _Codes = npt.NDArray[np.intp]
+
+TOKEN = "token"
+"""File by which a worker knows the client's folder."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,7 +215,7 @@ def write_part(path: Path, rows: FloatArray) -> None:
 
 def _is_shared(folder: Path, token: str) -> bool:
     try:
-        return (folder / "token").read_text() == token
+        return (folder / TOKEN).read_text() == token
     except OSError:
         return False
 

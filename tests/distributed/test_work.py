@@ -1,0 +1,187 @@
+"""How work is divided, what passes through the scheduler, and which threads do it."""
+
+from __future__ import annotations
+
+import operator
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+da = pytest.importorskip("dask.array")
+distributed = pytest.importorskip("distributed")
+
+import wavelens
+from wavelens.data import open_source
+from wavelens.distributed import Cluster, DaskImages, cut
+from wavelens.distributed._portions import bounds_of
+from wavelens.exceptions import DataError
+from wavelens.patterns import PatternAnalysis
+
+
+class Sized:
+    """As much of a source as its division asks for."""
+
+    def __init__(self, n):
+        self.n_images = n
+
+
+@given(st.integers(1, 3_000_000), st.integers(1, 100_000))
+@settings(max_examples=200, deadline=None)
+def test_portions_cover_all_images_once(n, wanted):
+    bounds = bounds_of(Sized(n), wanted)
+    assert bounds[0] == 0
+    assert bounds[-1] == n
+    sizes = np.diff(bounds)
+    assert (sizes > 0).all()
+    assert len(sizes) <= 10_000
+    assert len(sizes) >= min(n, 17)  # of 32, none of which may be empty
+    if len(sizes) not in (10_000,) and sizes.max() < -(-n // 32):
+        assert sizes.max() <= max(wanted, -(-n // 10_000))
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=60), st.integers(1, 200))
+@settings(max_examples=50, deadline=None)
+def test_chunks_of_dask_are_never_cut(sizes, wanted):
+    n = sum(sizes)
+    images = DaskImages(da.ones((n, 2, 2), chunks=(tuple(sizes), 2, 2)), np.zeros(n))
+    portions = cut(images, np.zeros(n, dtype=np.intp), wanted)
+    assert {each.first for each in portions} <= {0, *images.edges}
+    assert sum(len(each.blocks) for each in portions) == len(sizes)
+    assert [each.last for each in portions][:-1] == [each.first for each in portions][1:]
+
+
+def ranges(portion, blocks, note):
+    return [(portion.first, portion.last)]
+
+
+def joined(low, high):
+    assert low[-1][1] == high[0][0], "not neighbours"
+    return [*low, *high]
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 31, 32, 33, 500])
+def test_states_merge_in_order(client, n):
+    images = DaskImages(da.ones((n, 2, 2), chunks=(1, 2, 2)), np.zeros(n))
+    portions = cut(images, np.zeros(n, dtype=np.intp), 1)
+    told = []
+    cluster = Cluster(client)
+    found = cluster.fetch(cluster.merged("ranges", ranges, portions, None, joined, told.append))
+    assert found == [(each.first, each.last) for each in portions]
+    assert told == sorted(told)
+    assert told[-1] == n
+
+
+def raising(portion, blocks, note):
+    raise DataError(f"from image {portion.first} on")
+
+
+def test_what_a_task_raises_comes_back(client):
+    digits = open_source("digits")
+    portions = cut(digits, digits.labels, 100)
+    with pytest.raises(DataError, match="from image"):
+        Cluster(client).merged("raising", raising, portions, None, operator.add)
+    with pytest.raises(DataError, match="from image"):
+        list(Cluster(client).each("raising", raising, portions, None))
+
+
+def threads_inside(portion, blocks, note):
+    from threadpoolctl import threadpool_info
+
+    return [(wavelens.num_threads(), max(each["num_threads"] for each in threadpool_info()))]
+
+
+def test_threads_of_a_task_and_afterwards():
+    before = wavelens.num_threads()
+    digits = open_source("digits")
+    portions = cut(digits, digits.labels, 100)
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=3, processes=False, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        work = Cluster(client)
+        found = work.fetch(work.merged("threads", threads_inside, portions, None, operator.add))
+    assert set(found) == {(3, 1)}
+    assert wavelens.num_threads() == before
+
+
+def size_of_note(portion, blocks, note):
+    return len(note)
+
+
+def test_a_large_note_is_sent_again_if_it_is_lost(client):
+    digits = open_source("digits")
+    portions = cut(digits, digits.labels, 100)
+    work = Cluster(client)
+    share = work._share
+    shared = []
+
+    def lost_at_first(note):
+        future = share(note)
+        if not shared:
+            client.run(forget, future.key)
+            client.cancel([future])
+        shared.append(future)
+        return future
+
+    work._share = lost_at_first
+    found = list(work.each("size", size_of_note, portions, b"x" * 3_000_000))
+    assert len(shared) == 2
+    assert sorted(each.first for each, _ in found) == [each.first for each in portions]
+    assert {size for _, size in found} == {3_000_000}
+
+
+def forget(key, dask_worker):
+    dask_worker.data.pop(key, None)
+
+
+def count_bytes():
+    """In the scheduler's process: count what is sent and received from here on."""
+    import builtins
+
+    from distributed.comm import tcp
+
+    builtins.counted = [0]
+    read, header = tcp.read_bytes_rw, tcp._add_frames_header
+
+    async def counted_read(stream, n):
+        builtins.counted[0] += n
+        return await read(stream, n)
+
+    def counted_header(frames):
+        found = header(frames)
+        builtins.counted[0] += found[2]
+        return found
+
+    tcp.read_bytes_rw, tcp._add_frames_header = counted_read, counted_header
+
+
+def bytes_counted():
+    import builtins
+
+    return builtins.counted[0]
+
+
+def test_no_big_object_passes_through_the_scheduler(by_hand, tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.random((3000, 40, 40))
+    images[1000:2000, :20] *= 2
+    images[2000:, :, 20:] *= 3
+    np.save(tmp_path / "x.npy", images)
+    for _ in range(2):
+        by_hand.start_worker()
+    with distributed.Client(by_hand.address, set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=60)
+        client.run_on_scheduler(count_bytes)
+        before = client.run_on_scheduler(bytes_counted)
+        PatternAnalysis(n_coefficients=150).fit(
+            tmp_path / "x.npy", np.arange(3000) // 1000, scheduler=client, work_dir=tmp_path / "work"
+        )
+        passed = client.run_on_scheduler(bytes_counted) - before
+    sketch, factors, note = 300 * 1600 * 8, 3 * 150 * 150 * 8, 150 * 150 * 8 * 3
+    assert images.nbytes > 9 * sketch
+    # One sketch is more than all messages together; the factors of the classes and what embeds images are not in them.
+    assert passed < 900_000 < factors + note < sketch
