@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def recovered(analysis: PatternAnalysis) -> float:
 
 def prepare() -> None:
     """On a worker: import what the tasks need."""
-    import wavelens.patterns._cluster_steps
+    import_module("wavelens.patterns._cluster_steps")
 
 
 def peak() -> int:
