@@ -107,7 +107,7 @@ def main() -> None:
             for count in options.workers:
                 with (
                     distributed.LocalCluster(
-                        n_workers=count, threads_per_worker=1, processes=True, dashboard_address=None
+                        n_workers=count, threads_per_worker=1, processes=True, dashboard_address=":0"
                     ) as cluster,
                     distributed.Client(cluster, set_as_default=False) as client,
                 ):

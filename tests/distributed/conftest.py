@@ -29,7 +29,7 @@ def client() -> Iterator[distributed.Client]:
     """Two workers in processes of their own, of one thread each."""
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit="2GB"
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", memory_limit="2GB"
         ) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
     ):
@@ -60,7 +60,15 @@ class ByHand:
         file = self._folder / "scheduler.json"
         file.unlink(missing_ok=True)
         self.scheduler = self._start(
-            "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file)
+            "scheduler",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--dashboard-address",
+            ":0",
+            "--scheduler-file",
+            str(file),
         )
         for _ in range(300):
             if file.exists() and '"address"' in (text := file.read_text()):
@@ -71,7 +79,7 @@ class ByHand:
 
     def start_worker(self, *options: str) -> subprocess.Popen[bytes]:
         worker = self._start(
-            "worker", self.address, "--no-nanny", "--nthreads", "1", "--no-dashboard", *options
+            "worker", self.address, "--no-nanny", "--nthreads", "1", "--dashboard-address", ":0", *options
         )
         self.workers.append(worker)
         return worker

@@ -48,7 +48,7 @@ def fit(path, scheduler, **options):
 @pytest.fixture(scope="module")
 def whole(images):
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0"
     ) as cluster:
         return fit(images, cluster)
 
@@ -85,7 +85,7 @@ def test_a_worker_is_killed_in_a_pass(images, whole, name, monkeypatch, tmp_path
     """With a nanny, which starts another."""
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit="2GB"
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", memory_limit="2GB"
         ) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
     ):

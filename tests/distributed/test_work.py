@@ -98,7 +98,7 @@ def test_threads_of_a_task_and_afterwards():
     portions = cut(digits, digits.labels, 100)
     with (
         distributed.LocalCluster(
-            n_workers=1, threads_per_worker=3, processes=False, dashboard_address=None
+            n_workers=1, threads_per_worker=3, processes=False, dashboard_address=":0"
         ) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
     ):

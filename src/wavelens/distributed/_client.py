@@ -47,7 +47,7 @@ def connected(scheduler: Any = None, *, timeout: float = 60.0) -> Iterator[Clien
     --------
     >>> from distributed import LocalCluster
     >>> from wavelens.distributed import connected
-    >>> with LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster:
+    >>> with LocalCluster(n_workers=1, processes=False, dashboard_address=":0") as cluster:
     ...     with connected(cluster) as client:
     ...         len(client.nthreads())
     1

@@ -59,7 +59,7 @@ class Cluster:
     >>> def brightness(portion, blocks, note):
     ...     return sum(float(chunk.images.sum()) for chunk in portion.chunks(16, blocks, []))
     >>> digits = open_source("digits")
-    >>> with Client(n_workers=1, processes=False, dashboard_address=None) as client:
+    >>> with Client(n_workers=1, processes=False, dashboard_address=":0") as client:
     ...     cluster = Cluster(client)
     ...     portions = cut(digits, digits.labels, 100)
     ...     total = cluster.merged("brightness", brightness, portions, None, operator.add)
@@ -164,13 +164,13 @@ class Cluster:
             while level < highest and (level, i ^ 1) in nodes:
                 low, high = nodes.pop((level, i & ~1)), nodes.pop((level, i | 1))
                 level, i = level + 1, i // 2
-                key = (f"{name}-merge-{run}", level, i)
+                key = (f"merge-{run}", level, i)
                 nodes[level, i] = self.client.submit(_merged, merge, low, high, key=key, pure=False)
 
         with told_plainly(self.client):
             try:
                 done = 0
-                submit = partial(self._submit, name, run, step, note=shared)
+                submit = partial(self._submit, run, step, note=shared)
                 for i, future in self._flow(submit, portions):
                     nodes[0, i] = future
                     join(0, i)
@@ -184,7 +184,7 @@ class Cluster:
                     pairs = zip(rest[::2], rest[1::2], strict=False)
                     joined = [
                         self.client.submit(
-                            _merged, merge, *pair, key=(f"{name}-merge-all-{run}", level, i), pure=False
+                            _merged, merge, *pair, key=(f"merge-all-{run}", level, i), pure=False
                         )
                         for i, pair in enumerate(pairs)
                     ]
@@ -224,7 +224,7 @@ class Cluster:
             try:
                 with told_plainly(self.client):
                     waiting = list(left)
-                    submit = partial(self._submit, name, run, step, note=shared)
+                    submit = partial(self._submit, run, step, note=shared)
                     for i, future in self._flow(submit, waiting, renewable=True):
                         found = self.client.gather(future, direct=True)
                         left.remove(waiting[i])
@@ -302,7 +302,8 @@ class Cluster:
         """Wait, and look now and then whether there is anybody to wait for."""
         while True:
             try:
-                found = wait(futures, 1.0, "ALL_COMPLETED" if all_of_them else "FIRST_COMPLETED")
+                with self.client.as_current():  # which `wait` goes by
+                    found = wait(futures, 1.0, "ALL_COMPLETED" if all_of_them else "FIRST_COMPLETED")
             except TimeoutError:
                 _ = self.threads
                 continue
@@ -311,9 +312,9 @@ class Cluster:
                     raise future.exception()
             return list(found.done)
 
-    def _submit(self, name: str, run: str, step: Step, i: int, portion: Portion, *, note: Future) -> Future:
+    def _submit(self, run: str, step: Step, i: int, portion: Portion, *, note: Future) -> Future:
         call = partial(_worked, step, replace(portion, blocks=[]))
-        key = (f"{name}-{run}", i)
+        key = (run, i)
         if not portion.blocks:
             return self.client.submit(call, note, key=key, pure=False)
         delayed = dask.delayed(call, pure=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any
 
@@ -78,7 +79,6 @@ class DaskImages(ImageSource):
             raise ValueError(f"`X` must hold images, got shape {array.shape}")
         self._array = array.rechunk(dict.fromkeys(range(1, array.ndim), -1))
         self.edges: list[int] = np.cumsum(self._array.chunks[0]).tolist()
-        self._delayed = self._array.to_delayed().reshape(-1)
         self._check_graph()
         if isinstance(self.given_labels, da.Array):
             self.given_labels = self.given_labels.compute()
@@ -102,9 +102,10 @@ class DaskImages(ImageSource):
 
     def blocks(self, first: int, last: int) -> list[Any]:
         """Return the chunks of the images from `first` to `last`, both edges, to be computed."""
-        begins = np.array([0, *self.edges[:-1]])
-        inside = (begins >= first) & (np.array(self.edges) <= last)
-        return [self._delayed[i] for i in np.flatnonzero(inside).tolist()]
+        low, high = (bisect_left(self.edges, each + 1) for each in (first, last - 1))
+        # Of these alone, with the part of the graph that they need.
+        delayed = self._array.blocks[low : high + 1].to_delayed()
+        return list(delayed.reshape(-1))
 
     def chunks(self, size: int, start: int = 0) -> Iterator[ImageChunk]:
         """Fetch `size` images at a time into this process; see `ImageSource.chunks`."""

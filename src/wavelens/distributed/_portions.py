@@ -34,7 +34,7 @@ class Portion:
         Class of each image, in the smallest type that holds it.
     name : str
         Of the source.
-    shape : tuple of int
+    shape, dtype : tuple of int, dtype
         Of an image.
     open : callable or None
         Returns the source of these images; None if Dask makes them, as `blocks`.
@@ -48,6 +48,7 @@ class Portion:
     codes: npt.NDArray[Any]
     name: str
     shape: tuple[int, ...]
+    dtype: np.dtype[Any]
     open: Callable[[], ImageSource] | None = None
     blocks: list[Any] = field(default_factory=list)
 
@@ -104,11 +105,13 @@ class Portion:
         done = 0
         for block in blocks:
             images = np.asarray(block)
-            if images.shape[1:] != self.shape or images.dtype.kind not in "fiub":
+            if images.shape[1:] != self.shape or images.dtype != self.dtype:
                 raise DataError(
                     f"{self.name}: the chunk from image {self.first + done:,} on has shape {images.shape} and dtype "
-                    f"{images.dtype}, expected images of shape {self.shape}"
+                    f"{images.dtype}, expected images of shape {self.shape} and dtype {self.dtype}"
                 )
+            # What came over the network lies anywhere in the message that brought it.
+            images = np.require(images, self.dtype.newbyteorder("="), "A")
             place = first_nonfinite(images)
             if place is not None:
                 raise DataError(
@@ -178,12 +181,13 @@ def cut(source: ImageSource, codes: npt.NDArray[np.intp], wanted: int) -> list[P
     bounds = bounds_of(source, wanted)
     portions = []
     for first, last in pairwise(bounds):
-        given, shape = small[first:last], tuple(source.image_shape)
+        given = small[first:last]
+        described = given, source.name, tuple(source.image_shape), source.dtype
         if isinstance(source, DaskImages):
-            portion = Portion(first, last, given, source.name, shape, blocks=source.blocks(first, last))
+            portion = Portion(first, last, *described, blocks=source.blocks(first, last))
         else:
             # The codes stand in the source too; pickle writes them once.
-            portion = Portion(first, last, given, source.name, shape, source.part(first, last, given))
+            portion = Portion(first, last, *described, source.part(first, last, given))
             if first == 0 and (size := len(pickle.dumps(portion))) > _most_bytes:
                 raise DataError(
                     f"{source.name}: {last:,} images are described in {size / 1e6:.0f} MB: their pixels would pass "

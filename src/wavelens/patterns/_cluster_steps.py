@@ -29,6 +29,7 @@ from wavelens.patterns._passes import (
     chosen_coefficients,
     embed_chunk,
 )
+from wavelens.patterns._persistence import gsvd_arrays, gsvd_from_arrays
 from wavelens.patterns._pipeline import ahead
 from wavelens.patterns._streamed_choice import choose_from_sketch
 
@@ -94,10 +95,26 @@ class Note:
     folder: str = ""
     token: str = ""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        fields = {name: value for name, value in vars(self).items() if name != "gsvd"}
+        return _note_of, (fields, None if self.gsvd is None else gsvd_arrays(self.gsvd))
+
+
+def _note_of(fields: dict[str, Any], gsvd: dict[str, Any] | None) -> Note:
+    """Return a note that has come over the network, with arrays as the engine takes them."""
+
+    def aligned(values: dict[str, Any]) -> dict[str, Any]:
+        return {
+            name: np.require(each, None, "A") if isinstance(each, np.ndarray) else each
+            for name, each in values.items()
+        }
+
+    return Note(**aligned(fields), gsvd=None if gsvd is None else gsvd_from_arrays(aligned(gsvd), ()))
+
 
 @dataclass(eq=False)
 class Sketched:
-    """The first pass's state, and files that could not be read."""
+    """The first pass's state, and files that could not be read. It travels as the bytes that go to disk, too."""
 
     state: SketchState
     skipped: list[SkippedFile] = field(default_factory=list)
@@ -106,6 +123,13 @@ class Sketched:
         sketch = self.state.sketch
         rows = min(sketch.n_rows, sketch.n_rows_seen)
         return rows * sketch.n_features * sketch.dtype.itemsize + self.state.nonzero.nbytes + 200
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _sketched_of, (self.state.to_arrays(), self.state.sketch.n_features, self.skipped)
+
+
+def _sketched_of(arrays: dict[str, Any], n_coefficients: int, skipped: list[SkippedFile]) -> Sketched:
+    return Sketched(SketchState.from_arrays(arrays, n_coefficients), skipped)
 
 
 @dataclass(eq=False)
@@ -118,6 +142,14 @@ class Factored:
         held = [each for each in self.state.factors if each is not None]
         rows = (min(each.n_rows, each.n_features + 256) for each in held)
         return 200 + sum(n * f.n_features * f.dtype.itemsize for n, f in zip(rows, held, strict=True))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        arrays = {name: make() for name, make in self.state.to_arrays().items()}
+        return _factored_of, (arrays, len(self.state.factors))
+
+
+def _factored_of(arrays: dict[str, Any], n_classes: int) -> Factored:
+    return Factored(FactorState.from_arrays(arrays, n_classes))
 
 
 @dataclass(frozen=True, eq=False)
