@@ -1,10 +1,11 @@
 """Portions of the images to the workers, states merged between them, results back.
 
-A pass keeps some more tasks under way than there are threads, and hands out the next portion whenever one is done.
+A pass keeps some more tasks under way than there are threads, and deals out the next portion whenever one is done.
 States merge in a binary tree over the portions in their order, so that the result is the same to the bit whichever
-worker does what. Until all portions are done only neighbours merge, in groups of about √(number of portions): what
-a worker holds then stands for few portions but its own, and if it is lost, few others have to be done again. Dask
-knows how each state came about, and does again what is missing.
+worker does what. Until all portions are done only neighbours merge, in groups of about √(number of portions), and a
+group is dealt to one worker where that keeps all of them busy: what a worker holds then stands for its own portions,
+and if it is lost, few others have to be done again. Dask knows how each state came about, and does again what is
+missing.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import pickle
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
@@ -23,6 +25,7 @@ import dask
 from distributed import Client, Future, wait
 
 from wavelens.distributed._client import address_of, told_plainly
+from wavelens.distributed._dealing import Dealer
 from wavelens.distributed._pinned import pinned
 from wavelens.distributed._portions import Portion
 from wavelens.exceptions import DataError
@@ -158,7 +161,7 @@ class Cluster:
         run = self._next(name)
         shared = self._share(note)
         nodes: dict[tuple[int, int], Future] = {}
-        highest = round(len(portions).bit_length() / 2)
+        highest = _levels_of_a_group(len(portions))
 
         def join(level: int, i: int) -> None:
             while level < highest and (level, i ^ 1) in nodes:
@@ -279,14 +282,15 @@ class Cluster:
         self, submit: Callable[..., Future], portions: Sequence[Portion], *, renewable: bool = False
     ) -> Iterator[tuple[int, Future]]:
         """Keep tasks under way, and give each that is done."""
-        running: dict[Future, int] = {}
-        next_one = 0
+        running: dict[Future, tuple[int, str | None]] = {}
+        dealer = Dealer(len(portions), 2 ** _levels_of_a_group(len(portions)))
         try:
-            while next_one < len(portions) or running:
+            while dealer.left or running:
                 under_way = 2 * sum(self.threads.values()) + 1
-                while next_one < len(portions) and len(running) < under_way:
-                    running[submit(next_one, portions[next_one])] = next_one
-                    next_one += 1
+                while dealer.left and len(running) < under_way:
+                    busy = Counter(worker for _, worker in running.values() if worker is not None)
+                    i, worker = dealer.next(busy, self._threads)
+                    running[submit(i, portions[i], worker)] = i, worker
                 try:
                     done = self._wait(list(running), all_of_them=False)
                 except CancelledError:
@@ -294,7 +298,7 @@ class Cluster:
                         raise _NoteLostError from None
                     raise
                 for future in done:
-                    yield running.pop(future), future
+                    yield running.pop(future)[0], future
         finally:
             self._cancel(running)
 
@@ -312,13 +316,16 @@ class Cluster:
                     raise future.exception()
             return list(found.done)
 
-    def _submit(self, run: str, step: Step, i: int, portion: Portion, *, note: Future) -> Future:
+    def _submit(
+        self, run: str, step: Step, i: int, portion: Portion, worker: str | None, *, note: Future
+    ) -> Future:
+        where = {"workers": [worker], "allow_other_workers": True} if worker is not None else {}
         call = partial(_worked, step, replace(portion, blocks=[]))
         key = (run, i)
         if not portion.blocks:
-            return self.client.submit(call, note, key=key, pure=False)
+            return self.client.submit(call, note, key=key, pure=False, **where)
         delayed = dask.delayed(call, pure=False)
-        return self.client.compute(delayed(note, *portion.blocks, dask_key_name=key))
+        return self.client.compute(delayed(note, *portion.blocks, dask_key_name=key), **where)
 
     def _share(self, note: Any) -> Future:
         """Make something known to the workers.
@@ -345,6 +352,10 @@ class Cluster:
         if left:
             with suppress(Exception):
                 self.client.cancel(left)
+
+
+def _levels_of_a_group(n: int) -> int:
+    return round(n.bit_length() / 2)
 
 
 class _NoteLostError(Exception):
