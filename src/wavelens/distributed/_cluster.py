@@ -34,7 +34,7 @@ __all__ = ["Cluster"]
 
 Step = Callable[[Portion, Sequence[Any], Any], Any]
 
-_small = 1_000_000
+_small = 100_000
 _seconds_between_looks = 5.0
 _most_renewals = 20
 
