@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from distributed import get_worker
@@ -45,6 +46,12 @@ def pinned() -> Iterator[None]:
 
 
 def _one_blas_thread() -> Any:
+    return _libraries().limit(limits=1, user_api="blas")
+
+
+@cache
+def _libraries() -> Any:
+    # Looking them up takes milliseconds, as long as a small portion. SciPy's is there: the engine has loaded it.
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController().limit(limits=1, user_api="blas")
+    return ThreadpoolController()

@@ -19,7 +19,7 @@ from wavelens.exceptions import DataError
 __all__ = ["Portion", "bounds_of", "cut"]
 
 _most_bytes = 4_000_000
-_fewest, _most = 32, 10_000  # portions
+_fewest, _most = 16, 10_000  # portions
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +155,7 @@ def cut(source: ImageSource, codes: npt.NDArray[np.intp], wanted: int) -> list[P
     codes : array of int, shape (n_images,)
         Class of each image.
     wanted : int
-        Images in a portion; fewer where there would be fewer than 32, more where there would be more than
+        Images in a portion; fewer where there would be fewer than 16, more where there would be more than
         10,000.
 
     Returns
@@ -175,7 +175,7 @@ def cut(source: ImageSource, codes: npt.NDArray[np.intp], wanted: int) -> list[P
     >>> from wavelens.distributed import cut
     >>> portions = cut(open_source("digits"), np.zeros(1797, dtype=int), 100)
     >>> len(portions), portions[1].first, portions[1].last
-    (32, 57, 114)
+    (18, 100, 200)
     """
     small = codes.astype(np.min_scalar_type(int(codes.max())))
     bounds = bounds_of(source, wanted)
