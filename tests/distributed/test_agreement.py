@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -174,6 +176,20 @@ def test_dask_bags(client, data, tmp_path):
         )
         alone = db.concat([alone, db.from_sequence(list(images[700:]), npartitions=3)])
         same(PatternAnalysis(n_coefficients=30).fit(alone, labels), expected)
+
+
+def test_a_bag_is_counted_on_the_cluster_too(client, data):
+    def made(i):
+        import os
+
+        assert os.getpid() != here, "made by the client"
+        return [(image, int(label)) for image, label in zip(images[i::4], labels[i::4], strict=True)]
+
+    here = os.getpid()
+    images, labels = data
+    bag = db.from_delayed([dask.delayed(made)(i) for i in range(4)])
+    found = PatternAnalysis(n_coefficients=30).fit(bag, scheduler=client.scheduler.address)
+    assert found.out_of_core_.n_read == 1200
 
 
 def test_rows_come_over_the_network_where_no_folder_is_shared(client, data, tmp_path):

@@ -142,6 +142,22 @@ def test_all_workers_are_lost(images, by_hand, monkeypatch, tmp_path):
     assert not (tmp_path / "work" / "embedding.npy").exists()
 
 
+def test_the_disk_is_full_where_workers_write(images, whole, by_hand, tmp_path):
+    def limit(most):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+
+    by_hand.start_worker()
+    with connected(by_hand.address) as client:
+        client.run(limit, 50_000)
+        with pytest.raises(DataError, match="the work folder cannot be written: File too large"):
+            fit(images, client, work_dir=tmp_path)
+        assert not (tmp_path / "embedding.npy").exists()
+        client.run(limit, 2**40)
+        same(fit(images, client, work_dir=tmp_path, resume=True), whole)
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("name", ["Sketching", "Factoring", "Embedding"])
 def test_the_scheduler_is_lost_and_another_goes_on(images, whole, by_hand, name, monkeypatch, tmp_path):

@@ -80,7 +80,8 @@ def told_plainly(client: Client) -> Iterator[None]:
             "memory limit (`memory_limit`, --memory) take less"
         ) from error
     except _gone as error:
-        if isinstance(error, OSError) and error.errno is not None:  # a file, not the network
+        of_a_file = isinstance(error, OSError) and error.errno is not None
+        if of_a_file and not isinstance(error, ConnectionError):
             raise
         raise DataError(
             f"the scheduler {address_of(client)} can no longer be reached; no result was written. A run with a work "

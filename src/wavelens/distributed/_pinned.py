@@ -14,7 +14,7 @@ from typing import Any
 
 from distributed import get_worker
 
-from wavelens._threads import num_threads, set_num_threads
+from wavelens._threads import num_threads, set_num_threads, take_control
 
 __all__ = ["pinned"]
 
@@ -41,11 +41,13 @@ def pinned() -> Iterator[None]:
             if _inside == 0 and _before is not None:
                 threads, limiter = _before
                 _before = None
+                take_control(_libraries())
                 limiter.restore_original_limits()
                 set_num_threads(threads)
 
 
 def _one_blas_thread() -> Any:
+    take_control(_libraries())
     return _libraries().limit(limits=1, user_api="blas")
 
 

@@ -257,10 +257,9 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         if scheduler is not None or is_dask(X):
             if cache:
                 raise ValueError("`cache` must be None or False on a cluster: workers share no disk for it")
-            given = labelled(X, y)
-            on_cluster = {"cluster": True, "scheduler": scheduler}
-            fit = fit_in_folder(self, given, work_dir, resume, None, chunk_size, **on_cluster)
-            return self._take(given.classes, fit)
+            from wavelens.patterns._cluster_fit import fit_on_cluster
+
+            return self._take(*fit_on_cluster(self, X, y, work_dir, resume, chunk_size, scheduler))
         if is_source(X) or work_dir is not None or is_mapped(X):
             given = labelled(X, y)
             source, sizes = given.source, np.bincount(given.codes)

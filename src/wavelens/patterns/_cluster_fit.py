@@ -18,6 +18,7 @@ pass with the portions that are left.
 
 from __future__ import annotations
 
+import os
 import shutil
 import uuid
 from collections.abc import Callable
@@ -48,7 +49,7 @@ from wavelens.patterns._cluster_steps import (
 )
 from wavelens.patterns._coefficients import Basis, make_basis
 from wavelens.patterns._fit import Fit, OutOfCore
-from wavelens.patterns._input import Labelled, check_counts
+from wavelens.patterns._input import Labelled, check_counts, labelled
 from wavelens.patterns._memory import parse_bytes
 from wavelens.patterns._memory_plan import Plan, make_plan
 from wavelens.patterns._passes import FactorState
@@ -59,6 +60,7 @@ from wavelens.patterns._streamed_choice import fitting_rank, most_coefficients
 from wavelens.patterns._streamed_fit import (
     bandwidth_of,
     check_room,
+    in_folder,
     input_told,
     options_told,
     passes,
@@ -81,20 +83,26 @@ _bytes_of_rows = 16_000_000
 
 def fit_on_cluster(
     analysis: PatternAnalysis,
-    given: Labelled,
-    work_dir: Path,
+    X: Any,
+    y: Any,
+    work_dir: str | os.PathLike[str] | None,
     resume: bool,
     chunk_size: int | None,
     scheduler: Any,
-) -> Fit:
+) -> tuple[npt.NDArray[Any], Fit]:
     """Fit an analysis to images that the workers of a cluster read.
 
     Parameters
     ----------
-    analysis, given, work_dir, resume, chunk_size
-        As in `fit_streamed`. `memory_limit` is that of a worker; None: half of what Dask gives it.
-    scheduler : str, distributed.Client, cluster or None
-        As in `wavelens.distributed.connected`.
+    analysis : PatternAnalysis
+        For its parameters; not changed. `memory_limit` is that of a worker; None: 60 % of what Dask gives it.
+    X, y, work_dir, resume, chunk_size, scheduler
+        As in `PatternAnalysis.fit`.
+
+    Returns
+    -------
+    tuple
+        Classes, and the fit.
 
     Raises
     ------
@@ -106,10 +114,24 @@ def fit_on_cluster(
     from wavelens.distributed import Cluster, connected
 
     check_bandwidth(analysis.bandwidth)
+    with connected(scheduler) as client, client.as_current():
+        given, cluster = labelled(X, y), Cluster(client)
+        return given.classes, in_folder(
+            work_dir, lambda folder: _fit_in(analysis, given, folder, resume, chunk_size, cluster)
+        )
+
+
+def _fit_in(
+    analysis: PatternAnalysis,
+    given: Labelled,
+    work_dir: Path,
+    resume: bool,
+    chunk_size: int | None,
+    cluster: Cluster,
+) -> Fit:
     source = given.source
     basis = make_basis(source.image_shape, analysis.basis, analysis.wavelet, analysis.level, analysis.mode)
-    with WorkFolder(work_dir).opened() as folder, connected(scheduler) as client:
-        cluster = Cluster(client)
+    with WorkFolder(work_dir).opened() as folder:
         plan = _planned(analysis, given, basis, chunk_size, cluster)
         told = {"input": input_told(given), "options": options_told(analysis), "versions": versions_told()}
         plan = Plan(**folder.begin(told, plan.to_dict(), resume))

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +52,7 @@ __all__ = [
     "check_room",
     "fit_in_folder",
     "fit_streamed",
+    "in_folder",
     "input_told",
     "options_told",
     "passes",
@@ -73,22 +74,15 @@ def fit_in_folder(
     resume: bool = False,
     cache: bool | None = None,
     chunk_size: int | None = None,
-    *,
-    cluster: bool = False,
-    scheduler: Any = None,
 ) -> Fit:
-    """Fit in a folder, or in one that vanishes once nothing needs it any more.
+    """Fit in a folder, or in one that vanishes once nothing needs it any more; see `fit_streamed`."""
+    return in_folder(
+        work_dir, lambda folder: fit_streamed(analysis, given, folder, resume, cache, chunk_size)
+    )
 
-    With `cluster` the workers of `scheduler` do it, see `fit_on_cluster`; else this machine, see `fit_streamed`.
-    """
 
-    def fit_in(folder: Path) -> Fit:
-        if not cluster:
-            return fit_streamed(analysis, given, folder, resume, cache, chunk_size)
-        from wavelens.patterns._cluster_fit import fit_on_cluster
-
-        return fit_on_cluster(analysis, given, folder, resume, chunk_size, scheduler)
-
+def in_folder(work_dir: str | os.PathLike[str] | None, fit_in: Callable[[Path], Fit]) -> Fit:
+    """Have a fit made in a folder, or in one that vanishes once nothing needs it any more."""
     if work_dir is not None:
         return fit_in(Path(work_dir))
     folder = tempfile.mkdtemp(prefix="wavelens-")
