@@ -16,7 +16,8 @@ pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
 
 from wavelens.cli import main
-from wavelens.distributed import connected
+from wavelens.data import open_source
+from wavelens.distributed import Cluster, connected, cut
 from wavelens.exceptions import DataError
 from wavelens.patterns import PatternAnalysis
 from wavelens.patterns._remaining import Remaining
@@ -245,6 +246,22 @@ def test_nobody_answers_and_nobody_comes(by_hand, images):
         connected("nonsense::", timeout=1),
     ):
         pass
+
+
+def test_images_that_bring_every_worker_down(monkeypatch):
+    def fatal(portion, blocks, note):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    digits = open_source("digits")
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0"
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        client.run_on_scheduler(lambda dask_scheduler: setattr(dask_scheduler, "allowed_failures", 1))
+        with pytest.raises(DataError, match=r"given up: 2 workers died one after the other"):
+            Cluster(client).merged("fatal", fatal, cut(digits, digits.labels, 500), None, max)
 
 
 def test_workers_without_the_same_wavelens_are_refused(by_hand, monkeypatch):

@@ -14,9 +14,17 @@ from distributed.scheduler import KilledWorker
 from wavelens import _core
 from wavelens.exceptions import DataError
 
-__all__ = ["connected", "told_plainly"]
+__all__ = ["TaskError", "address_of", "connected", "told_plainly"]
 
 _gone = (CancelledError, asyncio.CancelledError, OSError, TimeoutError)
+
+
+class TaskError(Exception):
+    """What a task raised; `told_plainly` raises it again."""
+
+    def __init__(self, raised: BaseException) -> None:
+        super().__init__(str(raised))
+        self.raised = raised
 
 
 @contextmanager
@@ -73,16 +81,16 @@ def told_plainly(client: Client) -> Iterator[None]:
     """
     try:
         yield
-    except KilledWorker as error:
+    except TaskError as error:
+        raised = error.raised
+        if not isinstance(raised, KilledWorker):
+            raise raised from raised.__cause__
         raise DataError(
-            f"the work was given up: {error.allowed_failures + 1} workers died one after the other at the same "
+            f"the work was given up: {raised.allowed_failures + 1} workers died one after the other at the same "
             "images, most likely for want of memory. Fewer threads a worker, fewer coefficients or a lower "
             "memory limit (`memory_limit`, --memory) take less"
-        ) from error
+        ) from raised
     except _gone as error:
-        of_a_file = isinstance(error, OSError) and error.errno is not None
-        if of_a_file and not isinstance(error, ConnectionError):
-            raise
         raise DataError(
             f"the scheduler {address_of(client)} can no longer be reached; no result was written. A run with a work "
             "folder goes on from there with `resume=True` (--resume)"

@@ -24,7 +24,7 @@ from typing import Any
 import dask
 from distributed import Client, Future, wait
 
-from wavelens.distributed._client import address_of, told_plainly
+from wavelens.distributed._client import TaskError, address_of, told_plainly
 from wavelens.distributed._dealing import Dealer
 from wavelens.distributed._pinned import pinned
 from wavelens.distributed._portions import Portion
@@ -313,7 +313,7 @@ class Cluster:
                 continue
             for future in found.done:
                 if future.status == "error":
-                    raise future.exception()
+                    raise TaskError(future.exception())
             return list(found.done)
 
     def _submit(

@@ -235,7 +235,9 @@ def write_part(path: Path, rows: FloatArray) -> None:
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
     try:
         with partial.open("wb") as file:
-            np.save(file, rows, allow_pickle=False)
+            described = {"descr": rows.dtype.str, "fortran_order": False, "shape": rows.shape}
+            np.lib.format.write_array_header_1_0(file, described)
+            file.write(np.ascontiguousarray(rows).data)  # np.save does not say why it cannot
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
