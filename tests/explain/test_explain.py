@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from reference import mask as twin
-from tiny_models import OnlyPredicts, objective_of, random_mlp, sure_digits
+from tiny_models import MLP, OnlyPredicts, objective_of, random_mlp, sure_digits
 
 import wavelens
 from wavelens.exceptions import DataError
@@ -112,7 +112,7 @@ def test_pixel_preset(make, model):
 def test_the_default_beats_the_published_schedule_on_digits(make, lam):
     model, digits = sure_digits(4)
     few = digits[:4]
-    ours = make(model, lam=lam).explain(few)
+    ours = make(model, lam=lam, distortion="probability").explain(few)
     theirs = make(model, lam=lam, preset="published", n_samples=4).explain(few)
     slack = 2 * np.hypot(ours.distortion_errors, theirs.distortion_errors)
     assert (ours.objectives <= theirs.objectives * 1.02 + slack).all()
@@ -237,7 +237,7 @@ def test_a_model_without_gradient(make):
 
 
 @pytest.mark.parametrize("noise", ["gaussian", "global", "zero", "blur", "mean"])
-@pytest.mark.parametrize("distortion", ["probability", "l2", "kl", "maximize"])
+@pytest.mark.parametrize("distortion", ["probability", "relative", "l2", "kl", "maximize"])
 @both
 def test_all_options_lower_the_objective(make, noise, distortion, images, model):
     found = make(model, lam=0.1, noise=noise, distortion=distortion, n_steps=60).explain(images[:1])
@@ -255,6 +255,48 @@ def test_all_options_lower_the_objective(make, noise, distortion, images, model)
     assert found.objectives[0] <= start.objectives[0] + 3 * found.distortion_errors[0]
 
 
+@both
+def test_a_relative_distortion_is_that_of_the_share_of_the_answer(make, images, model):
+    mask = np.random.default_rng(1).uniform(0, 1, make(model)._basis((12, 10)).k)
+    still = {"init": mask, "optimizer": "adam", "n_steps": 1, "learning_rate": 1e-12}
+    plain = make(model, distortion="probability", **still).explain(images)
+    relative = make(model, **still).explain(images)
+    np.testing.assert_array_equal(plain.masks, relative.masks)
+    for name in ("distortions", "distortion_errors", "empty_distortions"):
+        expected = getattr(plain, name) / plain.probabilities**2
+        np.testing.assert_allclose(getattr(relative, name), expected, rtol=1e-9)
+    assert relative.distortion == "relative"
+
+
+def test_an_unsure_answer_has_a_relative_explanation():
+    # Six more classes are almost as likely as the digit: D(0) is below 0.03 under "probability".
+    model, digits = sure_digits(1)
+    (first, second), (a, b) = model.weights, model.biases
+    near = model.predict(digits[:, None]).max() - 0.05
+    unsure = MLP(
+        [first, np.pad(second, ((0, 0), (0, 6)))], [a, np.append(b, np.full(6, near))], (1, 8, 8), "relu"
+    )
+    plain, relative = (
+        CartoonX(unsure, lam=2.0, distortion=d, n_steps=200).explain(digits)
+        for d in ("probability", "relative")
+    )
+    assert plain.targets == relative.targets == model.predict(digits[:, None]).argmax()
+    assert plain.probabilities[0] < 0.16
+    assert plain.rates[0] <= plain.empty_distortions[0] < 0.03
+    assert relative.empty_distortions[0] > 0.5
+    assert relative.distortions[0] < relative.empty_distortions[0] / 4
+    assert relative.rates[0] > 2 * plain.rates[0]
+
+
+@both
+def test_adam_starts_each_lambda_of_a_path_from_the_given_mask(make, images, model):
+    lambdas, init = (5.0, 1.0, 0.2), np.linspace(1, 0, make(model)._basis((12, 10)).k)
+    options = {"optimizer": "adam", "init": init, "n_steps": 12}
+    path = make(model, **options).path(images, lambdas)
+    for lam, each in zip(lambdas, path, strict=True):
+        same(each, make(model, lam=lam, **options).explain(images))
+
+
 def test_custom_distortions(images, model):
     def squared(p, reference, target):
         difference = p[:, target] - reference[target]
@@ -264,7 +306,7 @@ def test_custom_distortions(images, model):
 
     from numba import njit
 
-    expected = CartoonX(model, n_steps=10).explain(images[:1])
+    expected = CartoonX(model, distortion="probability", n_steps=10).explain(images[:1])
     for each in (squared, njit(squared)):
         same(expected, CartoonX(model, distortion=each, n_steps=10).explain(images[:1]))
 
@@ -274,7 +316,7 @@ def test_a_torch_distortion(images, model):
     from wavelens.explain import torch_distortion
 
     function = torch_distortion(lambda p, reference, target: (p[:, target] - reference[target]) ** 2)
-    expected = CartoonX(model, n_steps=10).explain(images[:1])
+    expected = CartoonX(model, distortion="probability", n_steps=10).explain(images[:1])
     found = CartoonX(model, distortion=function, n_steps=10).explain(images[:1])
     np.testing.assert_allclose(found.masks, expected.masks, atol=1e-5)
 

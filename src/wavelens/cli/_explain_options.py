@@ -74,6 +74,13 @@ def _add_method_options(group: Any) -> None:
         default="gaussian",
         help="what takes the place of what is left out (default: %(default)s, with mean and deviation of each scale)",
     )
+    add(
+        "--distortion",
+        choices=["relative", "probability", "l2", "kl", "maximize"],
+        help="what has to stay: the probability of the class, relative to what it is on the image or as it is; the "
+        "whole answer (l2, kl); maximize: as probable as can be (default: relative; with --preset published: "
+        "probability)",
+    )
     add("--wavelet", metavar="NAME", default="db3", help="as PyWavelets names it (default: %(default)s)")
     add(
         "--evaluate",
