@@ -234,8 +234,8 @@ class _Run:
             columns = found[1].pop("columns").astype(np.intp)
             return FactorState.from_arrays(found[1], self._note.n_classes), columns
         update = self._begin(1)
-        # Four times as many rows of each class as a merge of its factors stands for.
-        portions = self._cut(4 * self._note.n_classes * len(columns))
+        # A merge costs as much as one or two times m rows of each class.
+        portions = self._cut(16 * self._note.n_classes * len(columns))
         note = replace(self._note, columns=columns)
         state = self._cluster.fetch(
             self._cluster.merged("factor", factor_portion, portions, note, merge_factored, update)
