@@ -1,9 +1,10 @@
 """The analysis of a mapped file on Dask workers of this machine, beside the same on one machine without Dask.
 
-Images are those of `bench_scale`. Every worker is a process with one thread; the reference has one thread too, so that
-w workers have w times its threads. `peak MB` is the largest peak of memory of any worker (the system's count, mapped
-pages included), `differs` the largest relative difference of σ from the reference, `recovered` as in `bench_scale`.
-Workers start and import before the clock does.
+Images are those of `bench_scale`. Every worker is a process with one thread. The reference has one thread of the
+engine, but reads, transforms and gathers in threads of their own, so that it uses two cores where they are free.
+`peak MB` is the largest peak of memory of any worker (the system's count, mapped pages included), `differs` the largest
+difference of σ from the reference's over the largest σ, `recovered` as in `bench_scale`. Workers start and import
+before the clock does.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def row(name: str, n: int, analysis: PatternAnalysis, seconds: float, most: floa
         *rates,
         most / 1e6,
         f"{differs:.0e}",
-        recovered(analysis),
+        ", ".join(f"{each:.3f}" for each in recovered(analysis)),
     ]
 
 

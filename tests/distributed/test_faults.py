@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -171,6 +172,7 @@ def test_the_scheduler_is_lost_and_another_goes_on(images, whole, by_hand, name,
             fit(images, by_hand.address, work_dir=out)
         assert time.perf_counter() - begun < 60
     assert not (out / "embedding.npy").exists()
+    shutil.copytree(out, tmp_path / "alone")
     by_hand.start_scheduler()
     by_hand.start_worker()
     passes = []
@@ -183,6 +185,10 @@ def test_the_scheduler_is_lost_and_another_goes_on(images, whole, by_hand, name,
     same(fit(images, by_hand.address, work_dir=out, resume=True), whole)
     # Passes that were done are not done again.
     assert passes[0] == name
+    # One machine can go on just as well.
+    alone = PatternAnalysis(n_coefficients=60).fit(images, work_dir=tmp_path / "alone", resume=True)
+    np.testing.assert_array_equal(alone.coefficients_, whole.coefficients_)
+    np.testing.assert_allclose(alone.sigma_, whole.sigma_, rtol=1e-10)
 
 
 def test_the_command(images, by_hand, tmp_path, capsys, monkeypatch):
