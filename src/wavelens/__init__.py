@@ -2,19 +2,20 @@
 
 Nothing heavy is imported until it is used: the compiled engine loads with the first sub-package.
 
-==================== ==========================================================================
-`wavelens.patterns`  what a labelled image dataset is made of, and which patterns belong to which class
-`wavelens.hierarchy` how classes relate inside a deep representation: multiresolution matrix factorization
-`wavelens.explain`   which part of an image made a classifier say so: CartoonX and pixel masks
-`wavelens.spaces`    what a layer's weights keep, reject and want: fundamental spaces, inverse maps, ideal inputs
-`wavelens.quality`   duplicates, doubtful labels, empty images, and leaks of the class through the files
-`wavelens.linalg`    pivoted QR, higher-order GSVD, pairwise distances
-`wavelens.models`    features of trained networks: torch modules, `.pt2` and `.onnx` files
-`wavelens.wavelets`  the batched two-dimensional wavelet transform
-`wavelens.data`      images and labels from folders, files and arrays
-`wavelens.plotting`  figures
-`wavelens.report`    the report as one HTML page
-==================== ==========================================================================
+====================== ========================================================================
+`wavelens.patterns`    what a labelled image dataset is made of, and which patterns belong to which class
+`wavelens.hierarchy`   how classes relate inside a deep representation: multiresolution matrix factorization
+`wavelens.explain`     which part of an image made a classifier say so: CartoonX and pixel masks
+`wavelens.spaces`      what a layer's weights keep, reject and want: fundamental spaces, inverse maps, ideal inputs
+`wavelens.quality`     duplicates, doubtful labels, empty images, and leaks of the class through the files
+`wavelens.linalg`      pivoted QR, higher-order GSVD, pairwise distances
+`wavelens.models`      features of trained networks: torch modules, `.pt2` and `.onnx` files
+`wavelens.wavelets`    the batched two-dimensional wavelet transform
+`wavelens.data`        images and labels from folders, files and arrays
+`wavelens.distributed` chunks of images on the workers of a Dask cluster (extra ``[dask]``)
+`wavelens.plotting`    figures
+`wavelens.report`      the report as one HTML page
+====================== ========================================================================
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 _submodules = (
     "data",
+    "distributed",
     "explain",
     "hierarchy",
     "linalg",

@@ -6,7 +6,8 @@ import hashlib
 import mmap
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ __all__ = [
     "contents_of",
     "give_back",
     "is_mapped",
+    "map_again",
     "picked_rows",
     "row_blocks",
     "table_beside",
@@ -118,6 +120,44 @@ def contents_of(array: npt.NDArray[Any]) -> str:
     for start in range(0, len(array), step):
         total.update(np.ascontiguousarray(array[start : start + step]).data)
     return total.hexdigest()
+
+
+def map_again(array: npt.NDArray[Any]) -> Callable[[], npt.NDArray[Any]]:
+    """Return what maps the same part of the same file in another process; small, and made to be pickled.
+
+    Raises
+    ------
+    DataError
+        If the array has been changed in memory and not in the file, or nothing says which file it is.
+    """
+    found = _map_of(array)
+    if found is None or found.mode == "c" or not isinstance(found.filename, str | os.PathLike):
+        raise DataError(
+            "a changed copy of a mapped file lies in this process alone; save it to a file of its own"
+        )
+    spans = [(n - 1) * step for n, step in zip(array.shape, array.strides, strict=True)]
+    low = sum(min(0, each) for each in spans)
+    high = sum(max(0, each) for each in spans) + array.itemsize
+    begin = array.__array_interface__["data"][0] - found.__array_interface__["data"][0] + low
+    place = found.offset + begin
+    path = os.path.abspath(found.filename)
+    return partial(_mapped_part, path, place, high - low, -low, array.shape, array.dtype, array.strides)
+
+
+def _mapped_part(
+    path: str,
+    place: int,
+    n_bytes: int,
+    start: int,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    strides: tuple[int, ...],
+) -> npt.NDArray[Any]:
+    try:
+        whole = np.memmap(path, np.uint8, "r", place, (n_bytes,))
+    except ValueError as error:
+        raise DataError(f"{path}: is shorter here than where the analysis was begun") from error
+    return np.ndarray(shape, dtype, whole, start, strides)
 
 
 def _map_of(array: object) -> np.memmap[Any, Any] | None:

@@ -12,7 +12,7 @@ from typing import Any
 from wavelens import _core
 from wavelens._arguments import check_integer
 
-__all__ = ["blas_libraries", "blas_threads", "num_threads", "set_num_threads"]
+__all__ = ["blas_libraries", "blas_threads", "num_threads", "set_num_threads", "take_control"]
 
 _MOST_THREADS = 1024
 
@@ -106,8 +106,21 @@ def blas_threads(limit: int) -> Iterator[None]:
             _apply_limits()
 
 
+def take_control(libraries: Any) -> None:
+    """Have the calling thread be heeded when it sets the threads of these libraries.
+
+    From its version 3.8 on threadpoolctl heeds the first thread that ever set those of OpenBLAS, as long as it
+    lives, and silently no other. Here a lock sees to it that threads do not get in each other's way.
+    """
+    for each in libraries.lib_controllers:
+        clear = getattr(each, "clear_controlling_thread", None)
+        if clear is not None:
+            clear(force=True)
+
+
 def _apply_limits() -> None:
     global _limiter
+    take_control(_blas())
     if _limiter is not None:
         _limiter.restore_original_limits()
         _limiter = None

@@ -1,11 +1,13 @@
 """The Python in README.md and docs/ runs as it is printed, and the links between pages lead somewhere.
 
 The blocks of a page share their names, from top to bottom, as for a reader who types them in. A block that
-begins with the comment `# needs WAVELENS_DATA` is left out where the real data is not at hand.
+begins with the comment `# needs WAVELENS_DATA` is left out where the real data is not at hand, one that begins with
+`# needs dask` where Dask is not installed.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NEEDS_DATA = "# needs WAVELENS_DATA"
+NEEDS_DASK = "# needs dask"
 _block = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _link = re.compile(r"\]\((?!https?:|mailto:)([^)\s]+)\)")
 
@@ -22,7 +25,10 @@ _link = re.compile(r"\]\((?!https?:|mailto:)([^)\s]+)\)")
 def run_blocks(page: Path, *, with_data: bool) -> None:
     text = page.read_text(encoding="utf-8")
     names: dict[str, Any] = {}
+    without_dask = importlib.util.find_spec("dask") is None
     for found in _block.finditer(text):
+        if without_dask and found[1].startswith(NEEDS_DASK):
+            continue
         if with_data or not found[1].startswith(NEEDS_DATA):
             # Empty lines before the code, so that a traceback names the line of the page.
             code = "\n" * text.count("\n", 0, found.start(1)) + found[1]

@@ -178,3 +178,40 @@ def test_ctrl_c_stops_a_kernel(kernel):
         timer.join()
     assert time.perf_counter() - start < 20
     assert wavelens.num_threads() == before
+
+
+def test_every_thread_can_limit_blas():
+    """Not only the one that was the first to do so, as long as it lives."""
+    import threading
+
+    from threadpoolctl import ThreadpoolController
+
+    from wavelens._threads import blas_threads
+
+    libraries = ThreadpoolController().select(user_api="blas")
+
+    def scipys():
+        return [each["num_threads"] for each in libraries.info() if "scipy.libs" in each["filepath"]]
+
+    def limit_and_look():
+        with blas_threads(1):
+            found.append(scipys())
+
+    found = []
+    with blas_threads(2):
+        before = scipys()
+    first_may_end = threading.Event()
+    first = threading.Thread(target=lambda: (limit_and_look(), first_may_end.wait()))
+    first.start()
+    try:
+        while not found:
+            first_may_end.wait(0.01)
+        for _ in range(2):
+            other = threading.Thread(target=limit_and_look)
+            other.start()
+            other.join()
+        limit_and_look()
+    finally:
+        first_may_end.set()
+        first.join()
+    assert found == [[1] * len(before)] * 4

@@ -108,6 +108,12 @@ def _add_output_options(group: Any) -> None:
         help="continue a run that was stopped while it read images in chunks (default: refuse)",
     )
     add("--threads", metavar="N", type=positive, help="threads of the engine (default: all CPUs)")
+    add(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="have the workers of a Dask cluster read the images and find the patterns: the address of its "
+        "scheduler, such as tcp://10.0.0.1:8786 (default: this machine). --memory is then that of each worker",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -127,9 +133,11 @@ def run(options: argparse.Namespace) -> None:
         wavelens.set_num_threads(options.threads)
     if options.memory is not None:
         parse_bytes(options.memory, "--memory")
+    if options.scheduler is not None:
+        import wavelens.distributed  # an extra: better missed now than later
     say(f"reading {options.source}")
     opened = open_images(options)
-    if is_large(options, out, opened):
+    if options.scheduler is not None or is_large(options, out, opened):
         analyze_large(options, out, opened, say)
         return
     data = load(opened, progress=False if options.quiet else None)

@@ -1,4 +1,4 @@
-"""``wavelens analyze`` for images that do not fit in memory.
+"""``wavelens analyze`` for images that do not fit in memory, on this machine or on a cluster.
 
 Patterns, and the similarities of images to classes, come from all images, read in chunks; the report shows some of
 them, and what it points at among them: the odd ones, those on borders, and those nearest to these.
@@ -99,14 +99,21 @@ def _fit(options: argparse.Namespace, out: Path, source: ImageSource, say: Steps
     shape = " x ".join(map(str, source.image_shape))
     classes = len(source.class_names)
     what = "continuing with" if continued else "finding the patterns of"
-    say(f"{what} {source.n_images:,} images ({shape}) in {classes} classes, in chunks")
+    where = "in chunks" if options.scheduler is None else f"on the cluster of {options.scheduler}"
+    say(f"{what} {source.n_images:,} images ({shape}) in {classes} classes, {where}")
     if not continued:
         say.note(f"what is done is kept in {out / WORK}: if this is stopped, --resume goes on from there")
     analysis = make_analysis(options)
+    folder = {"work_dir": out / WORK, "resume": options.resume}
     with told(say):
-        analysis.fit(watched(source), source.labels, work_dir=out / WORK, resume=options.resume)
+        if options.scheduler is None:
+            analysis.fit(watched(source), source.labels, **folder)
+        else:
+            analysis.fit(source, source.labels, **folder, scheduler=options.scheduler)
     about = analysis.out_of_core_
     assert about is not None
+    if about.workers:
+        say.note(f"workers of the cluster: {about.workers}")
     for name, seconds in about.seconds.items():
         say.note(f"{name.lower()} took {seconds:,.0f} s")
     return analysis

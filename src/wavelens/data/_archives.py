@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -193,7 +194,14 @@ def read_npz(
         class_names=class_names_of(archive),
         image_names=_image_names(archive, found, [len(part) for part in parts]),
         notes=notes,
+        again=partial(_read_again, path.resolve(), tuple(each.images for each in found)),
     )
+
+
+def _read_again(path: Path, keys: tuple[str, ...]) -> npt.NDArray[Any]:
+    archive = Archive(path)
+    parts = [archive.read(key) for key in keys]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _labels(archive: Archive, entries: Entries, n: int) -> npt.NDArray[Any]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -12,13 +15,13 @@ import numpy.typing as npt
 
 from wavelens import _core
 from wavelens._arguments import check_integer
-from wavelens._mapped import check_whole, contents_of, give_back, is_mapped, picked_rows
+from wavelens._mapped import check_whole, contents_of, give_back, is_mapped, map_again, picked_rows
 from wavelens.data._decode import colour_share
 from wavelens.data._resize import Target, convert_images, converted_dtype
 from wavelens.data._source import Codes, ImageChunk, ImageData, Images, ImageSource
 from wavelens.exceptions import DataError
 
-__all__ = ["ArraySource", "Positions", "check_images"]
+__all__ = ["ArraySource", "Positions", "check_images", "in_this_process"]
 
 CHANNELS = (1, 3, 4)
 
@@ -26,16 +29,17 @@ CHANNELS = (1, 3, 4)
 class Positions(Sequence[str]):
     """The names ``"0"``, ``"1"``, ... of images that have no other."""
 
-    def __init__(self, n: int) -> None:
-        self._n = n
+    def __init__(self, n: int, first: int = 0) -> None:
+        self._range = range(first, first + n)
 
     def __len__(self) -> int:
-        return self._n
+        return len(self._range)
 
     def __getitem__(self, i: Any) -> Any:
         if isinstance(i, slice):
-            return [str(each) for each in range(self._n)[i]]
-        return str(range(self._n)[i])
+            found = self._range[i]
+            return Positions(len(found), found.start) if found.step == 1 else [str(each) for each in found]
+        return str(self._range[i])
 
 
 def check_images(images: object, name: str = "images") -> Images:
@@ -96,6 +100,8 @@ class Arrays:
         Names that the file holds.
     notes : sequence of str
         What was chosen.
+    again : callable, optional
+        Reads the images once more, in another process; made to be pickled. Mapped files need none.
     """
 
     images: Images
@@ -104,6 +110,7 @@ class Arrays:
     class_names: Sequence[str] | None = None
     image_names: Sequence[str] | None = None
     notes: Sequence[str] = ()
+    again: Callable[[], Images] | None = None
 
 
 class ArraySource(ImageSource):
@@ -154,13 +161,10 @@ class ArraySource(ImageSource):
         self.skipped = []
         self._rows = rows
         self._from_file = from_file
-        images = arrays.images
-        if images.ndim == 4 and images.shape[3] == 4:
+        self._again = arrays.again
+        if arrays.images.ndim == 4 and arrays.images.shape[3] == 4:
             self.notes.append(f"The alpha channel was dropped in all {self.n_images} images.")
-            images = images[..., :3]
-        if images.ndim == 4 and images.shape[3] == 1:
-            images = images[..., 0]
-        self._images = images
+        self._images = images = _own_channels(arrays.images)
         in_colour = images.ndim == 4
         self._target = Target(
             size=size or (images.shape[1], images.shape[2]),
@@ -229,6 +233,20 @@ class ArraySource(ImageSource):
             images = convert_images(images, self._target)
         return ImageChunk(images, self.labels[positions], positions)
 
+    def part(self, first: int, last: int, labels: npt.NDArray[Any]) -> Callable[[], ImageSource]:
+        """Name the file and where in it the images lie; see `ImageSource.part`."""
+        twin = self._twin(first, last, labels)
+        twin._images, twin._again = np.empty(0), None
+        low, high = first, last
+        if self._rows is not None:
+            low, high = int(self._rows[first]), int(self._rows[last - 1]) + 1
+            twin._rows = self._rows[first:last] - low
+        if is_mapped(self._images):
+            return partial(_with_images, twin, map_again(self._images[low:high]))
+        if self._again is None:
+            raise in_this_process(self.name)
+        return partial(_with_images, twin, partial(_read_again, self._again, low, high))
+
     def fingerprint(self) -> dict[str, str]:
         """Add the file's size and time, or a sum over an array in memory; see `ImageSource.fingerprint`."""
         more = {"file" if is_mapped(self._images) else "images": contents_of(self._images)}
@@ -259,6 +277,41 @@ class ArraySource(ImageSource):
         if self._from_file:
             raise DataError(f"{self.name}: the images {message}")
         raise ValueError(f"`images` {message}")
+
+
+def in_this_process(name: str) -> DataError:
+    """Return the error that says why other processes cannot read the images."""
+    return DataError(
+        f"{name}: the images are in the memory of this process, from where they would all have to be sent. Give a "
+        "file or folder that the workers see (.npy, .npz, .zarr, .h5), or a dask.array"
+    )
+
+
+def _with_images(twin: ArraySource, images: Callable[[], Images]) -> ArraySource:
+    source = copy.copy(twin)
+    source._images = images()
+    return source
+
+
+@lru_cache(maxsize=1)
+def _all_again(again: Callable[[], Images]) -> Images:
+    return _own_channels(again())
+
+
+def _read_again(again: Callable[[], Images], low: int, high: int) -> Images:
+    # One process reads many parts of the same file.
+    with _again_lock:
+        return _all_again(again)[low:high]
+
+
+_again_lock = threading.Lock()
+
+
+def _own_channels(images: Images) -> Images:
+    """Drop alpha, and the axis of a single channel."""
+    if images.ndim == 4 and images.shape[3] == 4:
+        return images[..., :3]
+    return images[..., 0] if images.ndim == 4 and images.shape[3] == 1 else images
 
 
 def first_nonfinite(images: npt.NDArray[Any]) -> tuple[int, ...] | None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
+import json
+import os
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -213,6 +217,15 @@ class FolderSource(ImageSource):
         index, _ = self._decode(positions, images, lambda: None)
         return ImageChunk(images[: len(index)], self.labels[index], index)
 
+    def part(self, first: int, last: int, labels: npt.NDArray[Any]) -> Callable[[], ImageSource]:
+        """Name the files; see `ImageSource.part`."""
+        twin = self._twin(first, last, labels)
+        paths = [os.path.abspath(each) for each in self._paths[first:last]]
+        # Names of files are long and resemble each other.
+        named = zlib.compress(json.dumps([paths, list(twin.image_names)]).encode())
+        twin._paths, twin.image_names, twin._unreadable = [], (), set()
+        return partial(_with_files, twin, named)
+
     def fingerprint(self) -> dict[str, str]:
         """Add name, size and time of every file; see `ImageSource.fingerprint`."""
         files = hashlib.sha256()
@@ -321,6 +334,14 @@ class FolderSource(ImageSource):
         if any(each.animated for each in facts):
             notes.append(f"{share('First of several frames taken', [each.animated for each in facts])}.")
         return notes
+
+
+def _with_files(twin: FolderSource, named: bytes) -> FolderSource:
+    source = copy.copy(twin)
+    paths, source.image_names = json.loads(zlib.decompress(named))
+    source._paths = [Path(each) for each in paths]
+    source.skipped, source._unreadable = [], set()
+    return source
 
 
 def _median_size(headers: Sequence[Header]) -> tuple[int, int]:

@@ -62,6 +62,13 @@ class GeneratedSource(ImageSource):
         self.image_names = Positions(n)
         self._contents = contents.hexdigest()
 
+    def part(self, first: int, last: int, labels: npt.NDArray[Any]) -> Callable[[], ImageSource]:
+        """Refuse: a part would be all that the function makes; see `ImageSource.part`."""
+        raise DataError(
+            f"{self.name}: a function makes its images one after the other, which cannot be divided among "
+            "processes; write them to a .npy or .zarr file, or give a dask.array or dask.bag"
+        )
+
     def fingerprint(self) -> dict[str, str]:
         """Add a sum over all pixels; see `ImageSource.fingerprint`."""
         return super().fingerprint() | {"images": self._contents}

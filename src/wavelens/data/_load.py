@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from wavelens._arguments import check_choice, check_integer
 from wavelens.data._archives import read_npy, read_npz
@@ -319,7 +320,12 @@ def _digits() -> Arrays:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    return Arrays(digits.images, "digits", digits.target, [str(each) for each in digits.target_names])
+    names = [str(each) for each in digits.target_names]
+    return Arrays(digits.images, "digits", digits.target, names, again=_digit_images)
+
+
+def _digit_images() -> npt.NDArray[np.float64]:
+    return np.asarray(_digits().images)
 
 
 def _existing_path(source: object) -> Path | None:

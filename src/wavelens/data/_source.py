@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 import os
@@ -10,8 +11,9 @@ import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -191,6 +193,36 @@ class ImageSource(ABC):
             Never an empty one.
         """
 
+    def part(self, first: int, last: int, labels: npt.NDArray[Any]) -> Callable[[], ImageSource]:
+        """Describe some consecutive images so that another process can read them: by paths, never by pixels.
+
+        Parameters
+        ----------
+        first, last : int
+            Positions of the first image and of that after the last.
+        labels : ndarray of int, shape (last - first,)
+            Codes that the images are to have there.
+
+        Returns
+        -------
+        callable
+            Small, and made to be pickled. Called, it returns a source of these images alone, whose positions
+            begin at 0 and which has no `class_names`. Kinds of source that do not say otherwise send themselves.
+
+        Raises
+        ------
+        DataError
+            If the images are nowhere but in this process.
+        """
+        return partial(_Stretch, self, first, labels)
+
+    def _twin(self, first: int, last: int, labels: npt.NDArray[Any]) -> Self:
+        """Return a copy that knows only of some of the images, and of no classes."""
+        twin = copy.copy(self)
+        twin.labels, twin.class_names, twin.image_names = labels, (), self.image_names[first:last]
+        twin.notes, twin.skipped = [], []
+        return twin
+
     def fingerprint(self) -> dict[str, str]:
         """Tell two states of the source apart without reading the images, where files can tell.
 
@@ -311,6 +343,30 @@ class ImageSource(ABC):
                 f"{self.name}: {self.n_images} images of {' × '.join(map(str, self.image_shape))} need "
                 f"{needed / 1e9:.1f} GB of memory; give a smaller `size` or a `limit`"
             ) from error
+
+
+class _Stretch(ImageSource):
+    """Some consecutive images of another source, which is asked for all that it has from there on."""
+
+    def __init__(self, source: ImageSource, first: int, labels: npt.NDArray[Any]) -> None:
+        self._source, self._first = source, first
+        self.name, self.decodes, self.labelled = source.name, source.decodes, source.labelled
+        self.labels, self.class_names = labels, ()
+        self.image_names = source.image_names[first : first + len(labels)]
+        self.image_shape, self.dtype = source.image_shape, source.dtype
+        self.notes, self.skipped = [], source.skipped
+
+    def chunks(self, size: int, start: int = 0) -> Iterator[ImageChunk]:
+        first = self._first + start
+        for chunk in self._source.chunks(size, first) if first else self._source.chunks(size):
+            places = chunk.positions - self._first
+            kept = places < len(self.labels)
+            if not kept.any():
+                return
+            places = places[kept]
+            yield ImageChunk(chunk.images[kept], self.labels[places], places)
+            if not kept.all():
+                return
 
 
 def check_classes(data: ImageSource | ImageData) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +38,18 @@ def is_store(path: Path) -> bool:
 class _Stored:
     """An array of a store as `ArraySource` reads arrays: slices and places along the first axis."""
 
-    def __init__(self, array: Any, channels: slice | int | None = None) -> None:
-        self._array, self._channels = array, channels
+    def __init__(
+        self,
+        array: Any,
+        channels: slice | int | None = None,
+        *,
+        key: str = "",
+        some: tuple[int, int] | None = None,
+    ) -> None:
+        self._array, self._channels, self.key = array, channels, key
         shape = tuple(map(int, array.shape))
+        self._first, last = (0, shape[0]) if some is None else some
+        shape = (last - self._first, *shape[1:])
         if isinstance(channels, int):
             shape = shape[:3]
         elif channels is not None:
@@ -50,12 +61,24 @@ class _Stored:
 
     def __getitem__(self, rows: Any) -> npt.NDArray[Any]:
         if isinstance(rows, tuple):
-            return _Stored(self._array, rows[-1])  # type: ignore[return-value]
+            return _Stored(self._array, rows[-1], key=self.key)  # type: ignore[return-value]
         if isinstance(rows, np.ndarray):
-            images = np.stack([np.asarray(self._array[int(i)]) for i in rows])
+            images = np.stack([np.asarray(self._array[self._first + int(i)]) for i in rows])
         else:
-            images = np.asarray(self._array[rows])
+            start, stop, step = rows.indices(len(self))
+            images = np.asarray(self._array[self._first + start : self._first + stop : step])
         return images if self._channels is None else images[..., self._channels]
+
+    def again(self, path: Path, first: int, last: int) -> Callable[[], _Stored]:
+        """Return what opens some of the images in another process; made to be pickled."""
+        return partial(_stored_part, path.resolve(), self.key, self._channels, first, last)
+
+
+def _stored_part(path: Path, key: str, channels: slice | int | None, first: int, last: int) -> _Stored:
+    arrays = _arrays_of(path)
+    if key not in arrays:
+        raise DataError(f"{path}: the array {key!r} is no longer there")
+    return _Stored(arrays[key], channels, key=key, some=(first, last))
 
 
 def read_store(path: Path, key: str | None, labels_key: str | None, *, own_labels: bool = True) -> Arrays:
@@ -74,7 +97,7 @@ def read_store(path: Path, key: str | None, labels_key: str | None, *, own_label
         what = "none of the arrays is recognised as the images" if key is None else f"no array {key!r}"
         held = ", ".join(f"{name} {tuple(each.shape)} {each.dtype}" for name, each in sorted(arrays.items()))
         raise DataError(f"{path}: {what}; it holds {held or 'nothing'}. Name it: key='...' (--key)")
-    images = _Stored(arrays[images_key])
+    images = _Stored(arrays[images_key], key=images_key)
     if images.dtype.kind not in "fiub" or images.ndim not in (3, 4) or 0 in images.shape:
         raise DataError(
             f"{path}: {images_key} must hold images (n, height, width[, channels]) of real numbers, got "
@@ -161,6 +184,17 @@ class StoreSource(ArraySource):
         """Read all images into memory; see `ImageSource.load`."""
         return ImageSource.load(self, progress=progress)
 
+    def part(self, first: int, last: int, labels: npt.NDArray[Any]) -> Callable[[], ImageSource]:
+        """Name the store and where in it the images lie; see `ImageSource.part`."""
+        twin = self._twin(first, last, labels)
+        low, high = first, last
+        if self._rows is not None:
+            low, high = int(self._rows[first]), int(self._rows[last - 1]) + 1
+            twin._rows = self._rows[first:last] - low
+        stored: Any = self._images
+        twin._images, twin._unreadable = None, set()  # type: ignore[assignment]
+        return partial(_with_images, twin, stored.again(self._path, low, high))
+
     def fingerprint(self) -> dict[str, str]:
         """Add sizes and times of the store's files; see `ImageSource.fingerprint`."""
         files = hashlib.sha256()
@@ -209,6 +243,12 @@ class StoreSource(ArraySource):
                     self.skipped.append(SkippedFile(self._path / str(self.image_names[position]), str(error)))
         stacked = np.stack(images) if images else np.empty((0, *self._images.shape[1:]), self._images.dtype)
         return stacked, np.array(kept, dtype=np.intp)
+
+
+def _with_images(twin: StoreSource, images: Callable[[], Any]) -> StoreSource:
+    source = copy.copy(twin)
+    source._images, source.skipped, source._unreadable = images(), [], set()
+    return source
 
 
 def _arrays_of(path: Path) -> dict[str, Any]:

@@ -205,7 +205,7 @@ class TriangularFactor:
         -------
         TriangularFactor
         """
-        twin = TriangularFactor(self.r, self._n_rows)
+        twin = TriangularFactor(self._given if self._given is not None else (), self._n_rows)
         twin._given, twin._shape, twin._waiting = self._given, self._shape, list(self._waiting)
         twin._triangle = None if self._triangle is None else self._triangle.copy(order="F")
         return twin

@@ -28,7 +28,7 @@ from wavelens.patterns._coefficients import Basis, choose_coefficients, make_bas
 from wavelens.patterns._contract import ImageContract
 from wavelens.patterns._fit import Fit
 from wavelens.patterns._image_similarity import images_to_classes, nearest_images, spectrum_between
-from wavelens.patterns._input import is_source, labelled, read_all
+from wavelens.patterns._input import is_dask, is_source, labelled, read_all
 from wavelens.patterns._memory import fits_in_memory, refuse_beyond, refuse_square
 from wavelens.patterns._persistence import load_analysis, save_analysis
 from wavelens.patterns._reconstruction import order_by_contribution
@@ -192,15 +192,17 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         resume: bool = False,
         cache: bool | None = None,
         chunk_size: int | None = None,
+        scheduler: Any = None,
     ) -> Self:
-        """Find the patterns of a dataset, in memory where it fits and out of core where not.
+        """Find the patterns of a dataset, in memory where it fits and out of core or on a cluster where not.
 
         Parameters
         ----------
         X : array of shape (n_images, height, width[, channels]), ImageSource, path or function
             An array of any real dtype; float32 is computed in float32, all else in float64. Or a source, and
             whatever `wavelens.data.open_source` opens: a folder, a ``.npy``, ``.npz``, ``.zarr`` or ``.h5``
-            file, a function that returns chunks.
+            file, a function that returns chunks. On a cluster also a dask.array, or a dask.bag of images or of
+            pairs (image, label); of the others, those in files, which all workers must see under the same path.
         y : array of shape (n_images,) or None, default None
             Class of each image. May be None for a source that knows.
         work_dir : path or None, default None
@@ -216,6 +218,10 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         chunk_size : int or None, default None
             Out of core, how many images to take at a time; None: as many as fit `memory_limit`. The result
             depends on it within rounding.
+        scheduler : str, distributed.Client, cluster or None, default None
+            A Dask cluster (extra ``[dask]``) that does the work: its scheduler's address, such as
+            ``"tcp://10.0.0.1:8786"``, a client, or a ``LocalCluster``. None: this machine, unless `X` is a
+            dask.array or dask.bag, which goes to the client made last.
 
         Returns
         -------
@@ -230,6 +236,7 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         DataError
             If more memory than `memory_limit` would be needed; the message says what would fit. Out of core,
             also if a source changes underway, the disk is full, or `work_dir` holds a run of something else.
+            On a cluster, also if it cannot be reached or is lost.
 
         Notes
         -----
@@ -238,9 +245,22 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         to disk, as float32 beyond 256 MB. The sketch may choose other coefficients than a fit in memory
         would, about as good; with ``pivoting="sketch"`` both choose alike. Without `n_coefficients`, as many
         are taken as fit the memory.
+
+        On a cluster the same passes run on portions of the images, whose states merge between workers; the result
+        is the same to rounding, and for one `chunk_size` and clusters of any size the same to the bit.
+        `memory_limit` is then that of each worker. Where workers see `work_dir` under the same path they write the
+        rows of UΣ there themselves; those of other workers come here over the network. A worker that is lost costs
+        the portions it held; with `work_dir`, a run whose client or scheduler was stopped goes on with the pass
+        that it was in.
         """
         if resume and work_dir is None:
             raise ValueError("`resume` needs `work_dir`, the folder of the run to continue")
+        if scheduler is not None or is_dask(X):
+            if cache:
+                raise ValueError("`cache` must be None or False on a cluster: workers share no disk for it")
+            from wavelens.patterns._cluster_fit import fit_on_cluster
+
+            return self._take(*fit_on_cluster(self, X, y, work_dir, resume, chunk_size, scheduler))
         if is_source(X) or work_dir is not None or is_mapped(X):
             given = labelled(X, y)
             source, sizes = given.source, np.bincount(given.codes)

@@ -27,13 +27,15 @@ class OutOfCore:
     chunk : int
         Images at a time.
     planned_memory : int
-        Bytes that the process was planned to take at its peak.
+        Bytes that the process, or a worker for each of its threads, was planned to take at its peak.
     n_read, n_left_out : int
         Images read, and those that could not be.
     cached : bool
         Whether the chosen coefficients were kept on disk between the passes.
     seconds : mapping of str to float
         Of each pass, as far as this process ran it.
+    workers : int
+        Workers of the cluster when the fit ended; 0 where this machine did it alone.
     """
 
     work_dir: Path | None
@@ -43,6 +45,7 @@ class OutOfCore:
     n_left_out: int
     cached: bool
     seconds: Mapping[str, float]
+    workers: int = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from wavelens._arguments import as_array, check_integer
-from wavelens._mapped import check_whole, contents_of, give_back, is_mapped
+from wavelens._mapped import check_whole, contents_of, give_back, is_mapped, map_again
 from wavelens._progress import progress_bar
 from wavelens.data import ImageChunk, ImageSource, open_source
-from wavelens.data._arrays import Positions
+from wavelens.data._arrays import Positions, in_this_process
 from wavelens.exceptions import DataError
 from wavelens.patterns._checks import check_labels
 
-__all__ = ["GivenImages", "Labelled", "is_source", "labelled", "read_all"]
+__all__ = ["GivenImages", "Labelled", "is_dask", "is_source", "labelled", "read_all"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,14 +66,33 @@ class GivenImages(ImageSource):
             index = np.arange(first, first + len(images), dtype=np.intp)
             yield ImageChunk(images, self.labels[index], index)
 
+    def part(self, first: int, last: int, labels: npt.NDArray[Any]) -> Callable[[], ImageSource]:
+        """Name the mapped file; see `ImageSource.part`."""
+        if not is_mapped(self._images):
+            raise in_this_process("`X`")
+        twin = self._twin(first, last, labels)
+        twin._images = np.empty(0)
+        return partial(_with_images, twin, map_again(self._images[first:last]))
+
     def fingerprint(self) -> dict[str, str]:
         """Add a sum over the images, or the size and time of their file; see `ImageSource.fingerprint`."""
         return super().fingerprint() | {"images": contents_of(self._images)}
 
 
+def _with_images(twin: GivenImages, images: Callable[[], npt.NDArray[Any]]) -> GivenImages:
+    source = copy.copy(twin)
+    source._images = images()
+    return source
+
+
 def is_source(X: object) -> bool:
     """Tell whether `X` is a source, a path or a function, rather than an array."""
     return isinstance(X, ImageSource | str | os.PathLike) or callable(X) or hasattr(X, "__next__")
+
+
+def is_dask(X: object) -> bool:
+    """Tell whether `X` is a dask.array or a dask.bag."""
+    return type(X).__module__.partition(".")[0] == "dask"
 
 
 def labelled(X: Any, y: Any) -> Labelled:
@@ -83,6 +104,12 @@ def labelled(X: Any, y: Any) -> Labelled:
         If it cannot be opened, nothing says which class an image belongs to, there are fewer than two classes,
         or a class has fewer than two images.
     """
+    if is_dask(X):
+        from wavelens.distributed import DaskImages
+
+        made = DaskImages(X, y)
+        classes, codes = check_labels(made.given_labels, made.n_images)
+        return Labelled(made, classes, codes)
     if not is_source(X):
         images = as_array(X, "X")
         if images.dtype.kind not in "fiub" or images.ndim not in (3, 4) or images.size == 0:

@@ -107,7 +107,7 @@ class Plan:
 
 
 def make_plan(
-    limit: int | None, chunk: int | None, most: int, *, given: bool, **sizes: Any
+    limit: int | None, chunk: int | None, most: int, *, given: bool, base: int | None = None, **sizes: Any
 ) -> tuple[Plan, int]:
     """Return the plan that fits a limit, and the programme's own bytes that it counts with.
 
@@ -121,6 +121,8 @@ def make_plan(
         Coefficients to keep.
     given : bool
         Whether so many are asked for; otherwise fewer are planned where so many do not fit.
+    base : int or None
+        Bytes of the programme where it is not this process that does the work.
     **sizes
         As in `Plan`.
 
@@ -129,7 +131,8 @@ def make_plan(
     DataError
         If nothing fits.
     """
-    base = programme_memory()
+    if base is None:
+        base = programme_memory()
 
     def largest(m: int) -> Plan | None:
         at_once = _most_of_coefficients // (sizes["n_all"] * sizes["number_bytes"])

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -47,13 +47,24 @@ from wavelens.patterns._work_folder import WorkFolder
 if TYPE_CHECKING:
     from wavelens.patterns._analysis import PatternAnalysis
 
-__all__ = ["fit_in_folder", "fit_streamed"]
+__all__ = [
+    "bandwidth_of",
+    "check_room",
+    "fit_in_folder",
+    "fit_streamed",
+    "in_folder",
+    "input_told",
+    "options_told",
+    "passes",
+    "versions_told",
+    "work_of_passes",
+]
 
 _Codes = npt.NDArray[np.intp]
 
 seconds_between_checkpoints = 10.0
 _share_of_checkpoints = 0.05
-_passes = ("Sketching", "Factoring", "Embedding")
+passes = ("Sketching", "Factoring", "Embedding")
 
 
 def fit_in_folder(
@@ -65,11 +76,18 @@ def fit_in_folder(
     chunk_size: int | None = None,
 ) -> Fit:
     """Fit in a folder, or in one that vanishes once nothing needs it any more; see `fit_streamed`."""
+    return in_folder(
+        work_dir, lambda folder: fit_streamed(analysis, given, folder, resume, cache, chunk_size)
+    )
+
+
+def in_folder(work_dir: str | os.PathLike[str] | None, fit_in: Callable[[Path], Fit]) -> Fit:
+    """Have a fit made in a folder, or in one that vanishes once nothing needs it any more."""
     if work_dir is not None:
-        return fit_streamed(analysis, given, Path(work_dir), resume, cache, chunk_size)
+        return fit_in(Path(work_dir))
     folder = tempfile.mkdtemp(prefix="wavelens-")
     try:
-        fit = fit_streamed(analysis, given, Path(folder), False, cache, chunk_size)
+        fit = fit_in(Path(folder))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -111,11 +129,11 @@ def fit_streamed(
     basis = make_basis(source.image_shape, analysis.basis, analysis.wavelet, analysis.level, analysis.mode)
     plan, base = _planned(analysis, given, basis, chunk_size)
     with WorkFolder(work_dir).opened() as folder:
-        told = {"input": _input_told(given), "options": _options_told(analysis), "versions": _versions_told()}
+        told = {"input": input_told(given), "options": options_told(analysis), "versions": versions_told()}
         plan = Plan(**folder.begin(told, plan.to_dict(), resume))
         _check_kept_plan(analysis, plan, base)
         cached = _decide_cache(folder, plan, cache, source.decodes)
-        work = _work_of_passes(plan, cached)
+        work = work_of_passes(plan, cached)
         with told_remaining(plan.n_images, work, analysis.progress) as clock:
             return _Run(analysis, given, basis, plan, folder, cached, clock, base).run()
 
@@ -153,7 +171,7 @@ class _Run:
             if not path.exists():
                 self._third_pass(gsvd, arrays["columns"], path)
             embedding = map_rows(path)
-            bandwidth = _bandwidth(embedding, self._analysis)
+            bandwidth = bandwidth_of(embedding, self._analysis)
             arrays["ranges"] = np.array(sketch.ranges)
             header = {"whole": True, "bandwidth": bandwidth}
             found = header, arrays
@@ -196,7 +214,7 @@ class _Run:
             state, start = SketchState.from_arrays(found[1], p), int(found[0]["next"])
         if start >= n:
             return state
-        self._clock.begin(_passes[0], start)
+        self._clock.begin(passes[0], start)
         due = _Due()
         with ExitStack() as stack:
             for coefficients, classes, positions in self._transformed(stack, start, None):
@@ -227,7 +245,7 @@ class _Run:
         if start >= n:
             return state, columns
         del sketch, found
-        self._clock.begin(_passes[1], start)
+        self._clock.begin(passes[1], start)
         due = _Due()
         with ExitStack() as stack:
             cache = self._cache(len(columns), n_rows)
@@ -277,7 +295,7 @@ class _Run:
         start, written = (0, 0) if found is None else (int(found[0]["next"]), int(found[0]["rows"]))
         if not RowFile.holds(path, written, r, dtype):
             start = written = 0
-        self._clock.begin(_passes[2], start)
+        self._clock.begin(passes[2], start)
         due = _Due()
         with ExitStack() as stack, RowFile(path, (n_rows, r), dtype, written) as rows:
             for chosen, done in self._chosen(stack, start, written, columns):
@@ -464,30 +482,35 @@ def _decide_cache(folder: WorkFolder, plan: Plan, cache: bool | None, decodes: b
     exists = (folder.path / "factors.npz").exists()
     if exists:  # the run has decided already
         return (folder.path / "chosen.npy.partial").exists()
-    rows = plan.disk
-    chosen = plan.n_images * plan.n_kept * plan.number_bytes
     states = 2 * (plan.sketch_rows * plan.n_all + 3 * plan.n_classes * plan.n_kept**2) * plan.number_bytes
-    free = shutil.disk_usage(folder.path).free
-    done = folder.path / "embedding.npy"
-    if not done.exists() and free < rows + states:
-        raise DataError(
-            f"{folder.path}: {(rows + states) / 1e9:.2f} GB are needed on this disk, {free / 1e9:.2f} GB are free"
-        )
+    free = check_room(folder, plan.disk + states)
+    chosen = plan.n_images * plan.n_kept * plan.number_bytes
     if cache is None:
-        return decodes and free > 1.1 * (rows + states + chosen)
+        return decodes and free > 1.1 * (plan.disk + states + chosen)
     return bool(cache)
 
 
-def _work_of_passes(plan: Plan, cached: bool) -> dict[str, float]:
+def check_room(folder: WorkFolder, needed: int) -> int:
+    """Refuse to begin where the disk has no room for the result; return the bytes that are free."""
+    free = shutil.disk_usage(folder.path).free
+    done = folder.path / "embedding.npy"
+    if not done.exists() and free < needed:
+        raise DataError(
+            f"{folder.path}: {needed / 1e9:.2f} GB are needed on this disk, {free / 1e9:.2f} GB are free"
+        )
+    return free
+
+
+def work_of_passes(plan: Plan, cached: bool) -> dict[str, float]:
     """Guess the work of each pass for an image, in multiplications."""
     p, m = plan.n_all, plan.n_kept
     transform = 60.0 * p
     factor, embed = 2.0 * m * m, 1.0 * m * m
     again = m if cached else transform
-    return dict(zip(_passes, (transform + 40 * p, transform + factor, again + embed), strict=True))
+    return dict(zip(passes, (transform + 40 * p, transform + factor, again + embed), strict=True))
 
 
-def _bandwidth(embedding: FloatArray, analysis: PatternAnalysis) -> float:
+def bandwidth_of(embedding: FloatArray, analysis: PatternAnalysis) -> float:
     """Find the bandwidth without reading more rows than the sample."""
     n = len(embedding)
     rows: FloatArray = embedding
@@ -497,7 +520,7 @@ def _bandwidth(embedding: FloatArray, analysis: PatternAnalysis) -> float:
     return find_bandwidth(rows, analysis.bandwidth, analysis.random_state)
 
 
-def _input_told(given: Labelled) -> dict[str, str]:
+def input_told(given: Labelled) -> dict[str, str]:
     classes = [str(each) for each in given.classes.tolist()]
     return given.source.fingerprint() | {
         "classes": ", ".join(classes[:8]) + (f" and {len(classes) - 8} more" if len(classes) > 8 else ""),
@@ -505,7 +528,7 @@ def _input_told(given: Labelled) -> dict[str, str]:
     }
 
 
-def _options_told(analysis: PatternAnalysis) -> dict[str, str]:
+def options_told(analysis: PatternAnalysis) -> dict[str, str]:
     told = analysis.get_params()
     for name in ("progress", "memory_limit"):
         del told[name]
@@ -515,7 +538,7 @@ def _options_told(analysis: PatternAnalysis) -> dict[str, str]:
     }
 
 
-def _versions_told() -> dict[str, str]:
+def versions_told() -> dict[str, str]:
     return {
         "version of Wavelens": _core.version,
         "version of NumPy": np.__version__,

@@ -6,6 +6,8 @@ sketch.npz           the first pass so far, then its outcome
 factors.npz          the second pass so far
 chosen.npy.partial   the chosen coefficients, if they are kept for the third pass
 rows.npz             how many rows of UΣ are written
+chosen.npz           on a cluster, the outcome of the first pass
+parts                on a cluster, the rows of UΣ of the portions of the images that are done
 embedding.npy        the rows of UΣ; under this name only when all are there
 decomposition.npz    the HO-GSVD, and after the third pass that the run is whole
 ===================  ==========================================================================================
@@ -17,6 +19,7 @@ after them says so.
 from __future__ import annotations
 
 import errno
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,12 +30,14 @@ import numpy.typing as npt
 from wavelens.exceptions import DataError
 from wavelens.patterns._checkpoint import read_json, read_state, write_json, write_state
 
-__all__ = ["WorkFolder"]
+__all__ = ["PARTS", "WorkFolder"]
+
+PARTS = "parts"
 
 _run = "run.json"
 _version = 1
-_passing = ("sketch.npz", "factors.npz", "rows.npz", "chosen.npy.partial")
-_states = (_run, "sketch.npz", "factors.npz", "rows.npz", "decomposition.npz")
+_passing = ("sketch.npz", "chosen.npz", "factors.npz", "rows.npz", "chosen.npy.partial")
+_states = (_run, "sketch.npz", "chosen.npz", "factors.npz", "rows.npz", "decomposition.npz")
 _half_written = tuple(f"{name}.partial" for name in _states)  # by a process that was killed
 _all = (*_states, *_half_written, "chosen.npy.partial", "embedding.npy", "embedding.npy.partial", "lock")
 
@@ -95,7 +100,7 @@ class WorkFolder:
         """
         before = read_json(self.path / _run)
         if before is None:
-            others = [each.name for each in self.path.iterdir() if each.name not in _all]
+            others = [each.name for each in self.path.iterdir() if each.name not in (*_all, PARTS)]
             if others:
                 raise DataError(
                     f"{self.path} holds other things ({', '.join(sorted(others)[:3])}); choose another"
@@ -103,6 +108,7 @@ class WorkFolder:
             for name in _all:
                 if name != "lock":
                     (self.path / name).unlink(missing_ok=True)
+            shutil.rmtree(self.path / PARTS, ignore_errors=True)
             write_json(self.path / _run, {"format_version": _version, **told, "plan": plan})
             return dict(plan)
         if not resume:
@@ -133,6 +139,7 @@ class WorkFolder:
         """Remove what only an unfinished run needs."""
         for name in (*_passing, *_half_written):
             (self.path / name).unlink(missing_ok=True)
+        shutil.rmtree(self.path / PARTS, ignore_errors=True)
 
     def _take_lock(self) -> None:
         try:
