@@ -106,17 +106,18 @@ def in_threads(
     """Return what work(chunk) returns, in order; chunks run in as many threads as the engine uses."""
     results: list[Any] = []
     # NumPy's BLAS, which may be another one than SciPy's, takes one thread for each chunk.
-    with _all_blas().limit(limits=1), ThreadPoolExecutor(min(num_threads(), len(chunks))) as pool:
+    with _all_blas().limit(limits=1):
         if len(chunks) == 1:
             return [work(chunks[0])]
-        try:
-            for result in pool.map(work, chunks):
-                results.append(result)
-                if progress is not None:
-                    progress(len(results) / len(chunks))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        with ThreadPoolExecutor(min(num_threads(), len(chunks))) as pool:
+            try:
+                for result in pool.map(work, chunks):
+                    results.append(result)
+                    if progress is not None:
+                        progress(len(results) / len(chunks))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
     return results
 
 
