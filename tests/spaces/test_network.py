@@ -128,6 +128,9 @@ def test_an_image_of_zeros_counts_as_missing():
     flow = chain().energy_flow(x)
     assert np.isnan(flow.shares[2]).all()
     np.testing.assert_allclose(flow.overall, np.nanmean(flow.shares, axis=0))
+    nothing = chain().energy_flow(np.zeros((3, 12)))
+    assert "nan" not in str(nothing)
+    assert "Nothing but zeros enters" in str(nothing)
 
 
 @settings(max_examples=40, deadline=None)

@@ -24,7 +24,7 @@ Nielsen (1999), Damping parameter in Marquardt's method.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ import numpy.typing as npt
 from scipy.linalg import lapack
 
 from wavelens._threads import blas_threads
+from wavelens.spaces._lengths import ScaledMap, far_exponent
 from wavelens.spaces._smooth_maps import SmoothMap
 
 __all__ = ["Solutions", "gauss_newton"]
@@ -87,6 +88,22 @@ class Solutions:
     def reached(self) -> npt.NDArray[np.bool_]:
         """Which targets are reached."""
         return self.distances <= self.tolerances
+
+    def scaled(self, exponent: int) -> Solutions:
+        """Return them as of a map whose outputs are 2 to the `exponent` times these.
+
+        Parameters
+        ----------
+        exponent : int
+            Of two.
+
+        Returns
+        -------
+        Solutions
+        """
+        names = ("outputs", "distances", "tolerances")
+        with np.errstate(over="ignore", under="ignore"):
+            return replace(self, **{each: np.ldexp(getattr(self, each), exponent) for each in names})
 
     def replace_nearer(self, rows: Array, other: Solutions) -> None:
         """Take over what a second search from the same targets found nearer; its steps are added in any case.
@@ -150,6 +167,11 @@ def gauss_newton(
             f"the Jacobian of {net.name} has {net.n_outputs} × {net.n_inputs} entries, "
             f"{bytes_each / 2**30:.1f} GiB: too large for Gauss–Newton; train with 'adam', which needs none"
         )
+    with np.errstate(over="ignore", invalid="ignore"):
+        exponent = far_exponent(targets, net.values(np.clip(start[:1], low, high)))
+    if exponent:
+        # Squares of such outputs would leave the range, and nothing more be found or told.
+        net, targets = ScaledMap(net, -exponent), np.ldexp(targets, -exponent)
     # The SVD of each row is kept beside its Jacobian.
     size = max(1, AT_ONCE // (3 * bytes_each))
     parts = []
@@ -163,7 +185,8 @@ def gauss_newton(
         parts.append(found)
         if progress is not None:
             progress(len(found.x))
-    return Solutions(**{each: np.concatenate([getattr(part, each) for part in parts]) for each in FIELDS})
+    whole = Solutions(**{each: np.concatenate([getattr(part, each) for part in parts]) for each in FIELDS})
+    return whole.scaled(exponent) if exponent else whole
 
 
 def _by_stages(
