@@ -31,7 +31,8 @@ def operators(story: SpacesStory) -> Section | None:
     )
     caption = (
         "Kernels as rows: as in the table above, for single patches. On maps: of the operator with its own padding "
-        "of zeros and its stride, by Lanczos iteration unless said otherwise. “Under” means that the smallest value "
+        "of zeros and its stride, by Lanczos iteration unless said otherwise (LU: by factorizing the sparse matrix, "
+        "which pins down the weakest of square operators). “Under” means that the smallest value "
         f"was not pinned down in {_seconds:.0f} seconds, and lies below. Under circular padding all values would be "
         "known exactly by FFT, but that is not what this network does at its borders."
     )
@@ -80,6 +81,7 @@ def _extremes(each: LayerFacts) -> tuple[str, str, str]:
     settled = found.exact or (len(found.smallest) and found.smallest_bounds[0] <= 1e-3 * found.largest[0])
     low = f"{found.smallest[0]:.3g}" if len(found.smallest) else "–"
     how = "all values, exactly" if found.exact else f"Lanczos, {found.products:,} products"
+    how += f"; weakest by LU, {found.solutions:,} solutions" if found.solutions else ""
     return f"{found.largest[0]:.3g}", low if settled or low == "–" else f"under {low}", how
 
 
