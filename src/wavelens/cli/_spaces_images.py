@@ -271,7 +271,7 @@ def open_spaces_images(options: argparse.Namespace, network: NetworkSpaces, say:
         random_state=options.seed,
     )
     found = SpacesImages(source, rule, names, options)
-    found.notes.append(f"Images entered as {rule.describe()}.")
+    found.notes.append(f"Images entered so: {rule.describe()}.")
     return found
 
 

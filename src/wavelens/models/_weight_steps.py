@@ -225,7 +225,7 @@ class _Steps:
         if not obstacles:
             return ""
         more = len(obstacles) - 1
-        also = f", and at {more} further place{'s' if more > 1 else ''}" if more else ""
+        also = f" (and {more} more such place{'s' if more > 1 else ''})" if more else ""
         return f"It is no chain of layers and activations: {obstacles[0]}{also}."
 
     def _obstacle(self, step: Step) -> str:

@@ -46,7 +46,7 @@ def _random_ones(story: SpacesStory) -> str:
     return (
         f"{_capital(_names(alike))} {'looks' if len(alike) == 1 else 'look'} random: of {n} "
         f"{'layer' if n == 1 else 'layers'}, {len(alike)} {'has' if len(alike) == 1 else 'have'} singular values such "
-        "as random weights of the same shape have. Their spectrum is no sign of anything learnt; which directions "
+        "as random weights of the same shape have. Such a spectrum is no sign of anything learnt; which directions "
         "they are may well be."
     )
 
@@ -115,8 +115,9 @@ def _rejecting(story: SpacesStory) -> str:
     parts = []
     if len(single) < len(able):
         top = max((i for i in able if i not in single), key=lambda i: np.nan_to_num(flow.overall[i]))
+        others = "Of the layers that mix channels, " if single and len(able) > len(single) + 1 else ""
         parts.append(
-            f"{quoted(flow.layers[top])} rejects {'most: ' if len(able) > 1 else ''}"
+            f"{others}{quoted(flow.layers[top])} rejects {'most: ' if len(able) > len(single) + 1 else ''}"
             f"{percent(float(flow.overall[top]))} of the energy of what enters it; a random space of its dimension "
             f"would reject {percent(float(flow.chance[top]))} ± {percent(float(flow.chance_spread[top]))}."
         )
@@ -129,9 +130,10 @@ def _rejecting(story: SpacesStory) -> str:
         )
     full = len(flow.layers) - len(able)
     if full:
+        have = "it has" if full == 1 else "they have"
         parts.append(
-            f"{full} of {count(len(flow.layers), 'layer')} cannot reject anything: they have as many independent "
-            "weights as inputs."
+            f"{full} of {count(len(flow.layers), 'layer')} cannot reject anything: {have} as many independent weights as "
+            "inputs."
         )
     return " ".join(parts)
 

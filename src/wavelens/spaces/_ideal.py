@@ -29,6 +29,7 @@ __all__ = ["CAVEAT", "IdealInputs", "ideal_inputs", "ideal_outputs"]
 
 Array = npt.NDArray[Any]
 STARTS = ("avg", "min", "avg-min")
+AS_NEAR = 1e-6
 CAVEAT = (
     "A small distance says that the network answers as asked, not that the picture looks like its class: of the many "
     "inputs with the same outputs training takes one near its start, and what it adds is mostly what no natural image "
@@ -188,7 +189,7 @@ def ideal_inputs(
     start : {"best", "avg", "min", "avg-min"}, default "best"
         The mean of the class's images; the one of them whose outputs are nearest to the ideal ones; the mean of the
         nearest quarter; or, of all three (each trained, if `train` is given), whichever comes nearest; of several
-        that reach the ideal outputs the one that was changed least.
+        that come as near, to 1e-6, or reach the ideal outputs, the one that was changed least.
     train : {None, "newton", "adam"}
         Whether to change the start, with the weights frozen: by least-norm Gauss–Newton, or by Adam.
     bounds : "data", None or (low, high), default "data"
@@ -312,12 +313,11 @@ def _choose(
     names = list(distances)
     chosen = []
     for c, limit in enumerate(enough):
-        # Of those that reach the goal rounding must not choose, but how little they were changed.
-        keys = [
-            (0.0, _moved(candidates, each, c)) if distances[each][c] <= limit else (distances[each][c], 0.0)
-            for each in names
-        ]
-        chosen.append(names[min(range(len(names)), key=keys.__getitem__)])
+        # Of those that are as near rounding must not choose, but how little they were changed.
+        near = max(limit, (1 + AS_NEAR) * min(distances[each][c] for each in names))
+        tied = [each for each in names if distances[each][c] <= near]
+        moves = [_moved(candidates, each, c) for each in tied]
+        chosen.append(tied[moves.index(min(moves))])
     return tuple(chosen)
 
 
