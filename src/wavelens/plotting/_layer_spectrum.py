@@ -119,6 +119,6 @@ class LayerSpectrumDisplay(Display):
         ax.set_ylim(bottom, 2 * largest)
         below = len(self.singular_values) - len(shown)
         if below:
-            words = f"{below} {'value is' if below == 1 else 'values are'} zero, or next to it, and below this axis"
-            ax.text(0.02, 0.04, words, transform=ax.transAxes, fontsize=8, color=INK)
+            words = f"{below} {'value lies' if below == 1 else 'values lie'} below: zero, or next to it"
+            ax.text(0.98, 0.92, words, transform=ax.transAxes, fontsize=8, color=INK, ha="right", va="top")
         return ", powers of ten"

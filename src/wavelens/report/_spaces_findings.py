@@ -132,8 +132,8 @@ def _rejecting(story: SpacesStory) -> str:
     if full:
         have = "it has" if full == 1 else "they have"
         parts.append(
-            f"{full} of {count(len(flow.layers), 'layer')} cannot reject anything: {have} as many independent weights as "
-            "inputs."
+            f"{full} of {count(len(flow.layers), 'layer')} cannot reject anything: {have} as many independent weights "
+            "as inputs."
         )
     return " ".join(parts)
 
