@@ -221,7 +221,7 @@ def test_the_smallest_of_square_operators_are_pinned_down(kernels, options, monk
     )
     assert spaces.shape[0] == spaces.shape[1]
     exact = np.linalg.svd(dense(spaces), compute_uv=False)
-    found = spaces.extreme_singular_values(2, max_products=60)
+    found = spaces.extreme_singular_values(2)
     assert found.solutions > 0
     assert not found.exact
     assert found.smallest[0] == pytest.approx(exact[-1], rel=1e-6)
@@ -229,6 +229,17 @@ def test_the_smallest_of_square_operators_are_pinned_down(kernels, options, monk
     assert found.smallest[1] <= exact[exact > exact[-1] * (1 + 1e-6)].min() * (1 + 1e-6)
     nearest = np.abs(found.smallest[:, None] - exact).min(axis=1)
     assert (nearest <= found.smallest_bounds + 1e-12 * exact[0]).all()
+
+
+def test_factorizing_is_no_more_work_than_was_allowed():
+    spaces = ConvolutionSpaces(np.ones((8, 8, 3, 3)), input_shape=(8, 20, 20), padding="zero")
+    operator = spaces.as_operator()
+    assert inverse_module.is_worth_factorizing(operator, 100, 4000)
+    assert not inverse_module.is_worth_factorizing(operator, 24, 20)
+    wide = ConvolutionSpaces(np.ones((4, 8, 3, 3)), input_shape=(8, 20, 20), padding="zero")
+    assert not inverse_module.is_worth_factorizing(wide.as_operator(), 100, 4000)
+    large = ConvolutionSpaces(np.ones((64, 64, 3, 3)), input_shape=(64, 56, 56), padding="zero")
+    assert not inverse_module.is_worth_factorizing(large.as_operator(), 100, 10**9)
 
 
 def test_a_square_operator_without_full_rank_falls_back_on_lanczos(monkeypatch):

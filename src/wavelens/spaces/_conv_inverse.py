@@ -3,9 +3,10 @@
 Lanczos finds the largest singular values in a few dozen products, and the smallest of a square operator hardly at all:
 they crowd near zero. Those of the inverse are 1/σ, so that the smallest become the largest, well apart. A⁻¹ is never
 formed: a convolution's matrix is sparse, and its LU decomposition (SuperLU, columns by COLAMD) of an h × w map with c
-channels takes about 3c²hw·min(h, w) entries, as elimination of a grid does. Each product with (AᵀA)⁻¹ is then four
-triangular solutions, of which some twenty are enough (Ericsson and Ruhe 1980, The spectral transformation Lanczos
-method). How good a pair is its residual with the operator itself tells, not the factorization.
+channels takes about 3c²hw·min(h, w) entries and 9c³hw·min(h, w)² flops, as elimination of a grid does. Each product
+with (AᵀA)⁻¹ is then four triangular solutions, and some twenty products are enough (Ericsson and Ruhe 1980, The
+spectral transformation Lanczos method). How good a pair is its residual with the operator itself tells, not the
+factorization.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def convolution_extremes(
     search: dict[str, Any] = {"rtol": rtol, "size": size, "max_products": max_products, "seed": seed}
     largest, high, products = lanczos(operator, k, "largest", **search)
     found = None
-    if len(largest) and is_worth_factorizing(operator):
+    if len(largest) and is_worth_factorizing(operator, size, max_products):
         found = smallest_by_inverse(operator, k, least * float(largest[0]), seed)
     if found is not None:
         (smallest, low, solutions), more = found, 0
@@ -52,12 +53,17 @@ def convolution_extremes(
     return ExtremeSingularValues(largest, smallest, high, low, False, converged, products + more, solutions)
 
 
-def is_worth_factorizing(operator: ConvolutionOperator) -> bool:
-    """Whether the operator is square, and its decomposition takes at most some 400 MB."""
+def is_worth_factorizing(operator: ConvolutionOperator, size: int, max_products: int) -> bool:
+    """Whether a square operator is factorized in some 400 MB, and in no more work than Lanczos is allowed."""
     g = operator.geometry
     (channels, height, width), per_group = g.input_shape, g.kernels[1]
-    fill = 3 * channels * per_group * height * width * min(height, width)
-    return operator.shape[0] == operator.shape[1] and fill <= _ENTRIES
+    if operator.shape[0] != operator.shape[1]:
+        return False
+    side = min(height, width)
+    fill = 3 * channels * per_group * height * width * side
+    work = 3 * fill * per_group * side
+    product = 2 * operator.shape[0] * per_group * g.kernels[2] * g.kernels[3]
+    return fill <= _ENTRIES and work <= max_products * (product + 4 * size * sum(operator.shape))
 
 
 def smallest_by_inverse(

@@ -214,8 +214,8 @@ class ConvolutionSpaces:
         Notes
         -----
         Lanczos pins down the largest in a few dozen products. The smallest of a square operator crowd near zero,
-        out of its reach: they come from a sparse LU decomposition where that takes at most some 400 MB (16 channels
-        on 32 × 32), unless it tells that the operator has no full rank.
+        out of its reach: they come from a sparse LU decomposition where that takes at most some 400 MB and no more
+        work than `max_products` (16 channels on 32 × 32), unless it tells that the operator has no full rank.
         """
         count = check_integer(k, "k", low=1, high=min(self.shape), why="the smaller side of the operator")
         tolerance = checked_rtol(rtol, self.shape, np.float64)
