@@ -378,6 +378,18 @@ def test_float32_stays_and_is_exact():
     assert found.rejected.dtype == np.float32
     np.testing.assert_allclose(found.energy, wide.decompose(x).energy, rtol=1e-12)
     assert spaces.as_operator().forward(x.astype(np.float32)).dtype == np.float32
+    for each in (
+        x.astype(">f4"),
+        x.astype(">f8"),
+        x.astype(np.float16),
+        np.asfortranarray(x),
+        x.astype(bool),
+    ):
+        expected = wide.decompose(each.astype(np.float64)).energy
+        np.testing.assert_allclose(spaces.decompose(each).energy, expected, rtol=1e-12)
+        np.testing.assert_allclose(
+            spaces.patch_energy(each), wide.patch_energy(each.astype(np.float64)), rtol=1e-5
+        )
 
 
 def test_threads_change_nothing():

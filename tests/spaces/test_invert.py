@@ -370,7 +370,7 @@ def test_bounds_must_be_numbers():
 
 
 def test_a_path_is_refused_with_the_way():
-    with pytest.raises(TypeError, match=r"got str; open the file with wavelens\.models\.open_model"):
+    with pytest.raises(TypeError, match=r"got str; wavelens\.models\.open_model opens files"):
         invert("net.onnx", [[0.5]])
 
 

@@ -26,7 +26,7 @@ def checked_kernels(kernels: npt.ArrayLike) -> FloatArray:
         raise ValueError(
             f"`kernels` must have shape (c_out, c_in/groups, height, width), none of them 0, got {array.shape}"
         )
-    single = array.dtype in (np.float16, np.float32)
+    single = array.dtype.newbyteorder("=") in (np.float16, np.float32)
     found: FloatArray = np.ascontiguousarray(array, dtype=np.float32 if single else np.float64)
     if not np.isfinite(found).all():
         place = tuple(map(int, np.argwhere(~np.isfinite(found))[0]))

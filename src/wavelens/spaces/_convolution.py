@@ -334,7 +334,7 @@ class ConvolutionSpaces:
             Rejected energy of all patches over their energy; NaN where that is zero.
         """
         x = read_rows(images, "images", None, self.input_shape)
-        x = x if x.dtype.kind == "f" and x.itemsize >= 4 else x.astype(np.float32)
+        x = x.astype(np.float64 if x.dtype.kind == "f" and x.itemsize >= 8 else np.float32, copy=False)
         refuse_nonfinite(x.reshape(len(x), -1), "images", 0, self.input_shape)
         return self._patches.shares(x)
 

@@ -23,6 +23,7 @@ from wavelens.spaces._adam import adam
 from wavelens.spaces._gauss_newton import gauss_newton
 from wavelens.spaces._ideal_starts import Starts, gather_starts
 from wavelens.spaces._invert import as_bounds, attainable
+from wavelens.spaces._layer_arguments import checked_share
 from wavelens.spaces._smooth_maps import SmoothMap, model_map
 
 __all__ = ["CAVEAT", "IdealInputs", "ideal_inputs", "ideal_outputs"]
@@ -248,6 +249,9 @@ def ideal_inputs(
     array = as_images(images, "images")
     codes = _codes(labels, len(array), model.n_outputs)
     _check_classes(codes, model.n_outputs)
+    if isinstance(bounds, str) and bounds != "data":
+        raise ValueError(f"`bounds` must be 'data', None or (low, high), got {bounds!r}")
+    tolerance = rtol = checked_share(rtol, "rtol")
     steps = None if max_steps is None else check_integer(max_steps, "max_steps", low=1)
     names = model.class_names
     titles = tuple(str(i) if names is None else names.names[i] for i in range(model.n_outputs))
@@ -256,9 +260,6 @@ def ideal_inputs(
         starts = gather_starts(model, array, codes, ideal_outputs if wanted is None else wanted, bar.update)
     candidates, distances, outputs = dict(starts.images), dict(starts.distances), dict(starts.outputs)
     limits = (starts.low, starts.high) if isinstance(bounds, str) else bounds
-    if isinstance(bounds, str):
-        check_choice(bounds, "bounds", ("data",))
-    tolerance = rtol
     if train is not None:
         net = model_map(model)
         tolerance = attainable(rtol, net)

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wavelens._arguments import as_array, as_float_matrix, check_choice, check_finite_number, check_integer
+from wavelens._arguments import as_array, as_float_matrix, check_choice, check_integer
 from wavelens._progress import progress_bar
 from wavelens.exceptions import WavelensWarning
 from wavelens.spaces._gauss_newton import Solutions, gauss_newton
+from wavelens.spaces._layer_arguments import checked_share
 from wavelens.spaces._layerwise import OutOfRange, RejectedOut, invert_layerwise
 from wavelens.spaces._lengths import lengths
 from wavelens.spaces._network_maps import as_chain, as_map
@@ -196,9 +197,7 @@ def invert(
     (array([False]), array([2.036]))
     """
     check_choice(method, "method", ("newton", "layerwise"))
-    rtol = check_finite_number(rtol, "rtol")
-    if not 0 < rtol < 1:
-        raise ValueError(f"`rtol` must be between 0 and 1, got {rtol:g}")
+    rtol = checked_share(rtol, "rtol")
     max_steps = check_integer(max_steps, "max_steps", low=1)
     if method == "layerwise":
         if bounds is not None or start is not None:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wavelens._arguments import FloatArray, as_array, as_float_matrix, check_integer
+from wavelens._arguments import FloatArray, as_array, as_float_matrix, check_finite_number, check_integer
 
-__all__ = ["checked_bias", "checked_rtol", "checked_shape"]
+__all__ = ["checked_bias", "checked_rtol", "checked_shape", "checked_share"]
 
 
 def checked_shape(shape: Sequence[int] | None, n_in: int) -> tuple[int, ...] | None:
@@ -47,3 +47,11 @@ def checked_rtol(rtol: object, shape: tuple[int, ...], dtype: npt.DTypeLike) -> 
     if not 0 <= rtol < 1:
         raise ValueError(f"`rtol` must be at least 0 and below 1, got {rtol}")
     return float(rtol)
+
+
+def checked_share(value: object, name: str) -> float:
+    """Return a number between 0 and 1, neither of them."""
+    number = check_finite_number(value, name)
+    if not 0 < number < 1:
+        raise ValueError(f"`{name}` must be between 0 and 1, got {number:g}")
+    return number

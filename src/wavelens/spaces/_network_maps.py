@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -99,10 +98,9 @@ def _chain(network: Any) -> tuple[ChainMap | None, str]:
         return _of_layers(network)
     if isinstance(network, tuple | list) and len(network) == 3:
         return _of_arrays(*network), ""
-    hint = "; open the file with wavelens.models.open_model" if isinstance(network, str | Path) else ""
     raise TypeError(
         "`network` must be a model of wavelens.models, a NetworkSpaces, or (weights, biases, activations), got "
-        f"{type(network).__name__}{hint}"
+        f"{type(network).__name__}; wavelens.models.open_model opens files, torch modules and classifiers"
     )
 
 

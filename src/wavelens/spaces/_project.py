@@ -56,7 +56,8 @@ def read_rows(
 
 def working_dtype(rows: npt.NDArray[Any], weights: np.dtype[Any]) -> np.dtype[Any]:
     """Return float32 where weights are and samples fit it (float16, float32, integers to 16 bits), else float64."""
-    narrow = rows.dtype in (np.float16, np.float32) or (rows.dtype.kind in "iub" and rows.itemsize <= 2)
+    native = rows.dtype.newbyteorder("=")
+    narrow = native in (np.float16, np.float32) or (rows.dtype.kind in "iub" and rows.itemsize <= 2)
     return np.dtype(np.float32 if narrow and weights == np.float32 else np.float64)
 
 
