@@ -24,6 +24,8 @@ import numpy.typing as npt
 from _measure import arguments, print_header, print_table
 
 N_CLASSES, SIDE = 10, 64
+# Of the planted patterns. Of equally strong ones only the space that they span together is determined.
+STRENGTHS = np.geomspace(300, 900, N_CLASSES).astype(np.float32)
 
 
 def planted(i: int) -> npt.NDArray[np.float32]:
@@ -52,12 +54,23 @@ def write_images(path: Path, n: int, seed: int = 0) -> None:
         picked = textures[rng.integers(0, len(textures), len(codes))]
         picked = np.roll(picked, tuple(rng.integers(0, SIDE, 2)), axis=(1, 2))
         other = textures[rng.integers(0, len(textures), len(codes))]
-        strength = rng.normal(0, 400, (len(codes), 1, 1)).astype(np.float32)
-        mixed = 128 + picked + 0.7 * other + strength * patterns[codes]
+        strength = STRENGTHS[codes] * rng.standard_normal(len(codes), dtype=np.float32)
+        mixed = 128 + picked + 0.7 * other + strength[:, None, None] * patterns[codes]
         mixed += rng.standard_normal(mixed.shape, dtype=np.float32) * 4
         images[first : first + 2000] = mixed.clip(0, 255)
     images.flush()
     np.save(path.with_suffix(".labels.npy"), labels)
+
+
+def recovered(analysis: Any) -> list[float]:
+    """Return the least cosine of a planted pattern with the space of the most one-sided 10, and 15, patterns."""
+    lead = np.max([analysis.angles(label) for label in analysis.classes_], axis=0)
+    order = np.argsort(-lead)
+    patterns = np.stack([planted(i) for i in range(N_CLASSES)])
+    rows = analysis.basis_.forward(patterns)[:, analysis.coefficients_]
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    spaces = (np.linalg.qr(analysis.gsvd_.v[:, order[:k]])[0] for k in (N_CLASSES, 15))
+    return [float(np.linalg.norm(rows @ space, axis=1).min()) for space in spaces]
 
 
 def analyse(path: Path, m: int, limit: str) -> dict[str, Any]:
@@ -79,13 +92,7 @@ def analyse(path: Path, m: int, limit: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         analysis = PatternAnalysis(n_coefficients=m, memory_limit=limit).fit(source, work_dir=folder)
         seconds = time.perf_counter() - start
-        # The most one-sided patterns, as many as were planted.
-        lead = np.max([analysis.angles(label) for label in analysis.classes_], axis=0)
-        space = np.linalg.qr(analysis.gsvd_.v[:, np.argsort(-lead)[:N_CLASSES]])[0]
-        found = []
-        for i in range(N_CLASSES):
-            pattern = analysis.basis_.forward(planted(i)[None])[0, analysis.coefficients_]
-            found.append(float(np.linalg.norm(space.T @ pattern) / np.linalg.norm(pattern)))
+        found = recovered(analysis)
         peak = _status("VmHWM")
         done.set()
         about = analysis.out_of_core_
@@ -96,7 +103,7 @@ def analyse(path: Path, m: int, limit: str) -> dict[str, Any]:
             "passes": dict(about.seconds),
             "peak": peak,
             "planned": about.planned_memory,
-            "found": min(found),
+            "found": found,
             "chunk": about.chunk,
             "resident": resident[:: max(1, len(resident) // 20)],
         }
@@ -126,6 +133,7 @@ def main() -> None:
     print_header(f"Out of core, {m} coefficients of 64 x 64 images in {N_CLASSES} classes, {options.memory}")
     with tempfile.TemporaryDirectory() as made:
         folder = options.folder or Path(made)
+        folder.mkdir(parents=True, exist_ok=True)
         found = []
         for n in sizes:
             path = folder / f"textures-{n}.npy"
@@ -144,7 +152,7 @@ def main() -> None:
         "embedding",
         "peak MB",
         "planned MB",
-        "recovered",
+        "recovered by 10, 15",
     ]
     rows = [
         [
@@ -153,7 +161,7 @@ def main() -> None:
             *(f"{each['n'] / max(seconds, 1e-9):,.0f}/s" for seconds in each["passes"].values()),
             each["peak"] / 1e6,
             each["planned"] / 1e6,
-            each["found"],
+            ", ".join(f"{cosine:.3f}" for cosine in each["found"]),
         ]
         for each in found
     ]

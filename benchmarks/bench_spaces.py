@@ -11,6 +11,7 @@ over all frequencies; of a small one, the SVD of the dense matrix as well. Their
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import numpy as np
 from _measure import alternate, arguments, gemm_rate, print_header, print_table
@@ -72,13 +73,17 @@ def spectrum_rows(channels: int, size: int, dense: bool, repeats: int) -> list[l
     }
     if dense:
         candidates["dense"] = lambda: np.linalg.svd(layer().as_operator().dense(), compute_uv=False)
-    seconds = alternate(candidates, repeats) if repeats else {
-        name: _once(run) for name, run in candidates.items()
-    }  # fmt: skip
-    exact = candidates["dense" if dense else "peer"]()
+    found = {}
+
+    def kept(name: str) -> None:
+        found[name] = candidates[name]()
+
+    runs = {name: partial(kept, name) for name in candidates}
+    seconds = alternate(runs, repeats) if repeats else {name: _once(run) for name, run in runs.items()}
+    exact = found["dense" if dense else "peer"]
     rows = []
     for method in ("ours", "gram"):
-        error = float(np.abs(candidates[method]() - exact).max() / exact[0])
+        error = float(np.abs(found[method] - exact).max() / exact[0])
         for peer in ("peer", "dense")[: 1 + dense]:
             rows.append(
                 [f"spectrum {channels} × {channels} × 3 × 3 on {size} × {size}, "
@@ -122,17 +127,21 @@ def main() -> None:
         print_header("Spaces of layers")
         n, n_out, n_in = (3000, 200, 400) if options.quick else (100_000, 1000, 2048)
         repeats = options.repeats if options.quick else min(options.repeats, 3)
-        rows = [
-            row for dtype in ("float32", "float64") for row in decompose_row(n, n_out, n_in, dtype, repeats)
-        ]
-        rows += spectrum_rows(8 if options.quick else 16, 8, True, options.repeats)
+        for dtype in ("float32", "float64"):
+            show(decompose_row(n, n_out, n_in, dtype, repeats))
+        show(spectrum_rows(8 if options.quick else 16, 8, True, options.repeats))
         if options.quick:
-            rows += spectrum_rows(32, 16, False, options.repeats)
+            show(spectrum_rows(32, 16, False, options.repeats))
         else:
-            rows += spectrum_rows(128, 32, False, 1)
-            rows += spectrum_rows(512, 32, False, 0)
-        rows.append(chance_row((400, 100) if options.quick else (2048, 1000), repeats))
+            show(spectrum_rows(128, 32, False, 1))
+            show(spectrum_rows(512, 32, False, 0))
+        show([chance_row((400, 100) if options.quick else (2048, 1000), repeats)])
+
+
+def show(rows: list[list[object]]) -> None:
+    """Print rows as soon as they are there: the whole takes a quarter of an hour."""
     print_table(["work", "ours s", "peer s", "ratio", "floor s", "times the floor", "quality"], rows)
+    print(flush=True)
 
 
 if __name__ == "__main__":

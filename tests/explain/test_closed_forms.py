@@ -121,7 +121,7 @@ def test_the_gradient_is_exact_in_every_mode(mode, wavelet):
     assert abs(g[0].astype(float) @ direction[0] - difference) <= 2e-4 * scale
 
 
-@pytest.mark.parametrize("distortion", ["probability", "l2", "kl", "maximize"])
+@pytest.mark.parametrize("distortion", ["probability", "relative", "l2", "kl", "maximize"])
 @pytest.mark.parametrize("make", [CartoonX, PixelRDE])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_gradients_agree_with_the_definition(make, distortion, channels):
@@ -151,6 +151,7 @@ def test_gradients_agree_with_the_definition(make, distortion, channels):
         q, t = o.probabilities[1], o.targets[1]
         return {
             "probability": (p[:, t] - q[t]) ** 2,
+            "relative": (p[:, t] / q[t] - 1) ** 2,
             "l2": ((p - q) ** 2).sum(1),
             "kl": (q * np.log(q / p)).sum(1),
             "maximize": 1 - p[:, t],

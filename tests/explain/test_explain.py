@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from reference import mask as twin
-from tiny_models import OnlyPredicts, objective_of, random_mlp, sure_digits
+from tiny_models import MLP, OnlyPredicts, objective_of, random_mlp, sure_digits
 
 import wavelens
 from wavelens.exceptions import DataError
@@ -237,7 +237,7 @@ def test_a_model_without_gradient(make):
 
 
 @pytest.mark.parametrize("noise", ["gaussian", "global", "zero", "blur", "mean"])
-@pytest.mark.parametrize("distortion", ["probability", "l2", "kl", "maximize"])
+@pytest.mark.parametrize("distortion", ["probability", "relative", "l2", "kl", "maximize"])
 @both
 def test_all_options_lower_the_objective(make, noise, distortion, images, model):
     found = make(model, lam=0.1, noise=noise, distortion=distortion, n_steps=60).explain(images[:1])
@@ -253,6 +253,48 @@ def test_all_options_lower_the_objective(make, noise, distortion, images, model)
         learning_rate=1e-9,
     ).explain(images[:1])
     assert found.objectives[0] <= start.objectives[0] + 3 * found.distortion_errors[0]
+
+
+@both
+def test_a_relative_distortion_is_that_of_the_share_of_the_answer(make, images, model):
+    mask = np.random.default_rng(1).uniform(0, 1, make(model)._basis((12, 10)).k)
+    still = {"init": mask, "optimizer": "adam", "n_steps": 1, "learning_rate": 1e-12}
+    plain = make(model, **still).explain(images)
+    relative = make(model, distortion="relative", **still).explain(images)
+    np.testing.assert_array_equal(plain.masks, relative.masks)
+    for name in ("distortions", "distortion_errors", "empty_distortions"):
+        expected = getattr(plain, name) / plain.probabilities**2
+        np.testing.assert_allclose(getattr(relative, name), expected, rtol=1e-9)
+    assert relative.distortion == "relative"
+
+
+def test_an_unsure_answer_has_a_relative_explanation():
+    # Six more classes are almost as likely as the digit: D(0) is below 0.03 under "probability".
+    model, digits = sure_digits(1)
+    (first, second), (a, b) = model.weights, model.biases
+    near = model.predict(digits[:, None]).max() - 0.05
+    unsure = MLP(
+        [first, np.pad(second, ((0, 0), (0, 6)))], [a, np.append(b, np.full(6, near))], (1, 8, 8), "relu"
+    )
+    plain, relative = (
+        CartoonX(unsure, lam=2.0, distortion=d, n_steps=200).explain(digits)
+        for d in ("probability", "relative")
+    )
+    assert plain.targets == relative.targets == model.predict(digits[:, None]).argmax()
+    assert plain.probabilities[0] < 0.16
+    assert plain.rates[0] <= plain.empty_distortions[0] < 0.03
+    assert relative.empty_distortions[0] > 0.5
+    assert relative.distortions[0] < relative.empty_distortions[0] / 4
+    assert relative.rates[0] > 2 * plain.rates[0]
+
+
+@both
+def test_adam_starts_each_lambda_of_a_path_from_the_given_mask(make, images, model):
+    lambdas, init = (5.0, 1.0, 0.2), np.linspace(1, 0, make(model)._basis((12, 10)).k)
+    options = {"optimizer": "adam", "init": init, "n_steps": 12}
+    path = make(model, **options).path(images, lambdas)
+    for lam, each in zip(lambdas, path, strict=True):
+        same(each, make(model, lam=lam, **options).explain(images))
 
 
 def test_custom_distortions(images, model):

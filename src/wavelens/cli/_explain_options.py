@@ -74,6 +74,13 @@ def _add_method_options(group: Any) -> None:
         default="gaussian",
         help="what takes the place of what is left out (default: %(default)s, with mean and deviation of each scale)",
     )
+    add(
+        "--distortion",
+        choices=["probability", "relative", "l2", "kl", "maximize"],
+        default="probability",
+        help="what has to stay: the probability of the class; the same relative to what it is on the image, for "
+        "answers that are not sure; the whole answer (l2, kl); maximize: as probable as can be (default: %(default)s)",
+    )
     add("--wavelet", metavar="NAME", default="db3", help="as PyWavelets names it (default: %(default)s)")
     add(
         "--evaluate",

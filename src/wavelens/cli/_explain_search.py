@@ -99,6 +99,7 @@ def _explainers(options: argparse.Namespace, model: Model) -> dict[str, Any]:
 
     common: dict[str, Any] = {
         "noise": options.noise,
+        "distortion": options.distortion,
         "preset": None if options.preset == "default" else options.preset,
         "n_steps": options.steps,
         "n_samples": options.samples,

@@ -13,8 +13,9 @@ __all__ = ["DISTORTIONS", "Distortion", "as_distortion", "probabilities_of", "to
 Doubles = npt.NDArray[np.float64]
 Distortion = Callable[[Doubles, Doubles, int], tuple[Any, Any]]
 
-DISTORTIONS = ("probability", "l2", "kl", "maximize")
+DISTORTIONS = ("probability", "relative", "l2", "kl", "maximize")
 _smallest = 1e-300
+_least_answer = 1e-6
 
 
 def _probability(p: Doubles, reference: Doubles, target: int) -> tuple[Doubles, Doubles]:
@@ -22,6 +23,12 @@ def _probability(p: Doubles, reference: Doubles, target: int) -> tuple[Doubles, 
     gradient = np.zeros_like(p)
     gradient[:, target] = 2 * difference
     return difference**2, gradient
+
+
+def _relative(p: Doubles, reference: Doubles, target: int) -> tuple[Doubles, Doubles]:
+    answer = max(float(reference[target]), _least_answer)
+    values, gradient = _probability(p, reference, target)
+    return values / answer**2, gradient / answer**2
 
 
 def _l2(p: Doubles, reference: Doubles, target: int) -> tuple[Doubles, Doubles]:
@@ -40,7 +47,9 @@ def _maximize(p: Doubles, reference: Doubles, target: int) -> tuple[Doubles, Dou
     return 1 - p[:, target], gradient
 
 
-_named: dict[str, Distortion] = {"probability": _probability, "l2": _l2, "kl": _kl, "maximize": _maximize}
+_named: dict[str, Distortion] = dict(
+    zip(DISTORTIONS, (_probability, _relative, _l2, _kl, _maximize), strict=True)
+)
 
 
 def as_distortion(distortion: object) -> Distortion:

@@ -376,7 +376,7 @@ def _optimality_words(row: str, found: tuple[Optimality | None, ...]) -> str:
     )
     if np.isfinite(median("residual")):
         words += (
-            f"; a small projected gradient step would lower the objective by {median('residual'):.2g} "
+            f"; the best small change would lower the objective by {median('residual'):.2g} "
             f"({median('residual_low'):.2g} to {median('residual_high'):.2g}; 0 at an optimum)"
         )
     return words + (". Medians." if len(seen) > 1 else ".")

@@ -191,6 +191,7 @@ class RateDistortion(ABC):
                 images=shown,
                 targets=targets,
                 probabilities=own,
+                distortion=self.distortion if isinstance(self.distortion, str) else "custom",
                 gradient=self._gradient_used(),
                 noise=self.noise,
                 seed=self.random_state,

@@ -16,7 +16,7 @@ __all__ = ["load_explanations", "save_explanations"]
 
 _format = "wavelens.explain.Explanations"
 _format_version = 1
-_words = ("method", "lam", "gradient", "noise", "seed", "header")
+_words = ("method", "lam", "distortion", "gradient", "noise", "seed", "header")
 _figures = (
     "probabilities",
     "rates",

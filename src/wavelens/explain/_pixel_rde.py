@@ -25,7 +25,7 @@ class PixelRDE(RateDistortion):
         Weight λ of the rate, 4 by default (the articles: 3 to 20).
     noise : {"gaussian", "global", "zero", "blur", "mean"}, default "gaussian"
         As in `CartoonX`; normal noise has mean and variance of all the image's pixels and channels. Nothing is clamped.
-    distortion : {"probability", "l2", "kl", "maximize"} or callable, default "probability"
+    distortion : {"probability", "relative", "l2", "kl", "maximize"} or callable, default "probability"
         As in `CartoonX`.
     spatial : float, optional
         Weight of the mean of |s∘grey|; 0 by default.

@@ -83,6 +83,8 @@ class Explanations:
         no numbers, and the mask is the last one before.
     history : tuple of dict of str to array
         Of each image, step by step: "lam", "distortion" and "rate".
+    distortion : str
+        Name of the distortion, or "custom" for a function.
     gradient : str
         "exact", or how the search did without.
     noise, seed, header : str, int, dict
@@ -106,6 +108,7 @@ class Explanations:
     n_evaluations: npt.NDArray[np.intp]
     stopped: tuple[str, ...]
     history: tuple[dict[str, Doubles], ...]
+    distortion: str
     gradient: str
     noise: str
     seed: int

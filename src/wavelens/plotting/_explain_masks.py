@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.patheffects import Normal, Stroke
 from matplotlib.ticker import PercentFormatter
 
 from wavelens.explain._given import explained, transform_of
@@ -122,6 +123,7 @@ class WaveletMaskDisplay(Display):
                     fontsize=8,
                     color="white",
                     va="top",
+                    path_effects=[Stroke(linewidth=1.8, foreground=INK), Normal()],
                 )
         finish_axes(ax, title=self.title)
         ax.set_xlim(-0.5, columns - 0.5)

@@ -23,8 +23,6 @@ _normal = 1.96
 
 _hints = {
     "kept": "the mean of the mask: share of wavelets, or of pixels, that were kept",
-    "distortion": "mean squared change of the probability when noise takes the place of the rest, on fresh noise, "
-    "with a 95 % interval",
     "same": "how often this class was the network’s answer, each time with other noise",
 }
 _pane_hints = {
@@ -195,7 +193,7 @@ def _step(story: ExplainStory, p: int, step: int, i: int, quality: Quality) -> S
         facts=(
             ("λ", lam, "the price of what is kept: the larger, the less"),
             ("Kept", f"{_rate(rate)} of the {noun}", _hints["kept"]),
-            ("Distortion", _distortion(found, i), _hints["distortion"]),
+            ("Distortion", _distortion(found, i), story.distortion_words()),
             ("Same answer", f"{reply.same[i]} of {count(reply.n_samples, 'try', 'tries')}", _hints["same"]),
         ),
         tells=f"λ {lam}, {_rate(rate)} of the {noun} kept, {story.label(target)} "

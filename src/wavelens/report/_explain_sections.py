@@ -77,6 +77,15 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def _distortion(story: ExplainStory) -> str:
+    if story.found(0, 0).distortion != "probability":
+        return f"Distortion is the {story.distortion_words()}."
+    return (
+        "Distortion is how far the probability of the explained class moves, squared and averaged over noise: 0.0001 "
+        "is a probability off by about 1%, 0.01 by 10%, 0.25 by 50%."
+    )
+
+
 def reading(story: ExplainStory) -> Section:
     """Explain the page to strangers."""
     both = story.n_paths > 1
@@ -102,9 +111,8 @@ def reading(story: ExplainStory) -> Section:
                         else ""
                     ),
                     "Below each picture are the network’s answers when noise takes the place of the rest. "
-                    "Distortion is how far the probability of the explained class moves, squared and averaged over "
-                    "noise: 0.0001 is a probability off by about 1%, 0.01 by 10%, 0.25 by 50%. The share kept is the "
-                    f"rate. Less distortion costs a larger share; λ sets the price{slider}.",
+                    f"{_distortion(story)} The share kept is the rate. Less distortion costs a larger share; λ sets "
+                    f"the price{slider}.",
                 )
             ),
             Heading("limits", "What the picture does not say"),

@@ -76,6 +76,15 @@ def class_label(names: Sequence[str] | None, index: int) -> str:
     return clean(names[index]) if names is not None and index < len(names) else f"class {index}"
 
 
+_changes = {
+    "probability": "squared change of the probability",
+    "relative": "squared change of the probability, as a share of what it is on the image,",
+    "l2": "sum of the squared changes of all probabilities",
+    "kl": "Kullback–Leibler divergence of the answer",
+    "maximize": "probability of all other classes",
+}
+
+
 class ExplainStory:
     """Explanations of the same images in one way or several, and the network they are of."""
 
@@ -114,6 +123,11 @@ class ExplainStory:
         self._replies: dict[tuple[int, int], Reply] = {}
         self._pictures: dict[tuple[int, int], Array] = {}
         self._energies: dict[tuple[int, int], Array] = {}
+
+    def distortion_words(self) -> str:
+        """Return what the distortion of these explanations is."""
+        what = _changes.get(self._found[0][0].distortion, "change of the answer, by a measure of its own,")
+        return f"mean {what} when noise takes the place of the rest, on fresh noise, with a 95 % interval"
 
     @property
     def n_steps(self) -> int:
