@@ -288,7 +288,7 @@ def ideal(story: SpacesStory) -> Section | None:
         display,
         "ideal-inputs",
         f"Candidates for the ideal input of each class. Chosen: {names}",
-        "Under each picture the distance of its outputs from the ideal ones. Framed: the nearest of its class.",
+        "Under each picture the distance of its outputs from the ideal ones. Framed: the one chosen for its class.",
     )
     notes = list(found.notes)
     near = [found.candidates[each] for each in ("min", "avg-min") if each in found.candidates]

@@ -346,7 +346,8 @@ def _notes(
         moved = [_moved(candidates, name, i) for i, name in enumerate(chosen)]
         where = "anywhere" if bounds is None else "within the bounds"
         notes.append(
-            f"Training ({train}, {where}) changed them by {min(moved):.2g} to {max(moved):.2g} of their own length."
+            f"Training ({train}, {where}) changed them by {100 * min(moved):.3g} % to {100 * max(moved):.3g} % of their "
+            "own length."
         )
     if model.outputs == "logits":
         away = starts.ideal - starts.outputs["avg"]
