@@ -10,11 +10,13 @@ from wavelens.plotting._style import shorten
 from wavelens.report._embed import clean
 from wavelens.report._spaces_story import LayerFacts, SpacesStory
 from wavelens.report._words import count, joined, percent, said
+from wavelens.spaces import IdealInputs
 
 __all__ = ["findings", "quoted", "remarks"]
 
 _named_at_most = 5
 _few_images = 10
+_hardly_seen = 0.05
 
 
 def findings(story: SpacesStory) -> tuple[str, ...]:
@@ -214,11 +216,26 @@ def _ideal(story: SpacesStory) -> str:
     )
     if missed[1] is not None and reached == n:
         text += "; training reaches it for each"
+        changed = _changed(ideal)
+        if changed < _hardly_seen:
+            text += (
+                f", and changes the picture by {percent(changed)} of its length at most: that is hardly seen"
+            )
     elif missed[1] is not None:
         text += f"; training comes to {percent(missed[1])}"
         text += f", and reaches it for {reached}," if reached else ""
         text += " without leaving the range of the images' values" if ideal.bounds is not None else ""
     return f"{text}. The network takes {own} of the {n} chosen pictures for their class."
+
+
+def _changed(ideal: IdealInputs) -> float:
+    """Return by which share of its length training has changed the chosen picture that it changed most."""
+    starts = [ideal.candidates[name.partition(" + ")[0]][i] for i, name in enumerate(ideal.chosen)]
+    shares = [
+        float(np.linalg.norm(image - start) / (np.linalg.norm(start) or 1.0))
+        for image, start in zip(ideal.images, starts, strict=True)
+    ]
+    return max(shares)
 
 
 def remarks(story: SpacesStory) -> Iterator[str]:

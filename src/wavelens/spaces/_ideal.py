@@ -345,10 +345,8 @@ def _notes(
     if train is not None:
         moved = [_moved(candidates, name, i) for i, name in enumerate(chosen)]
         where = "anywhere" if bounds is None else "within the bounds"
-        notes.append(
-            f"Training ({train}, {where}) changed them by {100 * min(moved):.3g} % to {100 * max(moved):.3g} % of their "
-            "own length."
-        )
+        changed = f"{100 * min(moved):.3g} % to {100 * max(moved):.3g} %"
+        notes.append(f"Training ({train}, {where}) changed them by {changed} of their own length.")
     if model.outputs == "logits":
         away = starts.ideal - starts.outputs["avg"]
         common = float((away.mean(axis=1) ** 2).sum() * away.shape[1] / (away**2).sum())
