@@ -100,6 +100,22 @@ def _once(run) -> float:
     return time.perf_counter() - start
 
 
+def smallest_row(channels: int, size: int) -> list[object]:
+    """Measure the smallest singular value of a square operator under padding by zeros, against the SVD of its matrix."""
+    kernels = np.random.default_rng(0).standard_normal((channels, channels, 3, 3))
+    layer = ConvolutionSpaces(kernels, input_shape=(channels, size, size), padding="zero")
+    found, exact = [], []
+    ours = _once(lambda: found.append(layer.extreme_singular_values()))
+    dense = layer.as_operator().dense()
+    theirs = _once(lambda: exact.append(np.linalg.svd(dense, compute_uv=False)))
+    error = float(abs(found[0].smallest[0] - exact[0][-1]) / exact[0][0])
+    return [
+        f"σ₁ and σₙ, {channels} × {channels} × 3 × 3 on {size} × {size}, padded by zeros, against dense svd",
+        ours, theirs, theirs / ours, "", "",
+        f"error {error:.0e} of σ₁, condition {exact[0][0] / exact[0][-1]:.0e}, bound {found[0].smallest_bounds[0]:.0e}",
+    ]  # fmt: skip
+
+
 def chance_row(shape: tuple[int, int], repeats: int) -> list[object]:
     values = np.linspace(2, 1, min(shape))
     seeds = iter(range(10**6))
@@ -135,6 +151,7 @@ def main() -> None:
         else:
             show(spectrum_rows(128, 32, False, 1))
             show(spectrum_rows(512, 32, False, 0))
+            show([smallest_row(4, 32)])
         show([chance_row((400, 100) if options.quick else (2048, 1000), repeats)])
 
 
