@@ -101,7 +101,7 @@ def _once(run) -> float:
 
 
 def smallest_row(channels: int, size: int) -> list[object]:
-    """Measure the smallest singular value of a square operator under padding by zeros, against the SVD of its matrix."""
+    """Measure the ends of the spectrum of a square operator padded by zeros, against the SVD of its matrix."""
     kernels = np.random.default_rng(0).standard_normal((channels, channels, 3, 3))
     layer = ConvolutionSpaces(kernels, input_shape=(channels, size, size), padding="zero")
     found, exact = [], []
