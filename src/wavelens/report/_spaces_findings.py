@@ -45,9 +45,13 @@ def _random_ones(story: SpacesStory) -> str:
             f"{which} differs from a random matrix of its shape: training has left its mark on how strongly "
             "directions pass."
         )
+    who = (
+        f"of {n} layers, {len(alike)} {'has' if len(alike) == 1 else 'have'}"
+        if n > 1
+        else "the one layer with a spectrum has"
+    )
     return (
-        f"{_capital(_names(alike))} {'looks' if len(alike) == 1 else 'look'} random: of {n} "
-        f"{'layer' if n == 1 else 'layers'}, {len(alike)} {'has' if len(alike) == 1 else 'have'} singular values such "
+        f"{_capital(_names(alike))} {'looks' if len(alike) == 1 else 'look'} random: {who} singular values such "
         "as random weights of the same shape have. Such a spectrum is no sign of anything learnt; which directions "
         "they are may well be."
     )

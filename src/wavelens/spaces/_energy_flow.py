@@ -172,7 +172,7 @@ class EnergyFlow:
         if len(rest):
             top = int(rest[np.argmax(np.nan_to_num(self.overall[rest]))])
             said.append(
-                f"{self.layers[top]} rejects most: {self.overall[top]:.1%} of the energy that enters it; a random "
+                f"“{self.layers[top]}” rejects most: {self.overall[top]:.1%} of the energy that enters it; a random "
                 f"space of its dimension would reject {self.chance[top]:.1%} ± {self.chance_spread[top]:.1%}."
             )
             z = self.beyond_chance[rest]
