@@ -298,6 +298,15 @@ def test_weights_of_any_size_are_inverted(method, size):
     assert found.reached.all()
     assert np.isfinite(found.distances).all()
     np.testing.assert_allclose(found.inputs, x, rtol=1e-9)
+    mixed = invert(([w], None, "identity"), np.concatenate([outputs, x @ w.T]), method)
+    assert mixed.reached[3:].all()
+    np.testing.assert_allclose(mixed.inputs[3:], x, rtol=1e-9)
+    # Inputs of such a size may be out of a search's reach; it says so, and does not call them reached.
+    for i in range(3):
+        if mixed.reached[i]:
+            np.testing.assert_allclose(mixed.inputs[i] / size, x[i], rtol=1e-9)
+        else:
+            assert 0 < mixed.distances[i] < np.inf
     # What cannot be reached is told with its distance, neither 0 nor infinite.
     lacking = invert(([w[[0, 0]] * size], None, "identity"), size * np.array([[1.0, -1.0]]), method)
     assert not lacking.reached.any()

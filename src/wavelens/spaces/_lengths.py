@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from wavelens.spaces._smooth_maps import SmoothMap
 
-__all__ = ["ScaledMap", "far_exponent", "lengths"]
+__all__ = ["ScaledMap", "far_exponents", "lengths"]
 
 Array = npt.NDArray[Any]
 # Products of some such numbers stay within the range of float64.
@@ -23,11 +23,15 @@ def lengths(rows: Array) -> Array:
         return np.asarray(np.ldexp(np.linalg.norm(np.ldexp(rows, -exponents[:, None]), axis=1), exponents))
 
 
-def far_exponent(*outputs: Array) -> int:
-    """Return the exponent of two of the largest finite entry where that is extreme, else 0."""
-    largest = max(float(np.abs(each[np.isfinite(each)]).max(initial=0.0)) for each in outputs)
-    exponent = int(np.frexp(largest)[1])
-    return exponent if abs(exponent) > _FAR else 0
+def far_exponents(targets: Array, outputs: Array) -> Array:
+    """Return for each target an exponent of two near that of its length where that is extreme, else 0.
+
+    A target is measured by the largest finite entry of `outputs`, the first ones of the search, where that is larger.
+    """
+    known = float(np.abs(outputs[np.isfinite(outputs)]).max(initial=0.0))
+    exponents = np.frexp(np.maximum(np.abs(targets).max(axis=1), known))[1]
+    # In steps, so that targets of about the same size are searched together.
+    return np.where(np.abs(exponents) > _FAR, exponents // _FAR * _FAR, 0)
 
 
 class ScaledMap(SmoothMap):
