@@ -112,7 +112,7 @@ def test_pixel_preset(make, model):
 def test_the_default_beats_the_published_schedule_on_digits(make, lam):
     model, digits = sure_digits(4)
     few = digits[:4]
-    ours = make(model, lam=lam).explain(few)
+    ours = make(model, lam=lam, distortion="probability").explain(few)
     theirs = make(model, lam=lam, preset="published", n_samples=4).explain(few)
     slack = 2 * np.hypot(ours.distortion_errors, theirs.distortion_errors)
     assert (ours.objectives <= theirs.objectives * 1.02 + slack).all()
@@ -259,8 +259,8 @@ def test_all_options_lower_the_objective(make, noise, distortion, images, model)
 def test_a_relative_distortion_is_that_of_the_share_of_the_answer(make, images, model):
     mask = np.random.default_rng(1).uniform(0, 1, make(model)._basis((12, 10)).k)
     still = {"init": mask, "optimizer": "adam", "n_steps": 1, "learning_rate": 1e-12}
-    plain = make(model, **still).explain(images)
-    relative = make(model, distortion="relative", **still).explain(images)
+    plain = make(model, distortion="probability", **still).explain(images)
+    relative = make(model, **still).explain(images)
     np.testing.assert_array_equal(plain.masks, relative.masks)
     for name in ("distortions", "distortion_errors", "empty_distortions"):
         expected = getattr(plain, name) / plain.probabilities**2
@@ -306,7 +306,7 @@ def test_custom_distortions(images, model):
 
     from numba import njit
 
-    expected = CartoonX(model, n_steps=10).explain(images[:1])
+    expected = CartoonX(model, distortion="probability", n_steps=10).explain(images[:1])
     for each in (squared, njit(squared)):
         same(expected, CartoonX(model, distortion=each, n_steps=10).explain(images[:1]))
 
@@ -316,7 +316,7 @@ def test_a_torch_distortion(images, model):
     from wavelens.explain import torch_distortion
 
     function = torch_distortion(lambda p, reference, target: (p[:, target] - reference[target]) ** 2)
-    expected = CartoonX(model, n_steps=10).explain(images[:1])
+    expected = CartoonX(model, distortion="probability", n_steps=10).explain(images[:1])
     found = CartoonX(model, distortion=function, n_steps=10).explain(images[:1])
     np.testing.assert_allclose(found.masks, expected.masks, atol=1e-5)
 

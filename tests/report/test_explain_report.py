@@ -186,7 +186,7 @@ def test_one_image_one_method_one_lambda(tmp_path):
     assert not page.all("input", type="range")
     assert "Why " in page.text
     assert "slider" not in page.text
-    assert "Distortion is how far the probability of the explained class moves" in page.text
+    assert "the probability of the explained class moves, as a share of itself, squared" in page.text
     other = replace(alone, explanations=(replace(alone.explanations[0], distortion="kl"),))
     text = Page(write_explain_report(tmp_path / "kl", other, digit_model(), n_samples=2)).text
     assert "Distortion is the mean Kullback–Leibler divergence of the answer" in text

@@ -76,10 +76,10 @@ def _add_method_options(group: Any) -> None:
     )
     add(
         "--distortion",
-        choices=["probability", "relative", "l2", "kl", "maximize"],
-        default="probability",
-        help="what has to stay: the probability of the class; the same relative to what it is on the image, for "
-        "answers that are not sure; the whole answer (l2, kl); maximize: as probable as can be (default: %(default)s)",
+        choices=["relative", "probability", "l2", "kl", "maximize"],
+        help="what has to stay: the probability of the class, relative to what it is on the image or as it is; the "
+        "whole answer (l2, kl); maximize: as probable as can be (default: relative; with --preset published: "
+        "probability)",
     )
     add("--wavelet", metavar="NAME", default="db3", help="as PyWavelets names it (default: %(default)s)")
     add(

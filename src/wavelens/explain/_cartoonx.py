@@ -42,24 +42,24 @@ class CartoonX(RateDistortion):
         "global": of all coefficients; "zero"; "blur": those of the image, blurred (Gaussian, a twentieth of the
         shorter side); "mean": those of the image's mean colour. The last three are not random: one sample a step
         is taken.
-    distortion : {"probability", "relative", "l2", "kl", "maximize"} or callable, default "probability"
-        Of the probabilities p(z) of the masked image against p(x) of the image: the target's squared difference;
-        the same of p(z)/p(x), so that one λ means the same for sure and unsure answers (a p(x) below 1e-6 counts as
-        1e-6); the sum of all squared differences; KL(p(x) ‖ p(z)); 1 − p(z) of the target. A function takes p(z) of
-        shape (n, n_outputs), p(x) of shape (n_outputs,), both float64, and the target, and returns the n values and
-        their gradients by p(z), of shape (n, n_outputs); it may be compiled by Numba, or come from
-        `torch_distortion`.
+    distortion : {"relative", "probability", "l2", "kl", "maximize"} or callable, optional
+        Of the probabilities p(z) of the masked image against p(x) of the image: the target's squared difference as a
+        share, (p(z)/p(x) − 1)², the default, by which one λ means the same for sure and unsure answers (a p(x) below
+        1e-6 counts as 1e-6); the squared difference itself, as published; the sum of all squared differences;
+        KL(p(x) ‖ p(z)); 1 − p(z) of the target. A function takes p(z) of shape (n, n_outputs), p(x) of shape
+        (n_outputs,), both float64, and the target, and returns the n values and their gradients by p(z), of shape
+        (n, n_outputs); it may be compiled by Numba, or come from `torch_distortion`.
     spatial : float, optional
         Weight of the mean of |S(s∘W(grey))|, by which WaveletX keeps the picture itself small; 0 by default.
     init : {"gradient", "ones"} or array of shape (k,) or (n, k), optional
         The mask to start from. "gradient", the default: quantiles of the size of ∂(−log p)/∂coefficient at the
         image, summed over channels.
     optimizer : {"continuation", "adam"}, optional
-        "continuation", the default, comes from few samples to a lower objective; "adam" is the published one.
+        "continuation", the default, needs a hundredth of the samples; "adam" is the published one.
     preset : {None, "published", "waveletx"}
         "published": Adam with rate 0.001, 2,000 steps of 64 samples, λ = 20, from all ones, projected after each
-        step. "waveletx": Adam with rate 0.1, 300 steps of 16 samples, λ = 2, ``spatial=10``,
-        ``distortion="maximize"``, from all ones. Options given besides hold.
+        step, ``distortion="probability"``. "waveletx": Adam with rate 0.1, 300 steps of 16 samples, λ = 2,
+        ``spatial=10``, ``distortion="maximize"``, from all ones. Options given besides hold.
     n_steps, n_samples, learning_rate : int, int, float, optional
         Of the search; see `preset`. By default 570 steps of one sample at 0.1, and as many at 0.03.
     n_test : int, default 64
@@ -83,8 +83,8 @@ class CartoonX(RateDistortion):
     Cost: about 1,240 model evaluations an image by default, each with its gradient but for some 100; the
     published preset takes 128,000. Everything else takes some per cent of a photo network's time.
 
-    An answer of 15 % has a D(0) of at most 0.02 under "probability": λ = 20 leaves it a thousandth of the mask. Under
-    "relative" D(0) is near 1 for every answer.
+    For sure answers "relative" and "probability" are the same. An answer of 15 % has a D(0) of about 0.02 under
+    "probability", and λ = 20 leaves it a thousandth of the mask; under "relative" D(0) is near 1 for every answer.
 
     A λ that is large against D(0) makes the empty mask the cheapest. It explains nothing and is not returned as long
     as a mask is found that keeps the distortion below D(0)/2 at less than twice its objective; compare
@@ -122,7 +122,7 @@ class CartoonX(RateDistortion):
 
     method = "cartoonx"
     presets: ClassVar[dict[str | None, Defaults]] = {
-        None: Defaults(20.0, "continuation", 570, 1, 0.1, "gradient"),
+        None: Defaults(20.0, "continuation", 570, 1, 0.1, "gradient", "relative"),
         "published": Defaults(20.0, "adam", 2000, 64, 1e-3, "ones"),
         "waveletx": Defaults(2.0, "adam", 300, 16, 0.1, "ones", "maximize", 10.0),
     }

@@ -13,7 +13,7 @@ __all__ = ["DISTORTIONS", "Distortion", "as_distortion", "probabilities_of", "to
 Doubles = npt.NDArray[np.float64]
 Distortion = Callable[[Doubles, Doubles, int], tuple[Any, Any]]
 
-DISTORTIONS = ("probability", "relative", "l2", "kl", "maximize")
+DISTORTIONS = ("relative", "probability", "l2", "kl", "maximize")
 _smallest = 1e-300
 _least_answer = 1e-6
 
@@ -48,7 +48,7 @@ def _maximize(p: Doubles, reference: Doubles, target: int) -> tuple[Doubles, Dou
 
 
 _named: dict[str, Distortion] = dict(
-    zip(DISTORTIONS, (_probability, _relative, _l2, _kl, _maximize), strict=True)
+    zip(DISTORTIONS, (_relative, _probability, _l2, _kl, _maximize), strict=True)
 )
 
 

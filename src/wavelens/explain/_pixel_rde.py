@@ -25,7 +25,7 @@ class PixelRDE(RateDistortion):
         Weight λ of the rate, 4 by default (the articles: 3 to 20).
     noise : {"gaussian", "global", "zero", "blur", "mean"}, default "gaussian"
         As in `CartoonX`; normal noise has mean and variance of all the image's pixels and channels. Nothing is clamped.
-    distortion : {"probability", "relative", "l2", "kl", "maximize"} or callable, default "probability"
+    distortion : {"relative", "probability", "l2", "kl", "maximize"} or callable, optional
         As in `CartoonX`.
     spatial : float, optional
         Weight of the mean of |s∘grey|; 0 by default.
@@ -34,7 +34,8 @@ class PixelRDE(RateDistortion):
     optimizer : {"continuation", "adam"}, optional
         As in `CartoonX`.
     preset : {None, "published"}
-        "published": Adam with rate 0.001, 2,000 steps of 64 samples, λ = 4, from all ones, projected after each step.
+        "published": Adam with rate 0.001, 2,000 steps of 64 samples, λ = 4,
+        ``distortion="probability"``, from all ones, projected after each step.
     n_steps, n_samples, learning_rate : int, int, float, optional
         As in `CartoonX`.
     n_test : int, default 64
@@ -83,7 +84,7 @@ class PixelRDE(RateDistortion):
 
     method = "pixel_rde"
     presets: ClassVar[dict[str | None, Defaults]] = {
-        None: Defaults(4.0, "continuation", 570, 1, 0.1, "gradient"),
+        None: Defaults(4.0, "continuation", 570, 1, 0.1, "gradient", "relative"),
         "published": Defaults(4.0, "adam", 2000, 64, 1e-3, "ones"),
     }
 

@@ -78,11 +78,13 @@ def _capital(text: str) -> str:
 
 
 def _distortion(story: ExplainStory) -> str:
-    if story.found(0, 0).distortion != "probability":
+    kind = story.found(0, 0).distortion
+    if kind not in ("relative", "probability"):
         return f"Distortion is the {story.distortion_words()}."
+    share, itself = (" as a share of itself,", " of itself") if kind == "relative" else ("", "")
     return (
-        "Distortion is how far the probability of the explained class moves, squared and averaged over noise: 0.0001 "
-        "is a probability off by about 1%, 0.01 by 10%, 0.25 by 50%."
+        f"Distortion is how far the probability of the explained class moves,{share} squared and averaged over noise: "
+        f"0.0001 is a probability off by about 1%{itself}, 0.01 by 10%, 0.25 by 50%."
     )
 
 
