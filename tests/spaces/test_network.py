@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -14,6 +15,7 @@ from wavelens.exceptions import ModelError
 from wavelens.models import NumpyMLP, WeightLayer, WeightLayers
 from wavelens.spaces import ConvolutionSpaces, NetworkSpaces, PatchSpaces
 from wavelens.spaces._energy_flow import chance_spread, mean_interval
+from wavelens.spaces._layer_spaces import convolution_spaces
 
 
 def chain(seed=0, sizes=(12, 8, 5, 3), dtype=np.float64):
@@ -210,6 +212,32 @@ def test_layers_that_are_convolutions():
         network.energy_flow(np.zeros((2, 6, 6), np.uint8))
     with pytest.raises(ValueError, match="is no convolution"):
         _ = chain().layers[0].patches
+
+
+@pytest.mark.parametrize(("taps", "padding"), [(3, (1, 1, 1, 1)), (4, (1, 2, 1, 2)), (5, (2, 2, 2, 2))])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_circular_layers_are_operators_with_any_stride(taps, padding, stride):
+    rng = np.random.default_rng(0)
+    layer = WeightLayer(
+        name="c",
+        kind="convolution",
+        weights=rng.normal(size=(2, 3, taps, taps)),
+        padding=padding,
+        padding_mode="circular",
+        stride=(stride, stride),
+        input_shape=(3, 6, 7),
+    )
+    top, bottom, left, right = padding
+    x = rng.normal(size=(1, 3, 6, 7))
+    padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), mode="wrap")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (taps, taps), axis=(2, 3))
+    expected = np.einsum("nchwab,ocab->nohw", windows[:, :, ::stride, ::stride], layer.weights)
+    np.testing.assert_allclose(convolution_spaces(layer).as_operator().forward(x), expected, atol=1e-12)
+    for changes in ({"padding": (0, taps - 1, 1, 1)}, {"padding_mode": "reflect"}):
+        with pytest.raises(
+            ValueError, match="its operator is known for zeros, and for circular padding by half"
+        ):
+            convolution_spaces(replace(layer, **changes))
 
 
 def test_wrong_arguments():
