@@ -231,6 +231,21 @@ def test_the_smallest_of_square_operators_are_pinned_down(kernels, options, monk
     assert (nearest <= found.smallest_bounds + 1e-12 * exact[0]).all()
 
 
+def test_what_counts_as_zero_is_passed_over_by_factorizing(monkeypatch):
+    monkeypatch.setattr(convolution_module, "_DENSE_ENTRIES", 0)
+    kernels = np.random.default_rng(0).standard_normal((3, 3, 3, 3))
+    exact = np.linalg.svd(
+        dense(ConvolutionSpaces(kernels, input_shape=(3, 10, 12), padding="zero")), compute_uv=False
+    )
+    for zeros in (1, 7, 30, 120):
+        rtol = np.sqrt(exact[-zeros] * exact[-zeros - 1]) / exact[0]
+        spaces = ConvolutionSpaces(kernels, input_shape=(3, 10, 12), padding="zero", rtol=rtol)
+        found = spaces.extreme_singular_values(2)
+        assert (found.solutions > 0) == (zeros < 120)
+        if found.solutions:
+            np.testing.assert_allclose(found.smallest, exact[::-1][zeros : zeros + 2], rtol=1e-6)
+
+
 def test_factorizing_is_no_more_work_than_was_allowed():
     spaces = ConvolutionSpaces(np.ones((8, 8, 3, 3)), input_shape=(8, 20, 20), padding="zero")
     operator = spaces.as_operator()

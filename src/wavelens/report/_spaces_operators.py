@@ -31,15 +31,15 @@ def operators(story: SpacesStory) -> Section | None:
     )
     caption = (
         "Kernels as rows: as in the table above, for single patches. On maps: of the operator with its own padding and "
-        "stride, by Lanczos iteration unless said otherwise. “Under” means that the smallest value was not pinned down "
-        f"in {_seconds:.0f} seconds, and lies below."
+        "stride, by Lanczos iteration unless said otherwise. Weakest: the smallest value that is not zero to the precision "
+        f"of so many weights. “Under” means that it was not pinned down in {_seconds:.0f} seconds, and lies below."
     )
     if any("LU" in row[5] for row in rows):
         caption += " LU: by factorizing the sparse matrix, which pins down the weakest of square operators."
     if all(each.spaces.layer.padding_mode == "zeros" for each in chosen):
         caption += (
-            " Under circular padding all values would be known exactly by FFT, but that is not what this network does at "
-            "its borders."
+            " Under circular padding all values would be known exactly by FFT, but that is not what this network does "
+            "at its borders."
         )
     header = ("Layer", "Map", "Kernels as rows, strongest", "On maps, strongest", "Weakest", "How")
     left = len([each for each in story.facts if each.spaces.layer.kind == "convolution"]) - len(rows)

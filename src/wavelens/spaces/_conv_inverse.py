@@ -27,6 +27,7 @@ __all__ = ["convolution_extremes", "is_worth_factorizing", "smallest_by_inverse"
 _Doubles = npt.NDArray[np.float64]
 # Of the decomposition: 12 bytes each.
 _ENTRIES = 2**25
+_ZEROS_AT_MOST = 50
 
 
 def convolution_extremes(
@@ -44,7 +45,7 @@ def convolution_extremes(
     largest, high, products = lanczos(operator, k, "largest", **search)
     found = None
     if len(largest) and is_worth_factorizing(operator, size, max_products):
-        found = smallest_by_inverse(operator, k, least * float(largest[0]), seed)
+        found = smallest_by_inverse(operator, k, float(largest[0]), least, seed)
     if found is not None:
         (smallest, low, solutions), more = found, 0
     else:
@@ -68,16 +69,14 @@ def is_worth_factorizing(operator: ConvolutionOperator, size: int, max_products:
 
 
 def smallest_by_inverse(
-    operator: ConvolutionOperator, k: int, least: float, seed: int
+    operator: ConvolutionOperator, k: int, largest: float, least: float, seed: int
 ) -> tuple[_Doubles, _Doubles, int] | None:
-    """Return the k smallest singular values, ascending, their bounds, and the number of solutions.
+    """Return the k smallest singular values above least·largest, ascending, their bounds, and the number of solutions.
 
-    None where the operator is singular, or has one at most `least`: these count as zero, and how many there are is not
+    None where the operator is singular to rounding, or more than some fifty count as zero: how many there are is not
     known. A bound is ‖Aᵀu − σv‖ with u = Av/σ: so near lies a singular value.
     """
     n = operator.shape[1]
-    if k >= n - 1:
-        return None
     count = 0
     with blas_threads(1):
         try:
@@ -90,18 +89,34 @@ def smallest_by_inverse(
             count += 2
             return np.asarray(factors.solve(factors.solve(x.ravel(), "T")))
 
+        inverse = LinearOperator((n, n), matvec=solve, dtype=np.float64)
         start = np.random.default_rng(seed).standard_normal(n)
-        try:
-            _, vectors = eigsh(LinearOperator((n, n), matvec=solve, dtype=np.float64), k, v0=start)
-        except ArpackNoConvergence:
-            return None
+        wanted = k
+        while wanted < n - 1:
+            try:
+                _, vectors = eigsh(inverse, wanted, v0=start)
+            except ArpackNoConvergence:
+                return None
+            values, bounds = _singular_values(operator, vectors)
+            if not values[0] > n * np.finfo(np.float64).eps * largest:
+                return None
+            above = values > least * largest
+            if above.sum() >= k:
+                return values[above][:k], bounds[above][:k], count
+            if wanted > k + _ZEROS_AT_MOST:
+                return None
+            wanted = 2 * wanted + 8
+    return None
+
+
+def _singular_values(operator: ConvolutionOperator, vectors: _Doubles) -> tuple[_Doubles, _Doubles]:
+    """Return the values that right singular vectors, as columns, stand for, ascending, and the bounds."""
     images = operator.matmat(vectors)
     values = np.linalg.norm(images, axis=0)
-    if not np.isfinite(values).all() or values.min() <= least:
-        return None
-    bounds = np.linalg.norm(operator.rmatmat(images / values) - values * vectors, axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        bounds = np.linalg.norm(operator.rmatmat(images / values) - values * vectors, axis=0)
     order = np.argsort(values)
-    return values[order], bounds[order], count
+    return values[order], bounds[order]
 
 
 def sparse_matrix(operator: ConvolutionOperator) -> scipy.sparse.csc_matrix:
