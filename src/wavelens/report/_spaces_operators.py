@@ -32,7 +32,7 @@ def operators(story: SpacesStory) -> Section | None:
     caption = (
         "Kernels as rows: as in the table above, for single patches. On maps: of the operator with its own padding and "
         "stride, by Lanczos iteration unless said otherwise. Weakest: the smallest value that is not zero to the "
-        f"precision of so many weights. “Under” means that it was not pinned down in {_seconds:.0f} seconds, and lies below."
+        f"precision of so many weights; “under”: it was not pinned down in {_seconds:.0f} seconds, and lies below."
     )
     if any("LU" in row[5] for row in rows):
         caption += " LU: by factorizing the sparse matrix, which pins down the weakest of square operators."
