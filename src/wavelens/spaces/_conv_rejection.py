@@ -93,7 +93,7 @@ class FrequencyProjector:
             rejected[:, :, -rows % height, -columns % width] = rest.conj()
             rejected[:, :, rows, columns] = rest
 
-        in_threads(work, list(self._blocks.chunks()))
+        in_threads(work, self._blocks)
         return np.fft.ifft2(rejected, norm="ortho").real
 
     def _row_space(self, which: slice) -> _Complex | None:
