@@ -70,15 +70,16 @@ def as_float_matrix(a: npt.ArrayLike, name: str, *, finite: bool = True) -> Floa
         raise ValueError(f"`{name}` must have 2 dimensions, got {array.ndim} (shape {array.shape})")
     if array.size == 0:
         raise ValueError(f"`{name}` must not be empty, got shape {array.shape}")
-    if array.dtype not in (np.float32, np.float64):
+    native = array.dtype.newbyteorder("=")
+    if native not in (np.float32, np.float64):
         # Extended precision is cut to float64 as well.
-        array = array.astype(np.float32 if array.dtype == np.float16 else np.float64)
+        array = array.astype(np.float32 if native == np.float16 else np.float64)
     elif (
         not array.dtype.isnative
         or not array.flags.aligned
         or any(stride % array.itemsize for stride in array.strides)
     ):
-        array = array.astype(array.dtype.newbyteorder("="), copy=True)
+        array = array.astype(native, copy=True)
     if finite:
         check_finite(array, name)
     return array

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from networks import need_onnx, write_onnx
 from PIL import Image
 
+import wavelens
 from wavelens.cli import main
 
 weights_only = {"report.html", "figures", "layers.csv", "summary.json"}
@@ -22,7 +29,11 @@ def model(tmp_path):
 
 @pytest.fixture
 def perceptron(tmp_path):
-    """Sums of upper and lower halves of grey images of 6 × 6, as an .onnx file."""
+    return write_perceptron(tmp_path / "halves.onnx")
+
+
+def write_perceptron(path, *, flat=False):
+    """Sums of upper and lower halves of grey images of 6 × 6, or of their values in a row, as an .onnx file."""
     onnx = need_onnx()
     helper, of = onnx.helper, onnx.numpy_helper.from_array
     rng = np.random.default_rng(0)
@@ -31,8 +42,8 @@ def perceptron(tmp_path):
     first += rng.normal(size=first.shape).astype(np.float32) / 10
     second = np.array([[2, 1, -2, -1], [-2, -1, 2, 1]], np.float32).T
     nodes = [
-        helper.make_node("Flatten", ["image"], ["flat"]),
-        helper.make_node("MatMul", ["flat", "w"], ["first"]),
+        *([] if flat else [helper.make_node("Flatten", ["image"], ["flat"])]),
+        helper.make_node("MatMul", ["image" if flat else "flat", "w"], ["first"]),
         helper.make_node("Relu", ["first"], ["active"]),
         helper.make_node("MatMul", ["active", "v"], ["logits"]),
     ]
@@ -40,13 +51,13 @@ def perceptron(tmp_path):
     graph = helper.make_graph(
         nodes,
         "halves",
-        [value("image", onnx.TensorProto.FLOAT, ["N", 1, 6, 6])],
+        [value("image", onnx.TensorProto.FLOAT, ["N", 36] if flat else ["N", 1, 6, 6])],
         [value("logits", onnx.TensorProto.FLOAT, ["N", 2])],
         [of(first, "w"), of(second, "v")],
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    onnx.save(made, tmp_path / "halves.onnx")
-    return tmp_path / "halves.onnx"
+    onnx.save(made, path)
+    return path
 
 
 @pytest.fixture
@@ -115,6 +126,20 @@ def test_images_tell_what_is_rejected_and_wanted(perceptron, halves, tmp_path, c
         assert f'id="{section}"' in page
 
 
+def test_a_row_of_values_is_an_image_where_it_can_be_one_only(halves, tmp_path, capsys):
+    summaries = []
+    for flat in (False, True):
+        model, out = write_perceptron(tmp_path / "net.onnx", flat=flat), tmp_path / f"out-{flat}"
+        arguments = ["spaces", str(model), "--images", str(halves), "--out", str(out)]
+        assert main([*arguments, "--ideal", "untrained"]) == 0
+        summaries.append(json.loads((out / "summary.json").read_text(encoding="utf-8")))
+        assert (out / "figures" / "first-layer.png").is_file()
+    assert "36 values in a row" in said(capsys.readouterr().err)
+    assert any("36 values in a row" in note for note in summaries[1]["notes"])
+    for key in ("energy", "ideal_inputs", "layers"):
+        assert json.dumps(summaries[0][key]).replace("flat", "image") == json.dumps(summaries[1][key])
+
+
 def test_names_say_which_output_a_class_is(model, halves, tmp_path):
     names = tmp_path / "names.json"
     names.write_text(json.dumps(["a", "below", "c", "above", "e"]), encoding="utf-8")
@@ -164,3 +189,67 @@ def test_errors_come_early(model, tmp_path, capsys, arguments, message):
     assert message in captured
     assert "apart" not in captured
     assert not out.exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
+@pytest.mark.parametrize(
+    ("wait_for", "ideal"),
+    [
+        ("opening", "none"),
+        ("apart", "none"),
+        ("pushing", "none"),
+        ("seeking", "adam"),
+        ("writing", "untrained"),
+    ],
+)
+def test_an_interrupt_leaves_nothing_behind(tmp_path, wait_for, ideal):
+    """A network that takes its time in each step: a wide layer, and some images of many classes."""
+    write_wide(tmp_path / "net.onnx")
+    rng = np.random.default_rng(0)
+    labels = np.arange(1000) % 20
+    images = (rng.random((1000, 28, 28)) * 255 * (1 + labels[:, None, None]) / 21).astype(np.uint8)
+    np.savez(tmp_path / "data.npz", images=images, labels=labels)
+    environment = os.environ | {"PYTHONPATH": str(Path(wavelens.__file__).parents[1])}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "wavelens", "spaces", "net.onnx", "--images", "data.npz", "--ideal", ideal],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    for line in process.stderr:
+        if wait_for in line:
+            break
+    time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+    # Where an import met the signal, Python itself ends by it, whatever the exit code: a shell sees 130 as well.
+    assert process.returncode in (130, -signal.SIGINT), rest
+    assert "Traceback" not in rest
+    assert files(tmp_path) == {"net.onnx", "data.npz"}
+
+
+def write_wide(path):
+    """784 values, 700 units, 20 classes."""
+    onnx = need_onnx()
+    helper, of = onnx.helper, onnx.numpy_helper.from_array
+    rng = np.random.default_rng(0)
+    first, second = (
+        (rng.normal(size=size) / np.sqrt(size[0])).astype(np.float32) for size in ((784, 700), (700, 20))
+    )
+    nodes = [
+        helper.make_node("MatMul", ["image", "w"], ["first"]),
+        helper.make_node("Relu", ["first"], ["active"]),
+        helper.make_node("MatMul", ["active", "v"], ["logits"]),
+    ]
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes,
+        "wide",
+        [value("image", onnx.TensorProto.FLOAT, ["N", 784])],
+        [value("logits", onnx.TensorProto.FLOAT, ["N", 20])],
+        [of(first, "w"), of(second, "v")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    return path

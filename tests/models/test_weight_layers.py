@@ -17,6 +17,7 @@ from wavelens.exceptions import ModelError
 from wavelens.models import NumpyMLP, Preprocessing, open_model, read_layers
 from wavelens.models._activations import activation
 from wavelens.models._weight_numpy import read_arrays
+from wavelens.models._weight_steps import left_out_words
 
 
 def mlp(seed=0, dtype=np.float64, **options):
@@ -140,3 +141,13 @@ def test_wrong_parameters(name):
         return
     with pytest.raises(ValueError, match="`activations`"):
         activation(name)
+
+
+def test_what_is_left_out_is_said_once_a_kind():
+    found = [(f"up{i}", "transposed convolutions") for i in range(5)] + [("gru", "recurrent layers")]
+    assert left_out_words(found) == (
+        "“up0”, “up1”, “up2” and 2 more are left out: transposed convolutions are not taken apart, only linear layers "
+        "and two-dimensional convolutions.",
+        "“gru” is left out: recurrent layers are not taken apart, only linear layers and two-dimensional convolutions.",
+    )
+    assert left_out_words([]) == ()

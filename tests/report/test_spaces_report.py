@@ -77,6 +77,19 @@ def test_page_has_all_sections(tmp_path):
     check_page(text)
 
 
+@pytest.mark.parametrize("spread", [0.01, 1.0])
+def test_training_that_hardly_shows_is_said_so(spread):
+    """Pictures that differ by little have ideal answers near each one's; those that differ by much do not."""
+    draw = np.random.default_rng(0)
+    model = NumpyMLP([draw.normal(size=(36, 3))], [np.zeros(3)], input_shape=(1, 6, 6))
+    pictures = np.clip(0.5 + spread * draw.uniform(-0.5, 0.5, (30, 6, 6)), 0, 1)
+    ideal = ideal_inputs(model, pictures, np.arange(30) % 3, train="newton", bounds=None)
+    said, _ = told(network(), ideal=ideal)
+    assert "training reaches it for each" in said
+    assert ("that is hardly seen" in said) == (spread < 0.1)
+    assert " % of their own length" in " ".join(ideal.notes)
+
+
 def test_random_weights_are_called_random():
     said, _ = told(network((400, 60, 30), side=20))
     assert "look random: of 2 layers, 2 have singular values such as random weights" in said

@@ -10,7 +10,8 @@ from reference.convolution import matrix
 from reference.signal_spaces import parts
 
 import wavelens
-from wavelens.spaces import ConvolutionSpaces, SignalSpaces
+from wavelens.spaces import ConvolutionOperator, ConvolutionSpaces, SignalSpaces
+from wavelens.spaces import _conv_inverse as inverse_module
 from wavelens.spaces import _conv_operator as operator_module
 from wavelens.spaces import _conv_rejection as rejection_module
 from wavelens.spaces import _convolution as convolution_module
@@ -190,6 +191,136 @@ def test_lanczos_finds_the_smallest_that_is_not_zero(monkeypatch):
     np.testing.assert_allclose(found.smallest, exact[::-1][:2], rtol=1e-7)
 
 
+@settings(max_examples=40, deadline=None)
+@given(spaces=layers())
+def test_the_sparse_matrix_is_the_dense_one(spaces):
+    exact = dense(spaces)
+    found = inverse_module.sparse_matrix(ConvolutionOperator(spaces.kernels, spaces.geometry))
+    np.testing.assert_allclose(found.toarray(), exact, atol=1e-14)
+    assert found.nnz == np.count_nonzero(exact)
+
+
+@pytest.mark.parametrize(
+    ("kernels", "options"),
+    [
+        ((3, 3, 3, 3), {}),
+        ((4, 1, 3, 3), {"groups": 4}),
+        ((4, 1, 2, 2), {"stride": 2, "padding": "valid"}),
+        ((3, 3, 3, 3), {"dilation": 2}),
+        ((2, 2, 3, 3), {"padding": "circular"}),
+    ],
+)
+def test_the_smallest_of_square_operators_are_pinned_down(kernels, options, monkeypatch):
+    monkeypatch.setattr(convolution_module, "_DENSE_ENTRIES", 0)
+    rng = np.random.default_rng(0)
+    channels = kernels[1] * options.get("groups", 1)
+    spaces = ConvolutionSpaces(
+        rng.standard_normal(kernels),
+        input_shape=(channels, 10, 12),
+        **{"padding": "zero"} | options,
+    )
+    assert spaces.shape[0] == spaces.shape[1]
+    exact = np.linalg.svd(dense(spaces), compute_uv=False)
+    found = spaces.extreme_singular_values(2)
+    assert found.solutions > 0
+    assert not found.exact
+    assert found.smallest[0] == pytest.approx(exact[-1], rel=1e-6)
+    # Equal ones are found once or as often as they are there.
+    assert found.smallest[1] <= exact[exact > exact[-1] * (1 + 1e-6)].min() * (1 + 1e-6)
+    nearest = np.abs(found.smallest[:, None] - exact).min(axis=1)
+    assert (nearest <= found.smallest_bounds + 1e-12 * exact[0]).all()
+
+
+def test_what_counts_as_zero_is_passed_over_by_factorizing(monkeypatch):
+    monkeypatch.setattr(convolution_module, "_DENSE_ENTRIES", 0)
+    kernels = np.random.default_rng(0).standard_normal((3, 3, 3, 3))
+    exact = np.linalg.svd(
+        dense(ConvolutionSpaces(kernels, input_shape=(3, 10, 12), padding="zero")), compute_uv=False
+    )
+    for zeros in (1, 7, 30, 120):
+        rtol = np.sqrt(exact[-zeros] * exact[-zeros - 1]) / exact[0]
+        spaces = ConvolutionSpaces(kernels, input_shape=(3, 10, 12), padding="zero", rtol=rtol)
+        found = spaces.extreme_singular_values(2)
+        assert (found.solutions > 0) == (zeros < 120)
+        if found.solutions:
+            np.testing.assert_allclose(found.smallest, exact[::-1][zeros : zeros + 2], rtol=1e-6)
+
+
+def test_factorizing_is_no_more_work_than_was_allowed():
+    spaces = ConvolutionSpaces(np.ones((8, 8, 3, 3)), input_shape=(8, 20, 20), padding="zero")
+    operator = spaces.as_operator()
+    assert inverse_module.is_worth_factorizing(operator, 100, 4000)
+    assert not inverse_module.is_worth_factorizing(operator, 24, 20)
+    wide = ConvolutionSpaces(np.ones((4, 8, 3, 3)), input_shape=(8, 20, 20), padding="zero")
+    assert not inverse_module.is_worth_factorizing(wide.as_operator(), 100, 4000)
+    large = ConvolutionSpaces(np.ones((64, 64, 3, 3)), input_shape=(64, 56, 56), padding="zero")
+    assert not inverse_module.is_worth_factorizing(large.as_operator(), 100, 10**9)
+
+
+def test_a_square_operator_without_full_rank_falls_back_on_lanczos(monkeypatch):
+    monkeypatch.setattr(convolution_module, "_DENSE_ENTRIES", 0)
+    rng = np.random.default_rng(0)
+    kernels = rng.standard_normal((3, 3, 3, 3))
+    for scale in (0, 1e-16):  # exactly singular, and to rounding
+        kernels[2] = kernels[1] + scale * kernels[0]
+        spaces = ConvolutionSpaces(kernels, input_shape=(3, 6, 6), padding="zero")
+        exact = np.linalg.svd(dense(spaces), compute_uv=False)
+        found = spaces.extreme_singular_values(1, rtol=1e-9)
+        assert found.solutions == 0
+        assert found.smallest[0] == pytest.approx(exact[exact > 1e-10].min(), rel=1e-6)
+
+
+@pytest.mark.parametrize("padding", ["circular", "zero"])
+@pytest.mark.parametrize("small", [True, False])
+@pytest.mark.parametrize("size", [1e-310, 1e-200, 1e200, 1e306])
+def test_kernels_of_any_size_have_the_same_spaces(padding, small, size, monkeypatch):
+    if not small:
+        monkeypatch.setattr(convolution_module, "_DENSE_ENTRIES", 0)
+    kernels = np.random.default_rng(0).standard_normal((1, 2, 3, 3))
+    plain, scaled = (
+        ConvolutionSpaces(each, input_shape=(2, 6, 6), padding=padding) for each in (kernels, kernels * size)
+    )
+    x = random_inputs(plain)[0]
+    with np.errstate(all="raise"):
+        np.testing.assert_allclose(scaled.decompose(x).rejected, plain.decompose(x).rejected, atol=1e-8)
+        np.testing.assert_allclose(scaled.patch_energy(x), plain.patch_energy(x), rtol=1e-9)
+        ends = scaled.extreme_singular_values()
+    expected = plain.extreme_singular_values()
+    assert ends.condition == pytest.approx(expected.condition, rel=1e-6)
+    np.testing.assert_allclose(ends.largest, expected.largest * size, rtol=1e-9)
+    if small or padding == "circular":
+        assert scaled.rank == plain.rank == 36
+        np.testing.assert_allclose(scaled.singular_values() / size, plain.singular_values(), rtol=1e-9)
+
+
+@pytest.mark.parametrize("padding", ["circular", "zero"])
+@pytest.mark.parametrize("size", [1e-300, 1e-170, 1e170, 1e300])
+def test_images_of_any_size_have_the_same_shares(padding, size, monkeypatch):
+    monkeypatch.setattr(convolution_module, "_DENSE_ENTRIES", 0)
+    kernels = np.random.default_rng(0).standard_normal((1, 2, 3, 3))
+    spaces = ConvolutionSpaces(kernels, input_shape=(2, 6, 6), padding=padding)
+    x = random_inputs(spaces)[0]
+    expected = spaces.decompose(x)
+    with np.errstate(all="raise"):
+        found = spaces.decompose(np.concatenate([x * size, x]))
+        shares = spaces.patch_energy(np.concatenate([x * size, x]))
+    np.testing.assert_allclose(found.energy, np.tile(expected.energy, 2), rtol=1e-9)
+    np.testing.assert_allclose(found.rejected[:2] / size, expected.rejected, atol=1e-9)
+    np.testing.assert_allclose(shares, np.tile(spaces.patch_energy(x), 2), rtol=1e-12)
+    single = (x * 1e-30).astype(np.float32), (x * 1e30).astype(np.float32)
+    for each in single:
+        np.testing.assert_allclose(spaces.patch_energy(each), spaces.patch_energy(x), rtol=1e-5)
+
+
+def test_a_given_tolerance_holds_for_rows_of_kernels_too():
+    kernels = np.diag([1.0, 1e-3])[:, :, None, None] * np.ones((1, 1, 2, 2))
+    spaces = ConvolutionSpaces(kernels, input_shape=(2, 4, 4), rtol=0.1)
+    assert spaces.filters_as_rows.rank == 1
+    x = np.zeros((1, 2, 4, 4))
+    x[:, 1] = 1
+    assert spaces.patch_energy(x)[0] == pytest.approx(1)
+
+
 def test_extremes_of_small_layers_are_exact():
     spaces = ConvolutionSpaces(np.ones((1, 1, 2, 2)), input_shape=(1, 4, 4))
     found = spaces.extreme_singular_values(2)
@@ -262,6 +393,18 @@ def test_float32_stays_and_is_exact():
     assert found.rejected.dtype == np.float32
     np.testing.assert_allclose(found.energy, wide.decompose(x).energy, rtol=1e-12)
     assert spaces.as_operator().forward(x.astype(np.float32)).dtype == np.float32
+    for each in (
+        x.astype(">f4"),
+        x.astype(">f8"),
+        x.astype(np.float16),
+        np.asfortranarray(x),
+        x.astype(bool),
+    ):
+        expected = wide.decompose(each.astype(np.float64)).energy
+        np.testing.assert_allclose(spaces.decompose(each).energy, expected, rtol=1e-12)
+        np.testing.assert_allclose(
+            spaces.patch_energy(each), wide.patch_energy(each.astype(np.float64)), rtol=1e-5
+        )
 
 
 def test_threads_change_nothing():
@@ -294,7 +437,13 @@ BAD = [
     ({"padding": -1}, ValueError, "`padding` must be at least 0"),
     ({"padding": 0, "input_shape": (1, 1, 4)}, ValueError, "larger than the padded input"),
     ({"bias": [1, 2]}, ValueError, r"`bias` must have shape \(1,\)"),
+    ({"bias": [np.nan]}, ValueError, "`bias` must be finite"),
     ({"rtol": 2}, ValueError, "`rtol` must be at least 0"),
+    ({"rtol": "small"}, TypeError, "`rtol` must be a number or None"),
+    ({"stride": 1.5}, TypeError, "`stride` must be an integer, got 1.5"),
+    ({"dilation": None}, ValueError, "`dilation` must be an integer or two, of rows and columns, got None"),
+    ({"padding": None}, ValueError, '`padding` must be "circular", "zero", "valid", an integer, two'),
+    ({"input_shape": 6}, TypeError, r"`input_shape` must be \(channels, height, width\), got 6"),
 ]
 
 
@@ -310,8 +459,15 @@ def test_bad_calls_are_refused():
         spaces.singular_values()
     with pytest.raises(ValueError, match=r"must have shape \(n_samples, 8, 40, 40\)"):
         spaces.decompose(np.ones((1, 8, 40)))
-    with pytest.raises(ValueError, match="finite"):
-        spaces.decompose(np.full((1, 8, 40, 40), np.inf))
+    x = np.zeros((2, 8, 40, 40))
+    x[1, 3, 2, 1] = np.inf
+    for call in (spaces.decompose, spaces.energy, spaces.patch_energy):
+        with pytest.raises(ValueError, match=r"finite, got inf in sample 1 at \(3, 2, 1\)"):
+            call(x)
+    with pytest.raises(ValueError, match="`rtol` must be at least 0"):
+        spaces.decompose(x, rtol=-1)
+    with pytest.raises(TypeError, match="`rtol` must be a number"):
+        spaces.extreme_singular_values(rtol="1e-6")
     with pytest.raises(ValueError, match="`method` must be one of"):
         spaces.singular_values(method="fast")
     with pytest.raises(ValueError, match="`basis_size` must be at least 6"):

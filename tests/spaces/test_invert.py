@@ -11,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wavelens.exceptions import ModelError, WavelensWarning
-from wavelens.models import Model, NumpyMLP, Preprocessing, open_model, read_layers
+from wavelens.models import (
+    Model,
+    NumpyMLP,
+    Preprocessing,
+    WeightLayer,
+    WeightLayers,
+    open_model,
+    read_layers,
+)
 from wavelens.spaces import NetworkSpaces, invert
 
 INVERTIBLE = ("selu", "tanh", "sigmoid", "leaky_relu:0.3", "identity")
@@ -243,6 +251,22 @@ def test_the_spaces_of_a_network_are_inverted():
         np.testing.assert_allclose(found.inputs.reshape(2, 6), x, atol=1e-8)
 
 
+def test_networks_that_are_no_chains_of_linear_layers_are_told_of_newton():
+    kernels = np.ones((2, 1, 3, 3))
+    layer = WeightLayer(name="conv1", kind="convolution", weights=kernels, input_shape=(1, 4, 4))
+    network = WeightLayers("net.onnx", "ONNX file", (layer,))
+    with pytest.raises(
+        ModelError,
+        match=r"net.onnx cannot be inverted layer by layer: conv1 is a convolution; .*method='newton' .*open_model",
+    ):
+        invert(network, np.zeros((1, 2)), "layerwise")
+    with pytest.raises(ModelError, match=r"only chains of linear layers .*: conv1 is a convolution; open"):
+        invert(network, np.zeros((1, 2)))
+    network.why_not_chain = "It is no chain of layers and activations: Add ('sum') joins 2 branches."
+    with pytest.raises(ModelError, match=r"layer by layer: it is no chain .* joins 2 branches; only chains"):
+        invert(network, np.zeros((1, 2)), "layerwise")
+
+
 def test_branches_are_named():
     layers = read_layers(mlp())
     layers.why_not_chain = "the sum 'add1' joins two branches"
@@ -262,6 +286,31 @@ def test_functions_have_no_gradient():
     )
     with pytest.raises(ModelError, match="no gradient"):
         invert(model, [[0.5, 0.5]])
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-200, 1e200, 1e300])
+@pytest.mark.parametrize("method", ["newton", "layerwise"])
+def test_weights_of_any_size_are_inverted(method, size):
+    rng = np.random.default_rng(0)
+    w, x = rng.standard_normal((4, 4)), rng.standard_normal((3, 4))
+    outputs = (x @ w.T) * size
+    found = invert(([w * size], None, "identity"), outputs, method)
+    assert found.reached.all()
+    assert np.isfinite(found.distances).all()
+    np.testing.assert_allclose(found.inputs, x, rtol=1e-9)
+    mixed = invert(([w], None, "identity"), np.concatenate([outputs, x @ w.T]), method)
+    assert mixed.reached[3:].all()
+    np.testing.assert_allclose(mixed.inputs[3:], x, rtol=1e-9)
+    # Inputs of such a size may be out of a search's reach; it says so, and does not call them reached.
+    for i in range(3):
+        if mixed.reached[i]:
+            np.testing.assert_allclose(mixed.inputs[i] / size, x[i], rtol=1e-9)
+        else:
+            assert 0 < mixed.distances[i] < np.inf
+    # What cannot be reached is told with its distance, neither 0 nor infinite.
+    lacking = invert(([w[[0, 0]] * size], None, "identity"), size * np.array([[1.0, -1.0]]), method)
+    assert not lacking.reached.any()
+    np.testing.assert_allclose(lacking.distances / size, np.sqrt(2), rtol=1e-9)
 
 
 NET = ([np.eye(3)[:2]], None, "tanh")
@@ -308,6 +357,30 @@ NET = ([np.eye(3)[:2]], None, "tanh")
 def test_bad_input_is_refused(network, outputs, options, message):
     with pytest.raises(ValueError, match=message):
         invert(network, outputs, **options)
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (([np.eye(2) * 1j], None, "tanh"), "weights 0 must hold real numbers, got dtype complex128"),
+        (([["a"]], None, "tanh"), "weights 0 must hold real numbers"),
+        (([np.eye(2)], None, None), "activations must be a sequence, one a layer, got None"),
+        (([np.eye(2)], 1.0, "tanh"), "biases must be a sequence, one a layer, got 1.0"),
+    ],
+)
+def test_bad_networks_are_refused(network, message):
+    with pytest.raises(TypeError, match=message):
+        invert(network, [[0.5, 0.5]])
+
+
+def test_bounds_must_be_numbers():
+    with pytest.raises(TypeError, match="`bounds` must hold real numbers, got 'low'"):
+        invert(NET, [[0.5, 0.5]], bounds=("low", 1))
+
+
+def test_a_path_is_refused_with_the_way():
+    with pytest.raises(TypeError, match=r"got str; wavelens\.models\.open_model opens files"):
+        invert("net.onnx", [[0.5]])
 
 
 @pytest.mark.parametrize("network", [np.eye(3), "net.onnx", None])

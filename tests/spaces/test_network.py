@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -14,6 +15,7 @@ from wavelens.exceptions import ModelError
 from wavelens.models import NumpyMLP, WeightLayer, WeightLayers
 from wavelens.spaces import ConvolutionSpaces, NetworkSpaces, PatchSpaces
 from wavelens.spaces._energy_flow import chance_spread, mean_interval
+from wavelens.spaces._layer_spaces import convolution_spaces
 
 
 def chain(seed=0, sizes=(12, 8, 5, 3), dtype=np.float64):
@@ -128,6 +130,9 @@ def test_an_image_of_zeros_counts_as_missing():
     flow = chain().energy_flow(x)
     assert np.isnan(flow.shares[2]).all()
     np.testing.assert_allclose(flow.overall, np.nanmean(flow.shares, axis=0))
+    nothing = chain().energy_flow(np.zeros((3, 12)))
+    assert "nan" not in str(nothing)
+    assert "Nothing but zeros enters" in str(nothing)
 
 
 @settings(max_examples=40, deadline=None)
@@ -162,7 +167,7 @@ def test_patches_agree_with_the_operator_of_the_convolution(
     )
     x = rng.normal(size=(3, groups * own, 7, 8))
     patches = PatchSpaces(layer)
-    rejected, total = patches.energies(x)
+    shares = patches.shares(x)
     top, bottom, left, right = padding
     padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
     reach = [(side - 1) * dilation + 1 for side in kernel]
@@ -176,8 +181,7 @@ def test_patches_agree_with_the_operator_of_the_convolution(
         null = vt[(s > 1e-9).sum() :]
         assert patches.ranks[g] == (s > 1e-9).sum()
         expected += ((seen @ null.T) ** 2).sum(axis=(1, 2))
-    np.testing.assert_allclose(total, (windows**2).sum(axis=(1, 2, 3, 4, 5)))
-    np.testing.assert_allclose(rejected, expected, atol=1e-9 * total.max())
+    np.testing.assert_allclose(shares, expected / (windows**2).sum(axis=(1, 2, 3, 4, 5)), atol=1e-9)
     drawn = patches.sample(x, 2, rng)
     assert drawn.shape == (6, groups, patches.n_in)
     choice = windows.transpose(0, 2, 3, 1, 4, 5).reshape(3, -1, groups, patches.n_in)
@@ -208,6 +212,32 @@ def test_layers_that_are_convolutions():
         network.energy_flow(np.zeros((2, 6, 6), np.uint8))
     with pytest.raises(ValueError, match="is no convolution"):
         _ = chain().layers[0].patches
+
+
+@pytest.mark.parametrize(("taps", "padding"), [(3, (1, 1, 1, 1)), (4, (1, 2, 1, 2)), (5, (2, 2, 2, 2))])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_circular_layers_are_operators_with_any_stride(taps, padding, stride):
+    rng = np.random.default_rng(0)
+    layer = WeightLayer(
+        name="c",
+        kind="convolution",
+        weights=rng.normal(size=(2, 3, taps, taps)),
+        padding=padding,
+        padding_mode="circular",
+        stride=(stride, stride),
+        input_shape=(3, 6, 7),
+    )
+    top, bottom, left, right = padding
+    x = rng.normal(size=(1, 3, 6, 7))
+    padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), mode="wrap")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (taps, taps), axis=(2, 3))
+    expected = np.einsum("nchwab,ocab->nohw", windows[:, :, ::stride, ::stride], layer.weights)
+    np.testing.assert_allclose(convolution_spaces(layer).as_operator().forward(x), expected, atol=1e-12)
+    for changes in ({"padding": (0, taps - 1, 1, 1)}, {"padding_mode": "reflect"}):
+        with pytest.raises(
+            ValueError, match="its operator is known for zeros, and for circular padding by half"
+        ):
+            convolution_spaces(replace(layer, **changes))
 
 
 def test_wrong_arguments():

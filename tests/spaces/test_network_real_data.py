@@ -8,7 +8,7 @@ from networks import need_onnx, need_torch
 
 import wavelens.data
 from wavelens.models import read_layers
-from wavelens.spaces import NetworkSpaces
+from wavelens.spaces import NetworkSpaces, SignalSpaces
 
 pytestmark = pytest.mark.realdata
 CLASSES = ("n01440764", "n02979186", "n03028079")
@@ -60,6 +60,37 @@ def test_mobilenet_convolutions_are_what_the_network_computes(real_data):
         got = operator @ values[each.input_name].ravel().astype(np.float64)
         expected = values[each.name].ravel()
         np.testing.assert_allclose(got, expected, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.networks
+def test_mobilenet_layers_are_split_exactly(real_data):
+    """Each layer's kernels as rows: energies add up, the bases are complementary, and NumPy's SVD says the same."""
+    need_onnx()
+    network = NetworkSpaces.from_onnx(real_data / "models" / "mobilenet_v1_0.75_224.onnx")
+    assert len(network) == 28
+    rng = np.random.default_rng(0)
+    for each in network:
+        weights = each.layer.weights.reshape(len(each.layer.weights), -1).astype(np.float64)
+        n_out, n_in = weights.shape
+        spaces = SignalSpaces(weights, rtol=each.linear.shape[1] * np.finfo(np.float32).eps)
+        exact = np.linalg.svd(weights, compute_uv=False)
+        np.testing.assert_allclose(spaces.singular_values, exact, atol=1e-13 * exact[0])
+        np.testing.assert_allclose(each.linear.singular_values, exact, atol=1e-13 * exact[0])
+        assert spaces.rank == (exact > spaces.shape[1] * np.finfo(np.float32).eps * exact[0]).sum(), each.name
+        # Photos' values are far from centred: an offset makes the parts as unlike in size as theirs.
+        x = rng.random((64, n_in)) + 2
+        found = spaces.decompose(x)
+        total = (x**2).sum(axis=1)
+        np.testing.assert_allclose(found.signal_energy + found.rejected_energy, total, rtol=1e-12)
+        assert np.abs(found.signal + found.rejected - x).max() <= 1e-15 * np.abs(x).max() * np.sqrt(n_in)
+        leak = np.linalg.norm(weights @ found.rejected.T, axis=0) / np.sqrt(total)
+        assert (leak <= spaces.rank * np.finfo(np.float32).eps * exact[0]).all(), each.name
+        for kept, left, n in (
+            (spaces.signal, spaces.rejected, n_in),
+            (spaces.signal_out, spaces.rejected_out, n_out),
+        ):
+            whole = np.concatenate([kept, left], axis=1)
+            assert np.abs(whole.T @ whole - np.eye(n)).max() <= 1e-13, each.name
 
 
 def test_a_network_of_mnist(real_data):

@@ -196,7 +196,17 @@ def test_signal_images_are_scaled_and_shaped():
     assert spaces.signal_images(2).shape == (2, 3, 4)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float16, np.float32, ">f8", bool])
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+def test_weights_keep_their_precision_in_any_byte_order(order, kind):
+    w = np.random.default_rng(0).standard_normal((4, 12)).astype(order + kind)
+    spaces = SignalSpaces(w)
+    assert spaces.dtype == np.dtype(kind)
+    assert spaces.rank == 4
+    assert spaces.decompose(np.ones((2, 12), order + kind)).signal.dtype == np.dtype(kind)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float16, np.float32, ">f8", ">f4", bool])
 def test_samples_of_any_dtype_and_layout(dtype):
     rng = np.random.default_rng(0)
     w = rng.standard_normal((4, 12)).astype(np.float32)

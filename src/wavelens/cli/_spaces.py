@@ -113,6 +113,7 @@ def run(options: argparse.Namespace) -> None:
         network = NetworkSpaces.from_file(options.model)
         _check_layers(options.layer, network)
         images = None if options.images is None else open_spaces_images(options, network, say)
+        network = network if images is None else images.seen_by(network)
     facts = _measure(options, network, say)
     notes: list[str] = []
     flow = means = ideal = None

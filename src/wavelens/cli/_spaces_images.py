@@ -55,6 +55,17 @@ class SpacesImages:
         classes = f", {n:,} classes" if self.source.labelled and n > 1 else ""
         return f"With {self.source.n_images:,} images of {self.source.name}{classes}"
 
+    def seen_by(self, network: NetworkSpaces) -> NetworkSpaces:
+        """Return the network with a first layer that knows a row of values as an image, so that it can be shown."""
+        from wavelens.spaces import NetworkSpaces
+
+        first, *others = network.weights.layers
+        plain = first.kind == "linear" and first.input_name == network.weights.input_name
+        if not (self.rule.flat and self.rule.layout == "nchw" and plain):
+            return network
+        layers = (replace(first, input_shape=self.rule.image_shape), *others)
+        return NetworkSpaces(replace(network.weights, layers=layers), network.rtol)
+
     def energy_flow(self, network: NetworkSpaces, layers: tuple[str, ...]) -> EnergyFlow:
         """Measure what each layer rejects."""
         flow = network.energy_flow(
@@ -260,7 +271,7 @@ def open_spaces_images(options: argparse.Namespace, network: NetworkSpaces, say:
         random_state=options.seed,
     )
     found = SpacesImages(source, rule, names, options)
-    found.notes.append(f"Images entered as {rule.describe()}.")
+    found.notes.append(f"Images entered so: {rule.describe()}.")
     return found
 
 

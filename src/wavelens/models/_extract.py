@@ -26,7 +26,7 @@ from wavelens.models._network import Layer, Network, open_network
 from wavelens.models._pooling import Pooling
 from wavelens.models._predictions import PredictionCheck, check_predictions, output_of_classes
 from wavelens.models._preprocessing import Preprocessing
-from wavelens.models._recognise import recognise_preprocessing
+from wavelens.models._recognise import pixels_of_row, recognise_preprocessing
 
 __all__ = ["extract_features", "full_range", "list_layers", "open_images", "own_size"]
 
@@ -187,6 +187,8 @@ def open_images(
         shape = network.input.shape or ()
         channels = {each for each in (shape[1:2] + shape[3:4]) if each in (1, 3)}
         color = "grey" if channels == {1} else "rgb"
+        if len(shape) == 2 and shape[1] is not None:
+            color = "grey" if (pixels_of_row(shape[1]) or (3,))[0] == 1 else "rgb"
     return open_source(images, labels, color="grey" if color == "grey" else "rgb", progress=progress)
 
 
@@ -195,6 +197,10 @@ def own_size(network: Network, source: ImageSource) -> dict[str, Any]:
     shape = network.input.shape
     told = "size" in network.facts or (shape is not None and len(shape) == 4 and None not in shape[1:])
     given: dict[str, Any] = {}
+    if shape is not None and len(shape) == 2:
+        # Only a row of as many values as the images have can be one of their size, whatever that is.
+        own = source.image_shape if isinstance(source, ArraySource) else ()
+        return {"size": tuple(own[:2]), "resize": "none"} if own and math.prod(own) == shape[1] else {}
     if not told and isinstance(source, ArraySource):
         given = {"size": tuple(source.image_shape[:2]), "resize": "none"}
         if shape is not None and len(shape) == 4:

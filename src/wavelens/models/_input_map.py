@@ -17,7 +17,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class InputMap:
-    """The map x · factor + shift of each channel, with the channels put where the network has them.
+    """The map x · factor + shift of each channel, with channels and rows put as the network has them.
 
     Attributes
     ----------
@@ -29,6 +29,9 @@ class InputMap:
         Whether it has its channels last.
     dtype : str
         Of its input; gradients come back through a float type only.
+    row_of : tuple of int
+        Shape of one image, channels where the network has them, whose values it takes in one row; empty where it
+        takes images as they are.
     """
 
     factor: tuple[float, ...] = (1.0,)
@@ -36,6 +39,7 @@ class InputMap:
     reverse: bool = False
     channels_last: bool = False
     dtype: str = "float32"
+    row_of: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, rule: Preprocessing, dtype: str | None = None) -> InputMap:
@@ -60,6 +64,7 @@ class InputMap:
             reverse=rule.color == "bgr",
             channels_last=rule.layout == "nhwc",
             dtype=dtype or rule.dtype,
+            row_of=rule.image_shape if rule.flat else (),
         )
 
     @property
@@ -92,7 +97,8 @@ class InputMap:
             np.clip(out, limits.min, limits.max, out=out)
         if self.channels_last:
             out = np.moveaxis(out, 1, 3)
-        return np.ascontiguousarray(out, self.dtype)
+        out = np.ascontiguousarray(out, self.dtype)
+        return out.reshape(len(out), -1) if self.row_of else out
 
     def pull_back(self, gradient: Array, dtype: Any) -> Array:
         """Take a gradient with respect to the network's input back to the images.
@@ -108,6 +114,8 @@ class InputMap:
         -------
         ndarray of shape (n, channels, height, width)
         """
+        if self.row_of:
+            gradient = gradient.reshape(len(gradient), *self.row_of)
         if self.channels_last:
             gradient = np.moveaxis(gradient, 3, 1)
         # Multiplied in the precision that it comes in: a factor of 1/255 must not underflow in float16.

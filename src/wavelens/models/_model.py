@@ -350,7 +350,13 @@ def prepare_images(
     if preprocessing is not None:
         color = "grey" if shape[0] == 1 else "rgb"
         rule = preprocessing.replace(
-            color=color, value_range=(0.0, 1.0), mean=(0.0,), std=(1.0,), layout="nchw", dtype="float32"
+            color=color,
+            value_range=(0.0, 1.0),
+            mean=(0.0,),
+            std=(1.0,),
+            layout="nchw",
+            dtype="float32",
+            flat=False,
         )
         if array.shape[1:3] == rule.size:
             rule = rule.replace(resize="none", shorter_side=None)

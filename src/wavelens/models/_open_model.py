@@ -319,7 +319,7 @@ def _input(
     if (
         "size" not in known
         and "size" not in network.facts
-        and (not told or None in told[1:] or len(told) != 4)
+        and (not told or None in told[1:] or len(told) not in (2, 4))
     ):
         raise ModelError(
             f"{network.name}: the network does not tell the size of its images; give it, such as "

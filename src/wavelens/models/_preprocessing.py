@@ -40,7 +40,7 @@ class Preprocessing:
     """What is done to an image before the network.
 
     In this order: grey or colour; resizing; 0–255 to `value_range`; minus `mean`, divided by `std`; channels
-    to where the network has them.
+    to where the network has them, and pixels into a row where it wants them so.
 
     Attributes
     ----------
@@ -64,6 +64,8 @@ class Preprocessing:
         Where the channels are.
     dtype : str
         Of the network's input.
+    flat : bool
+        Whether the network takes all values of an image in one row, in the order of `layout`.
     reasons : dict of str to str
         For each attribute where it comes from: ``"given"``, what in the file says so, or ``"assumed: …"``.
 
@@ -87,6 +89,7 @@ class Preprocessing:
     std: tuple[float, ...] = (1.0,)
     layout: str = "nchw"
     dtype: str = "float32"
+    flat: bool = False
     reasons: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
@@ -94,6 +97,7 @@ class Preprocessing:
         check_choice(self.filter, "filter", tuple(FILTERS))
         check_choice(self.color, "color", COLORS)
         check_choice(self.layout, "layout", LAYOUTS)
+        _set(self, "flat", bool(self.flat))
         size = _numbers(self.size, "size", (2,))
         _set(self, "size", tuple(check_integer(int(each), "size", low=1) for each in size))
         low, high = _numbers(self.value_range, "value_range", (2,))
@@ -116,11 +120,16 @@ class Preprocessing:
         return 1 if self.color == "grey" else 3
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """Of one image as the network sees it."""
+    def image_shape(self) -> tuple[int, int, int]:
+        """Of one image in the order of `layout`, before it becomes a row."""
         if self.layout == "nchw":
             return (self.n_channels, *self.size)
         return (*self.size, self.n_channels)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one image as the network sees it."""
+        return (math.prod(self.image_shape),) if self.flat else self.image_shape
 
     @property
     def side(self) -> int:
@@ -170,7 +179,7 @@ class Preprocessing:
             np.rint(scaled, out=scaled)
         if self.layout == "nchw":
             scaled = np.moveaxis(scaled, 2, 0)
-        return np.ascontiguousarray(scaled, self.dtype)
+        return np.ascontiguousarray(scaled, self.dtype).reshape(self.shape)
 
     def _resized(self, image: Array) -> Array:
         height, width = image.shape[:2]
@@ -236,7 +245,12 @@ class Preprocessing:
         if set(self.mean) != {0.0} or set(self.std) != {1.0}:
             mean, std = (", ".join(f"{each:g}" for each in values) for values in (self.mean, self.std))
             text += f", minus ({mean}), divided by ({std})"
-        return f"{text}; {self.layout.upper()}, {self.dtype}"
+        where = self.layout.upper()
+        if self.flat:
+            colors = {"nchw": "channel after channel", "nhwc": "pixel after pixel"}
+            where = f"{math.prod(self.shape):,} values in a row"
+            where += "" if self.color == "grey" else f", {colors[self.layout]}"
+        return f"{text}; {where}, {self.dtype}"
 
 
 def _resample(image: Array, size: tuple[int, int], filter: str) -> Array:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -226,15 +226,18 @@ def _alternatives(model: Model) -> list[tuple[str, Model]]:
         maps = [
             (
                 f"values {low:g} to {high:g}",
-                InputMap((high - low,), (low,), channels_last=own.channels_last, dtype=own.dtype),
+                replace(own, factor=(high - low,), shift=(low,), reverse=False),
             )
             for low, high in _RANGES
         ]
     else:
         layout = "nhwc" if own.channels_last else "nchw"
-        rules = [Preprocessing(size, color=color, value_range=each, layout=layout) for each in _RANGES]
+        flat = bool(own.row_of)
+        rules = [
+            Preprocessing(size, color=color, value_range=each, layout=layout, flat=flat) for each in _RANGES
+        ]
         if color != "grey":
-            rules.append(_imagenet(size, color, layout))
+            rules.append(_imagenet(size, color, layout).replace(flat=flat))
             if model.preprocessing is not None:
                 swapped = {"rgb": "bgr", "bgr": "rgb"}[color]
                 rules.append(model.preprocessing.replace(color=swapped))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from wavelens.exceptions import ModelError
 from wavelens.models._network import Fact, Network
 from wavelens.models._preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 
-__all__ = ["check_fits", "recognise_preprocessing"]
+__all__ = ["check_fits", "pixels_of_row", "recognise_preprocessing"]
 
 
 def recognise_preprocessing(network: Network, **given: Any) -> Preprocessing:
@@ -79,10 +80,13 @@ def _from_input(network: Network, given: dict[str, Any]) -> dict[str, Fact]:
     shape = network.input.shape
     if shape is None:
         return facts
+    if len(shape) == 2:
+        return facts | _from_row(network, shape[1], given)
     if len(shape) != 4:
         written = " × ".join("?" if each is None else str(each) for each in shape)
         raise ModelError(
-            f"{network.name}: expected an input of images (batch, channels, height, width), got {written}"
+            f"{network.name}: expected an input of images (batch, channels, height, width), or of their values in a "
+            f"row, got {written}"
         )
     reason = "the input's shape"
     layout = given.get("layout")
@@ -99,10 +103,54 @@ def _from_input(network: Network, given: dict[str, Any]) -> dict[str, Fact]:
     return facts
 
 
+def pixels_of_row(n: int, size: tuple[int, int] | None = None) -> tuple[int, tuple[int, int]] | None:
+    """Return channels and size of the images that have `n` values; squares unless `size` is given, None if none.
+
+    No number is both a square and three times one, so that there is one answer at most.
+    """
+    for channels in (1, 3):
+        side = math.isqrt(n // channels)
+        height, width = (side, side) if size is None else size
+        if channels * height * width == n:
+            return channels, (height, width)
+    return None
+
+
+def _from_row(network: Network, n: int | None, given: dict[str, Any]) -> dict[str, Fact]:
+    """Conclude from how many values a network takes in a row."""
+    found = None if n is None else pixels_of_row(n, given.get("size"))
+    if n is None or found is None:
+        of = "any number of values" if n is None else f"{n:,} values"
+        more = "" if n is None else ", neither the pixels of a square grey image nor of a square coloured one"
+        if given.get("size") is not None:
+            more = f", which {' × '.join(map(str, given['size']))} pixels do not have"
+        raise ModelError(
+            f"{network.name}: it takes {of} in a row{more}; give height and width of its images (`size`, --size), if "
+            "it takes images"
+        )
+    channels, (height, width) = found
+    what = "grey" if channels == 1 else "coloured"
+    reason = f"the input's {n:,} values in a row: {height} × {width} {what} pixels"
+    if channels == 3 and "layout" not in given:
+        raise ModelError(
+            f"{network.name}: it takes {n:,} values in a row, as {height} × {width} coloured pixels have; whether "
+            "channel after channel or pixel after pixel it does not tell: give it (`layout`, --layout nchw or nhwc)"
+        )
+    facts = {"size": Fact((height, width), reason), "flat": Fact(True, reason)}
+    return facts | ({"color": Fact("grey", reason), "layout": Fact("nchw", reason)} if channels == 1 else {})
+
+
 def check_fits(network: Network, rule: Preprocessing) -> None:
+    """Raise ValueError where a preprocessing gives other shapes than the network takes."""
     shape = network.input.shape
     if shape is None:
         return
+    if len(shape) - 1 != len(rule.shape):
+        written = " × ".join("any" if each is None else str(each) for each in shape[1:])
+        raise ValueError(
+            f"{network.name} takes {written} values of each image; this preprocessing gives "
+            f"{' × '.join(map(str, rule.shape))} (flat={rule.flat})"
+        )
     for expected, got in zip(shape[1:], rule.shape, strict=True):
         if expected is not None and expected != got:
             written = " × ".join("any" if each is None else str(each) for each in shape[1:])

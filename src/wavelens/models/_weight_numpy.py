@@ -167,7 +167,10 @@ def _layers(
     network = NumpyNetwork(
         name=name,
         kind=kind,
-        input=NetworkInput(INPUT, (None, *shape), str(weights[0].dtype)),
+        # Rows and columns alone are a grey image; the layers flatten it in any case.
+        input=NetworkInput(
+            INPUT, (None, *(shape if len(shape) != 2 else (1, *shape))), str(weights[0].dtype)
+        ),
         layers=tuple(places),
         facts=facts,
         steps=tuple(zip(weights, biases, functions, strict=True)),

@@ -15,7 +15,7 @@ from wavelens.models._network import Network, open_network
 from wavelens.models._onnx import OnnxNetwork
 from wavelens.models._weight_layers import WeightLayers
 from wavelens.models._weight_onnx_steps import QUANTIZED, Reading, read_step
-from wavelens.models._weight_steps import Step, assemble
+from wavelens.models._weight_steps import Step, assemble, left_out_words
 
 __all__ = ["read_onnx", "read_onnx_network"]
 
@@ -103,7 +103,7 @@ def _read(
         kind="ONNX file",
         layers=layers,
         why_not_chain=why,
-        notes=tuple(reader.notes),
+        notes=left_out_words(reader.left_out),
         input_name=inputs[0].name,
         input_shape=reader.shapes.get(inputs[0].name),
         _open=open_it,
@@ -144,7 +144,7 @@ class _OnnxReader:
         self.values: dict[str, Array] = {}
         self.sizes: set[str] = set()
         self.moving = {start}
-        self.notes: list[str] = []
+        self.left_out: list[tuple[str, str]] = []
 
     def steps(self) -> list[Step]:
         """Tell the nodes that depend on the images, in order (which the format demands)."""
@@ -201,8 +201,7 @@ class _OnnxReader:
         role, details = read_step(reading)
         what = LEFT_OUT.get(node.op_type, reading.note)
         if what:
-            note = f"{node.op_type} ({label or node.output[0]}) is left out: {what} are not read."
-            self.notes.append(note)
+            self.left_out.append((label or node.output[0], what))
         shape = self.shapes.get(node.output[0])
         return Step(node.output[0], node.op_type, role, reads, label, shape, details)
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from wavelens.exceptions import ModelError
 from wavelens.models._weight_layer import WeightLayer
 
-__all__ = ["Step", "as_weights", "assemble", "clip_name", "normalization"]
+__all__ = ["Step", "as_weights", "assemble", "clip_name", "left_out_words", "normalization"]
 
 Array = npt.NDArray[Any]
 WEIGHTED = ("linear", "convolution")
@@ -225,7 +225,7 @@ class _Steps:
         if not obstacles:
             return ""
         more = len(obstacles) - 1
-        also = f", and at {more} further place{'s' if more > 1 else ''}" if more else ""
+        also = f" (and {more} more such place{'s' if more > 1 else ''})" if more else ""
         return f"It is no chain of layers and activations: {obstacles[0]}{also}."
 
     def _obstacle(self, step: Step) -> str:
@@ -307,6 +307,32 @@ def normalization(parts: Sequence[Any], epsilon: float) -> dict[str, Any]:
     deviation = np.sqrt(variance + epsilon)
     scale = (1.0 if gamma is None else gamma) / deviation
     return {"scale": scale, "shift": (0.0 if beta is None else beta) - mean * scale}
+
+
+def left_out_words(found: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """Say what has weights and is not among the layers: a sentence a kind.
+
+    Parameters
+    ----------
+    found : sequence of (str, str)
+        The name of each step, and what it is, in the plural.
+
+    Returns
+    -------
+    tuple of str
+    """
+    kinds: dict[str, list[str]] = {}
+    for name, kind in found:
+        kinds.setdefault(kind, []).append(f"“{name}”")
+    sentences = []
+    for kind, names in kinds.items():
+        shown = names[:3] + ([f"{len(names) - 3} more"] if len(names) > 3 else [])
+        listed = " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+        sentences.append(
+            f"{listed} {'is' if len(names) == 1 else 'are'} left out: {kind} are not taken apart, only linear layers "
+            "and two-dimensional convolutions."
+        )
+    return tuple(sentences)
 
 
 def clip_name(low: float | None, high: float | None) -> str:

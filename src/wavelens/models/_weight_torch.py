@@ -18,7 +18,7 @@ from wavelens.models._torch import ModuleNetwork, import_torch
 from wavelens.models._torch_export import ExportedNetwork
 from wavelens.models._torch_model import TorchModel, quiet
 from wavelens.models._weight_layers import WeightLayers
-from wavelens.models._weight_steps import Step, assemble
+from wavelens.models._weight_steps import Step, assemble, left_out_words
 from wavelens.models._weight_torch_steps import TorchReading, read_torch_step
 
 __all__ = ["read_torch"]
@@ -80,7 +80,7 @@ def _of_program(network: Any) -> WeightLayers:
         kind=network.kind,
         layers=layers,
         why_not_chain=why,
-        notes=tuple(reader.notes),
+        notes=left_out_words(reader.left_out),
         input_name=start,
         input_shape=reader.shapes.get(start) or shape,
         _network=network,
@@ -100,7 +100,7 @@ class _GraphReader:
         self.start = network.input.name
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.values: dict[Any, Any] = {}
-        self.notes: list[str] = []
+        self.left_out: list[tuple[str, str]] = []
 
     def steps(self) -> list[Step]:
         """Tell the nodes that depend on the images, in order."""
@@ -124,7 +124,7 @@ class _GraphReader:
             reading = TorchReading(node, self.name, tuple(reads), self._constant)
             role, details = read_torch_step(reading)
             if reading.note:
-                self.notes.append(f"{node.name} is left out: {reading.note} are not read.")
+                self.left_out.append((self.labels.get(node.name) or node.name, reading.note))
             found.append(
                 Step(
                     node.name,

@@ -166,7 +166,7 @@ class IdealInputsDisplay(Display):
         Of the outputs from the ideal outputs.
     class_names, candidates : tuple of str
     chosen : tuple of str
-        The nearest candidate of each class; framed.
+        The candidate chosen for each class; framed.
     title : str
     ax_, figure_
         After `plot`.

@@ -10,12 +10,14 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from wavelens.plotting._style import Display, category_color, finish_axes, legend, plain
+from wavelens.plotting._style import INK, Display, category_color, finish_axes, legend, plain
 from wavelens.spaces import SignalSpaces, SpectrumAgainstChance
 
 __all__ = ["LayerSpectrumDisplay"]
 
 Float64Array = npt.NDArray[np.float64]
+# Spectra so many times as high as chance are drawn by powers of ten; values of this share of the largest are zero.
+_OFTEN, _FAINT = 4.0, 1e-6
 
 
 @dataclass
@@ -97,12 +99,26 @@ class LayerSpectrumDisplay(Display):
             ax.axhline(
                 edge, color=category_color(0), linewidth=0.9, linestyle=":", label="_" if i else "edges"
             )
-        largest = float(max(self.singular_values.max(), self.high.max(), self.marchenko_pastur[1]))
-        ax.set_ylim(0, 1.06 * largest if largest > 0 else 1.0)
+        label = "singular value" + self._scale(ax)
         ax.set_xlim(0.5, len(place) + 0.5)
-        finish_axes(
-            ax, title=plain(self.title), x="direction, the strongest first", y="singular value", grid="y"
-        )
+        finish_axes(ax, title=plain(self.title), x="direction, the strongest first", y=label, grid="y")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         legend(ax, names, loc="center left", bbox_to_anchor=(1.0, 0.5))
         return self
+
+    def _scale(self, ax: Axes) -> str:
+        """Set the vertical axis, by powers of ten where the band of chance would else be a line; return the words."""
+        largest = float(max(self.singular_values.max(), self.high.max(), self.marchenko_pastur[1]))
+        if not 0 < _OFTEN * self.high.max() < self.singular_values.max():
+            ax.set_ylim(0, 1.06 * largest if largest > 0 else 1.0)
+            return ""
+        shown = self.singular_values[self.singular_values > _FAINT * largest]
+        band = self.low[self.low > _FAINT * largest]
+        bottom = 0.6 * float(min([shown.min(), *band[-1:]]))
+        ax.set_yscale("log")
+        ax.set_ylim(bottom, 2 * largest)
+        below = len(self.singular_values) - len(shown)
+        if below:
+            words = f"{below} {'value lies' if below == 1 else 'values lie'} below: zero, or next to it"
+            ax.text(0.98, 0.92, words, transform=ax.transAxes, fontsize=8, color=INK, ha="right", va="top")
+        return ", powers of ten"

@@ -10,11 +10,13 @@ from wavelens.plotting._style import shorten
 from wavelens.report._embed import clean
 from wavelens.report._spaces_story import LayerFacts, SpacesStory
 from wavelens.report._words import count, joined, percent, said
+from wavelens.spaces import IdealInputs
 
 __all__ = ["findings", "quoted", "remarks"]
 
 _named_at_most = 5
 _few_images = 10
+_hardly_seen = 0.05
 
 
 def findings(story: SpacesStory) -> tuple[str, ...]:
@@ -43,10 +45,14 @@ def _random_ones(story: SpacesStory) -> str:
             f"{which} differs from a random matrix of its shape: training has left its mark on how strongly "
             "directions pass."
         )
+    who = (
+        f"of {n} layers, {len(alike)} {'has' if len(alike) == 1 else 'have'}"
+        if n > 1
+        else "the one layer with a spectrum has"
+    )
     return (
-        f"{_capital(_names(alike))} {'looks' if len(alike) == 1 else 'look'} random: of {n} "
-        f"{'layer' if n == 1 else 'layers'}, {len(alike)} {'has' if len(alike) == 1 else 'have'} singular values such "
-        "as random weights of the same shape have. Their spectrum is no sign of anything learnt; which directions "
+        f"{_capital(_names(alike))} {'looks' if len(alike) == 1 else 'look'} random: {who} singular values such "
+        "as random weights of the same shape have. Such a spectrum is no sign of anything learnt; which directions "
         "they are may well be."
     )
 
@@ -115,8 +121,9 @@ def _rejecting(story: SpacesStory) -> str:
     parts = []
     if len(single) < len(able):
         top = max((i for i in able if i not in single), key=lambda i: np.nan_to_num(flow.overall[i]))
+        others = "Of the layers that mix channels, " if single and len(able) > len(single) + 1 else ""
         parts.append(
-            f"{quoted(flow.layers[top])} rejects {'most: ' if len(able) > 1 else ''}"
+            f"{others}{quoted(flow.layers[top])} rejects {'most: ' if len(able) > len(single) + 1 else ''}"
             f"{percent(float(flow.overall[top]))} of the energy of what enters it; a random space of its dimension "
             f"would reject {percent(float(flow.chance[top]))} ± {percent(float(flow.chance_spread[top]))}."
         )
@@ -129,9 +136,10 @@ def _rejecting(story: SpacesStory) -> str:
         )
     full = len(flow.layers) - len(able)
     if full:
+        have = "it has" if full == 1 else "they have"
         parts.append(
-            f"{full} of {count(len(flow.layers), 'layer')} cannot reject anything: they have as many independent "
-            "weights as inputs."
+            f"{full} of {count(len(flow.layers), 'layer')} cannot reject anything: {have} as many independent weights "
+            "as inputs."
         )
     return " ".join(parts)
 
@@ -212,11 +220,26 @@ def _ideal(story: SpacesStory) -> str:
     )
     if missed[1] is not None and reached == n:
         text += "; training reaches it for each"
+        changed = _changed(ideal)
+        if changed < _hardly_seen:
+            text += (
+                f", and changes the picture by {percent(changed)} of its length at most: that is hardly seen"
+            )
     elif missed[1] is not None:
         text += f"; training comes to {percent(missed[1])}"
         text += f", and reaches it for {reached}," if reached else ""
         text += " without leaving the range of the images' values" if ideal.bounds is not None else ""
     return f"{text}. The network takes {own} of the {n} chosen pictures for their class."
+
+
+def _changed(ideal: IdealInputs) -> float:
+    """Return by which share of its length training has changed the chosen picture that it changed most."""
+    starts = [ideal.candidates[name.partition(" + ")[0]][i] for i, name in enumerate(ideal.chosen)]
+    shares = [
+        float(np.linalg.norm(image - start) / (np.linalg.norm(start) or 1.0))
+        for image, start in zip(ideal.images, starts, strict=True)
+    ]
+    return max(shares)
 
 
 def remarks(story: SpacesStory) -> Iterator[str]:

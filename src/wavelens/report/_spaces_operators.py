@@ -30,11 +30,17 @@ def operators(story: SpacesStory) -> Section | None:
         "and size of this network. Its strongest direction says how much the layer can amplify a map at most."
     )
     caption = (
-        "Kernels as rows: as in the table above, for single patches. On maps: of the operator with its own padding "
-        "of zeros and its stride, by Lanczos iteration unless said otherwise. “Under” means that the smallest value "
-        f"was not pinned down in {_seconds:.0f} seconds, and lies below. Under circular padding all values would be "
-        "known exactly by FFT, but that is not what this network does at its borders."
+        "Kernels as rows: as in the table above, for single patches. On maps: of the operator with its own padding and "
+        "stride, by Lanczos iteration unless said otherwise. Weakest: the smallest value that is not zero to the "
+        f"precision of so many weights; “under”: it was not pinned down in {_seconds:.0f} seconds, and lies below."
     )
+    if any("LU" in row[5] for row in rows):
+        caption += " LU: by factorizing the sparse matrix, which pins down the weakest of square operators."
+    if all(each.spaces.layer.padding_mode == "zeros" for each in chosen):
+        caption += (
+            " Under circular padding all values would be known exactly by FFT, but that is not what this network does "
+            "at its borders."
+        )
     header = ("Layer", "Map", "Kernels as rows, strongest", "On maps, strongest", "Weakest", "How")
     left = len([each for each in story.facts if each.spaces.layer.kind == "convolution"]) - len(rows)
     blocks: list[Block] = [Text((lead,), "lead"), Table(header, tuple(rows), caption, words=(1, 5))]
@@ -80,6 +86,7 @@ def _extremes(each: LayerFacts) -> tuple[str, str, str]:
     settled = found.exact or (len(found.smallest) and found.smallest_bounds[0] <= 1e-3 * found.largest[0])
     low = f"{found.smallest[0]:.3g}" if len(found.smallest) else "–"
     how = "all values, exactly" if found.exact else f"Lanczos, {found.products:,} products"
+    how += f"; weakest by LU, {found.solutions:,} solutions" if found.solutions else ""
     return f"{found.largest[0]:.3g}", low if settled or low == "–" else f"under {low}", how
 
 

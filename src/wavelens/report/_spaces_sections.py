@@ -47,7 +47,7 @@ def _table_words(story: SpacesStory) -> tuple[str, ...]:
     ]
     if story.flow is not None:
         words.append(
-            "Rejected: which share of the energy of what enters the layer is blind to, over all images; in brackets, "
+            "Rejected: to which share of the energy that enters it the layer is blind, over all images; in brackets, "
             "what random spaces of the same dimension are blind to, ± one standard deviation."
         )
     if story.has_convolutions:
@@ -280,7 +280,7 @@ def ideal(story: SpacesStory) -> Section | None:
     caption = (
         "Distance of each candidate's outputs from the ideal ones; how long these are: "
         f"{np.median(np.linalg.norm(found.ideal, axis=1)):.3g} (median), the distance of an answer of zeros. "
-        "Chosen: the nearest; of several that reach the goal the one "
+        "Chosen: the nearest; of several as near the one "
         "changed least. Answer: what the network takes the chosen picture for."
     )
     names = ", ".join(f"{each}: {kind}" for each, kind in zip(found.class_names, found.chosen, strict=True))
@@ -288,7 +288,7 @@ def ideal(story: SpacesStory) -> Section | None:
         display,
         "ideal-inputs",
         f"Candidates for the ideal input of each class. Chosen: {names}",
-        "Under each picture the distance of its outputs from the ideal ones. Framed: the nearest of its class.",
+        "Under each picture the distance of its outputs from the ideal ones. Framed: the one chosen for its class.",
     )
     notes = list(found.notes)
     near = [found.candidates[each] for each in ("min", "avg-min") if each in found.candidates]

@@ -2,17 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from wavelens.spaces._conv_operator import ConvolutionOperator
 from wavelens.spaces._conv_spectrum import FrequencyBlocks, in_threads
+from wavelens.spaces._decomposition import Decomposition
+from wavelens.spaces._project import refuse_nonfinite
 
-__all__ = ["FrequencyProjector", "signal_by_iteration"]
+__all__ = ["FrequencyProjector", "signal_by_iteration", "split_images"]
 
 _Doubles = npt.NDArray[np.float64]
 _Complex = npt.NDArray[np.complex128]
 _KEPT_ENTRIES = 2**25
+
+
+def split_images(
+    images: npt.NDArray[Any],
+    split: Callable[[_Doubles], tuple[_Doubles, _Doubles, _Doubles]],
+    *,
+    dtype: np.dtype[Any],
+    step: int,
+    exact: bool,
+    progress: Callable[[float], None] | None,
+) -> Decomposition:
+    """Put together what `split` makes of `step` images at a time: signal, rejected and leak.
+
+    Raises
+    ------
+    ValueError
+        If an image holds NaN or infinities (the place is named).
+    """
+    n = len(images)
+    signal, rejected = np.empty(images.shape, dtype), np.empty(images.shape, dtype)
+    energies, (share, leak) = np.empty((2, n)), np.empty((2, n))
+    for first in range(0, n, step):
+        here = slice(first, first + step)
+        x = images[here].astype(np.float64)
+        refuse_nonfinite(x.reshape(len(x), -1), "images", first, images.shape[1:])
+        # Each image is scaled by a power of two to about 1, so that no square leaves the range.
+        exponents = np.frexp(np.abs(x).max(axis=(1, 2, 3), keepdims=True))[1]
+        *parts, leak[here] = split(np.ldexp(x, -exponents))
+        found = np.stack([np.einsum("nchw,nchw->n", part, part) for part in parts])
+        with np.errstate(invalid="ignore", over="ignore", under="ignore"):
+            share[here] = found[1] / found.sum(axis=0)
+            energies[:, here] = np.ldexp(found, 2 * exponents.ravel())
+            signal[here], rejected[here] = (np.ldexp(part, exponents) for part in parts)
+        if progress is not None:
+            progress(min(1.0, (first + step) / n))
+    return Decomposition(signal, rejected, share, energies[0], energies[1], None if exact else leak)
 
 
 class FrequencyProjector:
@@ -52,7 +93,7 @@ class FrequencyProjector:
             rejected[:, :, -rows % height, -columns % width] = rest.conj()
             rejected[:, :, rows, columns] = rest
 
-        in_threads(work, list(self._blocks.chunks()))
+        in_threads(work, self._blocks)
         return np.fft.ifft2(rejected, norm="ortho").real
 
     def _row_space(self, which: slice) -> _Complex | None:

@@ -59,12 +59,20 @@ class FrequencyBlocks:
         times = np.where(own == opposite, 1, 2) * each
         return cls(kernels, geometry, rows[keep], columns[keep], times[keep])
 
+    @property
+    def _entries(self) -> int:
+        g = self.geometry
+        return g.kernels[0] * g.kernels[1] * g.stride[0] * g.stride[1]
+
+    @property
+    def are_small(self) -> bool:
+        """Whether all matrices together are no work for threads, of ours or of BLAS."""
+        return len(self.rows) * self._entries <= _WORTH_THREADS
+
     def chunks(self) -> Iterator[slice]:
         """Yield ranges of frequencies whose matrices take some 32 MiB."""
-        g = self.geometry
-        entries = g.kernels[0] * g.kernels[1] * g.stride[0] * g.stride[1]
-        step = max(1, _CHUNK_ENTRIES // entries)
-        if len(self.rows) * entries > _WORTH_THREADS:
+        step = max(1, _CHUNK_ENTRIES // self._entries)
+        if not self.are_small:
             step = min(step, max(1, -(-len(self.rows) // (4 * num_threads()))))
         for first in range(0, len(self.rows), step):
             yield slice(first, min(len(self.rows), first + step))
@@ -101,22 +109,27 @@ def _all_blas() -> Any:
 
 
 def in_threads(
-    work: Callable[[slice], Any], chunks: list[slice], progress: Callable[[float], None] | None = None
+    work: Callable[[slice], Any], blocks: FrequencyBlocks, progress: Callable[[float], None] | None = None
 ) -> list[Any]:
     """Return what work(chunk) returns, in order; chunks run in as many threads as the engine uses."""
+    chunks = list(blocks.chunks())
+    if blocks.are_small:
+        # To change the number of BLAS's threads and back takes longer than this does.
+        return [work(each) for each in chunks]
     results: list[Any] = []
     # NumPy's BLAS, which may be another one than SciPy's, takes one thread for each chunk.
-    with _all_blas().limit(limits=1), ThreadPoolExecutor(min(num_threads(), len(chunks))) as pool:
+    with _all_blas().limit(limits=1):
         if len(chunks) == 1:
             return [work(chunks[0])]
-        try:
-            for result in pool.map(work, chunks):
-                results.append(result)
-                if progress is not None:
-                    progress(len(results) / len(chunks))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        with ThreadPoolExecutor(min(num_threads(), len(chunks))) as pool:
+            try:
+                for result in pool.map(work, chunks):
+                    results.append(result)
+                    if progress is not None:
+                        progress(len(results) / len(chunks))
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
     return results
 
 
@@ -130,7 +143,7 @@ def spectrum(
         values = _svd_values(matrices) if method == "svd" else _gram_values(matrices)
         return np.repeat(values.reshape(len(matrices), -1), blocks.times[which], axis=0).ravel()
 
-    values = np.concatenate(in_threads(work, list(blocks.chunks()), progress))
+    values = np.concatenate(in_threads(work, blocks, progress))
     values.sort()
     return values[::-1]
 

@@ -9,22 +9,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wavelens._arguments import (
-    FloatArray,
-    as_array,
-    check_choice,
-    check_finite,
-    check_integer,
-    check_progress,
-)
-from wavelens.models import WeightLayer
-from wavelens.spaces._conv_operator import ConvolutionOperator, Geometry
-from wavelens.spaces._conv_rejection import FrequencyProjector, signal_by_iteration
+from wavelens._arguments import check_choice, check_integer, check_progress
+from wavelens.spaces._conv_arguments import as_layer, checked_geometry, checked_kernels
+from wavelens.spaces._conv_inverse import convolution_extremes
+from wavelens.spaces._conv_operator import ConvolutionOperator
+from wavelens.spaces._conv_rejection import FrequencyProjector, signal_by_iteration, split_images
 from wavelens.spaces._conv_spectrum import FrequencyBlocks, spectrum
-from wavelens.spaces._extreme import ExtremeSingularValues, lanczos
+from wavelens.spaces._decomposition import Decomposition
+from wavelens.spaces._extreme import ExtremeSingularValues, exact_extremes, lanczos
+from wavelens.spaces._layer_arguments import checked_bias, checked_rtol
 from wavelens.spaces._patches import PatchSpaces
-from wavelens.spaces._project import read_rows, working_dtype
-from wavelens.spaces._signal_spaces import Decomposition, SignalSpaces
+from wavelens.spaces._project import read_rows, refuse_nonfinite, working_dtype
+from wavelens.spaces._signal_spaces import SignalSpaces
 
 __all__ = ["ConvolutionSpaces"]
 
@@ -55,7 +51,8 @@ class ConvolutionSpaces:
     bias : (c_out,) array_like, optional
         Kept for whoever asks; it moves outputs alone and enters no space.
     rtol : float, optional
-        Singular values up to rtol·σ₁ count as zero. None is max(n_out, n_in)·eps of the kernels' dtype.
+        Singular values up to rtol·σ₁ count as zero. None is max(n_out, n_in)·eps of the kernels' dtype, n_out and
+        n_in being those of the operator, or of the matrix of kernels.
 
     Attributes
     ----------
@@ -110,21 +107,26 @@ class ConvolutionSpaces:
         bias: npt.ArrayLike | None = None,
         rtol: float | None = None,
     ) -> None:
-        self.kernels = _checked_kernels(kernels)
-        self.geometry = _geometry(self.kernels, input_shape, stride, padding, dilation, groups)
+        self.kernels = checked_kernels(kernels)
+        self.geometry = checked_geometry(self.kernels, input_shape, stride, padding, dilation, groups)
         self.input_shape, self.output_shape = self.geometry.input_shape, self.geometry.output_shape
         self.shape = (self.geometry.n_out, self.geometry.n_in)
         self.groups = self.geometry.groups
-        self.bias = None if bias is None else _checked_bias(bias, self.kernels)
-        if rtol is not None and not 0 <= rtol < 1:
-            raise ValueError(f"`rtol` must be at least 0 and below 1, got {rtol}")
-        self.rtol = float(max(self.shape) * np.finfo(self.kernels.dtype).eps) if rtol is None else float(rtol)
+        self.bias = (
+            None if bias is None else checked_bias(bias, len(self.kernels), self.kernels.dtype, "channel")
+        )
+        self.rtol = checked_rtol(rtol, self.shape, self.kernels.dtype)
+        self._given_rtol = rtol
+        self._cache: dict[str, _Doubles] = {}
+        # All is computed with kernels whose largest entry is about 1, of which no square leaves the range.
+        self._exponent = int(np.frexp(np.abs(self.kernels).max())[1])
+        self._unit = np.ldexp(self.kernels.astype(np.float64), -self._exponent)
 
     @cached_property
     def kernels_as_rows(self) -> SignalSpaces:
         """Spaces of the matrix whose rows are the c_out·c_in/groups kernels, (kh·kw) each: the paper's view."""
         kh, kw = self.kernels.shape[2:]
-        return SignalSpaces(self.kernels.reshape(-1, kh * kw), input_shape=(kh, kw))
+        return SignalSpaces(self.kernels.reshape(-1, kh * kw), input_shape=(kh, kw), rtol=self._given_rtol)
 
     @cached_property
     def filters_as_rows(self) -> SignalSpaces:
@@ -132,7 +134,8 @@ class ConvolutionSpaces:
 
         With groups the filters of all groups are rows of one matrix; `patch_energy` keeps them apart.
         """
-        return SignalSpaces(self.kernels.reshape(len(self.kernels), -1), input_shape=self.kernels.shape[1:])
+        rows = self.kernels.reshape(len(self.kernels), -1)
+        return SignalSpaces(rows, input_shape=self.kernels.shape[1:], rtol=self._given_rtol)
 
     def singular_values(
         self, *, method: str = "svd", progress: Callable[[float], None] | None = None
@@ -167,12 +170,10 @@ class ConvolutionSpaces:
         """
         check_choice(method, "method", ("svd", "gram"))
         check_progress(progress)
-        if self.geometry.block_circulant:
-            if method == "gram":
-                return spectrum(self._blocks(merge_axes=True), method, progress)
-            return self._exact_values(progress)
-        if self.shape[0] * self.shape[1] <= _DENSE_ENTRIES:
-            return self._dense.singular_values
+        if self.geometry.block_circulant and method == "gram":
+            return self._scaled(spectrum(self._blocks(merge_axes=True), method, progress))
+        if self.geometry.block_circulant or self._is_small:
+            return self._scaled(self._unit_values(progress))
         raise ValueError(
             "all singular values are only known for periodic convolutions (padding='circular') whose stride "
             f"divides the input's size, and for small ones, got an operator of {self.shape[0]:,} × "
@@ -209,44 +210,35 @@ class ConvolutionSpaces:
         ExtremeSingularValues
             Exact where all singular values are cheap to have: small operators and, where it has been asked
             before, those of `singular_values`.
+
+        Notes
+        -----
+        Lanczos pins down the largest in a few dozen products. The smallest of a square operator crowd near zero,
+        out of its reach: they come from a sparse LU decomposition where that takes at most some 400 MB and no more
+        work than `max_products` (16 channels on 32 × 32), unless it tells that the operator has no full rank.
         """
         count = check_integer(k, "k", low=1, high=min(self.shape), why="the smaller side of the operator")
+        tolerance = checked_rtol(rtol, self.shape, np.float64)
         size = check_integer(basis_size, "basis_size", low=2 * count + 4)
         limit = check_integer(max_products, "max_products", low=2)
-        if self.shape[0] * self.shape[1] <= _DENSE_ENTRIES or "values" in self._cache:
-            values = self.singular_values()
-            positive = values[values > self.rtol * values[0]]
-            bounds = np.full(min(count, len(positive)), 1e-15 * max(self.shape) ** 0.5 * values[0])
-            return ExtremeSingularValues(
-                positive[:count], positive[::-1][:count], bounds, bounds, True, True, 0
-            )
-        operator = self._operator64
-        found = [
-            lanczos(
-                operator,
-                count,
-                end,
-                rtol=rtol,
-                size=size,
-                max_products=limit,
-                seed=check_integer(random_state, "random_state", low=0),
-            )
-            for end in ("largest", "smallest")
-        ]
-        (largest, high, first), (smallest, low, second) = found
-        converged = bool(len(largest) and max(high.max(), low.max()) <= rtol * largest[0])
-        return ExtremeSingularValues(largest, smallest, high, low, False, converged, first + second)
+        seed = check_integer(random_state, "random_state", low=0)
+        if self._is_small or "values" in self._cache:
+            found = exact_extremes(self._unit_values(), count, self.rtol)
+        else:
+            search = {"size": size, "max_products": limit, "seed": seed}
+            found = convolution_extremes(self._operator64, count, self.rtol, rtol=tolerance, **search)
+        return found.scaled(self._exponent)
 
     @property
     def rank(self) -> int:
         """Singular values above rtol·σ₁; needs all of them, as `singular_values` does."""
-        values = self.singular_values()
+        values = self._unit_values()
         return int((values > self.rtol * values[0]).sum())
 
     @property
     def condition(self) -> float:
         """σ₁ over the smallest singular value above rtol·σ₁; NaN for zeros. Needs all of them."""
-        values = self.singular_values()
+        values = self._unit_values()
         positive = values[values > self.rtol * values[0]]
         return float(positive[0] / positive[-1]) if len(positive) else float("nan")
 
@@ -296,27 +288,18 @@ class ConvolutionSpaces:
         """
         array = read_rows(images, "images", None, self.input_shape)
         check_progress(progress)
+        rtol = checked_rtol(rtol, self.shape, np.float64)
         check_integer(max_steps, "max_steps", low=1)
-        if self.shape[0] * self.shape[1] <= _DENSE_ENTRIES and not self.geometry.block_circulant:
+        if self._is_small and not self.geometry.block_circulant:
             return self._dense.decompose(array, progress=progress)
-        dtype = working_dtype(array, self.kernels.dtype)
-        signal, rejected = np.empty(array.shape, dtype), np.empty(array.shape, dtype)
-        energies, leaks = np.empty((2, len(array))), np.empty(len(array))
-        step = max(1, _CHUNK_ENTRIES // self.shape[1])
-        for first in range(0, len(array), step):
-            here = slice(first, first + step)
-            x = array[here].astype(np.float64)
-            check_finite(x.reshape(len(x), -1), "images")
-            kept, rest, leaks[here] = self._split(x, rtol, max_steps)
-            signal[here], rejected[here] = kept, rest
-            for i, part in enumerate((kept, rest)):
-                energies[i, here] = np.einsum("nchw,nchw->n", part, part)
-            if progress is not None:
-                progress(min(1.0, (first + step) / len(array)))
-        with np.errstate(invalid="ignore"):
-            share = energies[1] / energies.sum(axis=0)
-        leak = None if self.geometry.block_circulant else leaks
-        return Decomposition(signal, rejected, share, energies[0], energies[1], leak)
+        return split_images(
+            array,
+            lambda x: self._split(x, rtol, max_steps),
+            dtype=working_dtype(array, self.kernels.dtype),
+            step=max(1, _CHUNK_ENTRIES // self.shape[1]),
+            exact=self.geometry.block_circulant,
+            progress=progress,
+        )
 
     def energy(self, images: npt.ArrayLike) -> _Doubles:
         """Return the rejected share of every image's energy, as `decompose` has it.
@@ -350,10 +333,10 @@ class ConvolutionSpaces:
         (n_images,) ndarray of float64
             Rejected energy of all patches over their energy; NaN where that is zero.
         """
-        array = read_rows(images, "images", None, self.input_shape)
-        rejected, total = self._patches.energies(array)
-        with np.errstate(invalid="ignore"):
-            return rejected / total
+        x = read_rows(images, "images", None, self.input_shape)
+        x = x.astype(np.float64 if x.dtype.kind == "f" and x.itemsize >= 8 else np.float32, copy=False)
+        refuse_nonfinite(x.reshape(len(x), -1), "images", 0, self.input_shape)
+        return self._patches.shares(x)
 
     def __repr__(self) -> str:
         c_out, c_in, kh, kw = self.kernels.shape
@@ -362,13 +345,18 @@ class ConvolutionSpaces:
             f"{self.input_shape} to {self.output_shape}, {self.kernels.dtype})"
         )
 
-    @cached_property
-    def _cache(self) -> dict[str, _Doubles]:
-        return {}
+    @property
+    def _is_small(self) -> bool:
+        return self.shape[0] * self.shape[1] <= _DENSE_ENTRIES
+
+    def _scaled(self, values: _Doubles) -> _Doubles:
+        """Return what is known of the kernels scaled to about 1 for the kernels as they are."""
+        with np.errstate(over="ignore", under="ignore"):
+            return np.asarray(np.ldexp(values, self._exponent))
 
     @cached_property
     def _operator64(self) -> ConvolutionOperator:
-        return ConvolutionOperator(self.kernels.astype(np.float64), self.geometry)
+        return ConvolutionOperator(self._unit, self.geometry)
 
     @cached_property
     def _dense(self) -> SignalSpaces:
@@ -380,37 +368,28 @@ class ConvolutionSpaces:
     def _largest(self) -> float:
         if "values" in self._cache:
             return float(self._cache["values"][0])
-        values, bounds, _ = lanczos(
-            self._operator64, 1, "largest", rtol=1e-3, size=20, max_products=200, seed=0
-        )
+        search: dict[str, Any] = {"rtol": 1e-3, "size": 20, "max_products": 200, "seed": 0}
+        values, bounds, _ = lanczos(self._operator64, 1, "largest", **search)
         return float(values[0] + bounds[0]) if len(values) else 0.0
 
     @cached_property
     def _patches(self) -> PatchSpaces:
-        g = self.geometry
-        layer = WeightLayer(
-            name="convolution",
-            kind="convolution",
-            weights=self.kernels,
-            stride=g.stride,
-            padding=(*g.padding[0], *g.padding[1]),
-            padding_mode="circular" if g.circular else "zeros",
-            dilation=g.dilation,
-            groups=g.groups,
-        )
-        return PatchSpaces(layer)
+        return PatchSpaces(as_layer(self.kernels, self.geometry), self._given_rtol)
 
     @cached_property
     def _projector(self) -> FrequencyProjector:
         return FrequencyProjector(self._blocks(merge_axes=False), self.rtol * self._largest)
 
     def _blocks(self, *, merge_axes: bool) -> FrequencyBlocks:
-        return FrequencyBlocks.of(self.kernels.astype(np.float64), self.geometry, merge_axes=merge_axes)
+        return FrequencyBlocks.of(self._unit, self.geometry, merge_axes=merge_axes)
 
-    def _exact_values(self, progress: Callable[[float], None] | None = None) -> _Doubles:
+    def _unit_values(self, progress: Callable[[float], None] | None = None) -> _Doubles:
+        """Return all singular values with the kernels scaled to about 1; `singular_values` refuses some."""
+        if not self.geometry.block_circulant:
+            return self._dense.singular_values if self._is_small else self.singular_values()
         if "values" not in self._cache:
             self._cache["values"] = spectrum(self._blocks(merge_axes=True), "svd", progress)
-        return self._cache["values"].copy()
+        return self._cache["values"]
 
     def _split(self, x: _Doubles, rtol: float, max_steps: int) -> tuple[_Doubles, _Doubles, _Doubles]:
         if self.geometry.block_circulant:
@@ -418,86 +397,3 @@ class ConvolutionSpaces:
             return x - rejected, rejected, np.zeros(len(x))
         signal, leak = signal_by_iteration(self._operator64, x, self._largest, rtol, max_steps)
         return signal, x - signal, leak
-
-
-def _checked_kernels(kernels: npt.ArrayLike) -> FloatArray:
-    array = as_array(kernels, "kernels")
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"`kernels` must hold real numbers, got dtype {array.dtype}")
-    if array.ndim != 4 or array.size == 0:
-        raise ValueError(
-            f"`kernels` must have shape (c_out, c_in/groups, height, width), none of them 0, got {array.shape}"
-        )
-    single = array.dtype in (np.float16, np.float32)
-    found: FloatArray = np.ascontiguousarray(array, dtype=np.float32 if single else np.float64)
-    if not np.isfinite(found).all():
-        place = tuple(map(int, np.argwhere(~np.isfinite(found))[0]))
-        raise ValueError(f"`kernels` must be finite, got {found[place]} at {place}")
-    return found
-
-
-def _checked_bias(bias: npt.ArrayLike, kernels: FloatArray) -> FloatArray:
-    array = as_array(bias, "bias")
-    if array.shape != (len(kernels),):
-        raise ValueError(f"`bias` must have shape ({len(kernels)},), one entry a channel, got {array.shape}")
-    return array.astype(kernels.dtype)
-
-
-def _pair(value: int | Sequence[int], name: str, low: int) -> tuple[int, int]:
-    values = (value, value) if isinstance(value, int | np.integer) else tuple(value)
-    if len(values) != 2:
-        raise ValueError(f"`{name}` must be an integer or two, of rows and columns, got {value!r}")
-    return check_integer(values[0], name, low=low), check_integer(values[1], name, low=low)
-
-
-def _geometry(
-    kernels: FloatArray,
-    input_shape: Sequence[int],
-    stride: int | Sequence[int],
-    padding: str | int | Sequence[Any],
-    dilation: int | Sequence[int],
-    groups: int,
-) -> Geometry:
-    sizes = tuple(check_integer(each, "input_shape", low=1) for each in input_shape)
-    if len(sizes) != 3:
-        raise ValueError(f"`input_shape` must be (channels, height, width), got {sizes}")
-    count = check_integer(groups, "groups", low=1)
-    if kernels.shape[1] * count != sizes[0] or kernels.shape[0] % count:
-        raise ValueError(
-            f"`kernels` of shape {kernels.shape} with groups={count} see {kernels.shape[1] * count} channels "
-            f"and make a multiple of {count}, got {sizes[0]} channels in `input_shape` and {len(kernels)} out"
-        )
-    steps = _pair(dilation, "dilation", 1)
-    spans = [(taps - 1) * step for taps, step in zip(kernels.shape[2:], steps, strict=True)]
-    geometry = Geometry(
-        kernels=kernels.shape,
-        input_shape=(sizes[0], sizes[1], sizes[2]),
-        stride=_pair(stride, "stride", 1),
-        padding=_padding(padding, spans),
-        dilation=steps,
-        groups=count,
-        circular=padding == "circular",
-    )
-    if min(geometry.output_shape) < 1:
-        raise ValueError(
-            f"kernels that reach over {geometry.reach} pixels are larger than the padded input, "
-            f"{sizes[1:]} with padding {geometry.padding}"
-        )
-    return geometry
-
-
-def _padding(padding: str | int | Sequence[Any], spans: list[int]) -> tuple[tuple[int, int], tuple[int, int]]:
-    if isinstance(padding, str):
-        if check_choice(padding, "padding", ("circular", "zero", "valid")) == "valid":
-            return (0, 0), (0, 0)
-        before = [span // 2 for span in spans]
-        return (before[0], spans[0] - before[0]), (before[1], spans[1] - before[1])
-    if isinstance(padding, int | np.integer):
-        padding = (padding, padding)
-    values = list(padding)
-    if len(values) != 2:
-        raise ValueError(
-            '`padding` must be "circular", "zero", "valid", an integer, two, or ((top, bottom), '
-            f"(left, right)), got {padding!r}"
-        )
-    return _pair(values[0], "padding", 0), _pair(values[1], "padding", 0)

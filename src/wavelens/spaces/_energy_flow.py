@@ -165,10 +165,14 @@ class EnergyFlow:
                 f"{full} {layers} as many independent weights as inputs and cannot reject anything, whatever enters."
             )
         rest = np.flatnonzero(self.chance > 0)
+        empty = int((~np.isfinite(self.overall)).sum())
+        if empty:
+            said.append(f"Nothing but zeros enters {'one layer' if empty == 1 else f'{empty} layers'}.")
+        rest = rest[np.isfinite(self.overall[rest])]
         if len(rest):
             top = int(rest[np.argmax(np.nan_to_num(self.overall[rest]))])
             said.append(
-                f"{self.layers[top]} rejects most: {self.overall[top]:.1%} of the energy that enters it; a random "
+                f"“{self.layers[top]}” rejects most: {self.overall[top]:.1%} of the energy that enters it; a random "
                 f"space of its dimension would reject {self.chance[top]:.1%} ± {self.chance_spread[top]:.1%}."
             )
             z = self.beyond_chance[rest]
@@ -190,7 +194,7 @@ class EnergyFlow:
                     self.kinds[i],
                     f"{self.shapes[i][0]} × {self.shapes[i][1]}",
                     f"{self.ranks[i]:.4g}",
-                    f"{self.overall[i]:.1%}",
+                    f"{self.overall[i]:.1%}" if np.isfinite(self.overall[i]) else "–",
                     f"{low:.1%} – {high:.1%}" if np.isfinite(low) else "–",
                     f"{self.chance[i]:.1%} ± {self.chance_spread[i]:.1%}",
                     f"{self.random_layer[i]:.1%}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from scipy.sparse.linalg import LinearOperator
 from wavelens import _core
 from wavelens._threads import blas_threads
 
-__all__ = ["ExtremeSingularValues", "lanczos"]
+__all__ = ["ExtremeSingularValues", "exact_extremes", "lanczos"]
 
 _Doubles = npt.NDArray[np.float64]
 
@@ -31,14 +31,17 @@ class ExtremeSingularValues:
     largest_bounds, smallest_bounds : (k,) ndarray
         Within this distance of each value lies a singular value of the operator. The values themselves are
         never beyond the extremes: `largest` are at most, `smallest` at least, the true ones of their place
-        (equal singular values counted once).
+        (equal singular values mostly counted once).
     exact : bool
-        Whether they come from the dense matrix or from all frequencies, in place of Lanczos: exact to
+        Whether they come from the dense matrix or from all frequencies, in place of an iteration: exact to
         rounding, equal ones counted as often as they occur.
     converged : bool
         Whether all bounds are at most `rtol` times the largest singular value.
     products : int
         Products with the operator or its adjoint.
+    solutions : int
+        Systems of equations solved with the operator or its adjoint, where the smallest come from its sparse
+        LU decomposition.
     """
 
     largest: _Doubles
@@ -48,11 +51,35 @@ class ExtremeSingularValues:
     exact: bool
     converged: bool
     products: int
+    solutions: int = 0
 
     @property
     def condition(self) -> float:
         """σ₁ over the smallest nonzero σ found, a lower bound of the condition number up to the bounds."""
         return float(self.largest[0] / self.smallest[0]) if len(self.smallest) else float("nan")
+
+    def scaled(self, exponent: int) -> ExtremeSingularValues:
+        """Return those of the operator times 2 to the `exponent`.
+
+        Parameters
+        ----------
+        exponent : int
+            Of two.
+
+        Returns
+        -------
+        ExtremeSingularValues
+        """
+        names = ("largest", "smallest", "largest_bounds", "smallest_bounds")
+        with np.errstate(over="ignore", under="ignore"):
+            return replace(self, **{each: np.ldexp(getattr(self, each), exponent) for each in names})
+
+
+def exact_extremes(values: _Doubles, k: int, rtol: float) -> ExtremeSingularValues:
+    """Return both ends of a spectrum, known whole and descending, that is above rtol·σ₁."""
+    positive = values[values > rtol * values[0]]
+    bounds = np.full(min(k, len(positive)), 1e-15 * len(values) ** 0.5 * values[0])
+    return ExtremeSingularValues(positive[:k], positive[::-1][:k], bounds, bounds, True, True, 0)
 
 
 def lanczos(

@@ -24,7 +24,7 @@ Nielsen (1999), Damping parameter in Marquardt's method.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ import numpy.typing as npt
 from scipy.linalg import lapack
 
 from wavelens._threads import blas_threads
+from wavelens.spaces._lengths import ScaledMap, far_exponents, lengths
 from wavelens.spaces._smooth_maps import SmoothMap
 
 __all__ = ["Solutions", "gauss_newton"]
@@ -42,13 +43,10 @@ Progress = Callable[[int], object]
 AT_ONCE, LARGEST = 2**27, 2**31
 TRIES = 14
 # A step must bring this share of what the linearized problem promises.
-LEAST_GAIN = 1e-4
-STATIONARY = 1e-7
+LEAST_GAIN, STATIONARY = 1e-4, 1e-7
 # So many steps in a row that bring next to nothing end the search.
 PATIENCE, NOTHING = 5, 1e-6
 STAGES, STEPS_A_STAGE, FLAT = 10, 3, 1e-3
-
-
 FIELDS = ("x", "outputs", "distances", "tolerances", "steps", "endings", "flat")
 
 
@@ -87,6 +85,22 @@ class Solutions:
     def reached(self) -> npt.NDArray[np.bool_]:
         """Which targets are reached."""
         return self.distances <= self.tolerances
+
+    def scaled(self, exponent: int) -> Solutions:
+        """Return them as of a map whose outputs are 2 to the `exponent` times these.
+
+        Parameters
+        ----------
+        exponent : int
+            Of two.
+
+        Returns
+        -------
+        Solutions
+        """
+        names = ("outputs", "distances", "tolerances")
+        with np.errstate(over="ignore", under="ignore"):
+            return replace(self, **{each: np.ldexp(getattr(self, each), exponent) for each in names})
 
     def replace_nearer(self, rows: Array, other: Solutions) -> None:
         """Take over what a second search from the same targets found nearer; its steps are added in any case.
@@ -150,9 +164,40 @@ def gauss_newton(
             f"the Jacobian of {net.name} has {net.n_outputs} × {net.n_inputs} entries, "
             f"{bytes_each / 2**30:.1f} GiB: too large for Gauss–Newton; train with 'adam', which needs none"
         )
+    with np.errstate(over="ignore", invalid="ignore"):
+        exponents = far_exponents(targets, net.values(np.clip(start[:1], low, high)))
+    parts, order = [], []
+    for exponent in np.unique(exponents).tolist():
+        # Squares of outputs as far from 1 as these would leave the range, and nothing more be found or told.
+        rows = np.flatnonzero(exponents == exponent)
+        seen, scaled = (
+            (ScaledMap(net, -exponent), np.ldexp(targets, -exponent)) if exponent else (net, targets)
+        )
+        with np.errstate(all="ignore" if exponent else None):
+            found = _in_chunks(seen, scaled[rows], start[rows], low, high, rtol, max_steps, progress)
+        parts.append(found.scaled(exponent) if exponent else found)
+        order.append(rows)
+    return _joined(parts, np.argsort(np.concatenate(order)))
+
+
+def _joined(parts: list[Solutions], order: Any = slice(None)) -> Solutions:
+    return Solutions(
+        **{each: np.concatenate([getattr(part, each) for part in parts])[order] for each in FIELDS}
+    )
+
+
+def _in_chunks(
+    net: SmoothMap,
+    targets: Array,
+    start: Array,
+    low: Array,
+    high: Array,
+    rtol: float,
+    max_steps: int,
+    progress: Progress | None,
+) -> Solutions:
     # The SVD of each row is kept beside its Jacobian.
-    size = max(1, AT_ONCE // (3 * bytes_each))
-    parts = []
+    size, parts = max(1, AT_ONCE // (3 * 8 * net.n_outputs * net.n_inputs)), []
     for first in range(0, len(targets), size):
         rows = slice(first, first + size)
         found = _Search(net, targets[rows], start[rows], low, high, rtol).run(max_steps)
@@ -163,7 +208,7 @@ def gauss_newton(
         parts.append(found)
         if progress is not None:
             progress(len(found.x))
-    return Solutions(**{each: np.concatenate([getattr(part, each) for part in parts]) for each in FIELDS})
+    return _joined(parts)
 
 
 def _by_stages(
@@ -194,8 +239,7 @@ class _Search:
             self.y = net.values(self.x)
         self.distances = self._distance(self.y, targets)
         # A target of zero has no length of its own to be measured by.
-        lengths = [np.linalg.norm(each, axis=1) for each in (targets, self.y)]
-        self.tolerances = rtol * np.maximum(*lengths)
+        self.tolerances = rtol * np.maximum(lengths(targets), lengths(self.y))
         self.steps = np.zeros(n, np.int64)
         self.endings = np.full(n, "max_steps", "<U10")
         self.damping = np.zeros(n)
@@ -275,7 +319,7 @@ class _Search:
     @staticmethod
     def _distance(y: Array, targets: Array) -> Array:
         with np.errstate(over="ignore", invalid="ignore"):
-            distances = np.linalg.norm(y - targets, axis=1)
+            distances = lengths(y - targets)
         return np.where(np.isfinite(distances), distances, np.inf)
 
 

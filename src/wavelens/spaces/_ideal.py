@@ -23,12 +23,14 @@ from wavelens.spaces._adam import adam
 from wavelens.spaces._gauss_newton import gauss_newton
 from wavelens.spaces._ideal_starts import Starts, gather_starts
 from wavelens.spaces._invert import as_bounds, attainable
+from wavelens.spaces._layer_arguments import checked_share
 from wavelens.spaces._smooth_maps import SmoothMap, model_map
 
 __all__ = ["CAVEAT", "IdealInputs", "ideal_inputs", "ideal_outputs"]
 
 Array = npt.NDArray[Any]
 STARTS = ("avg", "min", "avg-min")
+AS_NEAR = 1e-6
 CAVEAT = (
     "A small distance says that the network answers as asked, not that the picture looks like its class: of the many "
     "inputs with the same outputs training takes one near its start, and what it adds is mostly what no natural image "
@@ -188,7 +190,7 @@ def ideal_inputs(
     start : {"best", "avg", "min", "avg-min"}, default "best"
         The mean of the class's images; the one of them whose outputs are nearest to the ideal ones; the mean of the
         nearest quarter; or, of all three (each trained, if `train` is given), whichever comes nearest; of several
-        that reach the ideal outputs the one that was changed least.
+        that come as near, to 1e-6, or reach the ideal outputs, the one that was changed least.
     train : {None, "newton", "adam"}
         Whether to change the start, with the weights frozen: by least-norm Gauss–Newton, or by Adam.
     bounds : "data", None or (low, high), default "data"
@@ -247,6 +249,9 @@ def ideal_inputs(
     array = as_images(images, "images")
     codes = _codes(labels, len(array), model.n_outputs)
     _check_classes(codes, model.n_outputs)
+    if isinstance(bounds, str) and bounds != "data":
+        raise ValueError(f"`bounds` must be 'data', None or (low, high), got {bounds!r}")
+    tolerance = rtol = checked_share(rtol, "rtol")
     steps = None if max_steps is None else check_integer(max_steps, "max_steps", low=1)
     names = model.class_names
     titles = tuple(str(i) if names is None else names.names[i] for i in range(model.n_outputs))
@@ -255,9 +260,6 @@ def ideal_inputs(
         starts = gather_starts(model, array, codes, ideal_outputs if wanted is None else wanted, bar.update)
     candidates, distances, outputs = dict(starts.images), dict(starts.distances), dict(starts.outputs)
     limits = (starts.low, starts.high) if isinstance(bounds, str) else bounds
-    if isinstance(bounds, str):
-        check_choice(bounds, "bounds", ("data",))
-    tolerance = rtol
     if train is not None:
         net = model_map(model)
         tolerance = attainable(rtol, net)
@@ -312,12 +314,11 @@ def _choose(
     names = list(distances)
     chosen = []
     for c, limit in enumerate(enough):
-        # Of those that reach the goal rounding must not choose, but how little they were changed.
-        keys = [
-            (0.0, _moved(candidates, each, c)) if distances[each][c] <= limit else (distances[each][c], 0.0)
-            for each in names
-        ]
-        chosen.append(names[min(range(len(names)), key=keys.__getitem__)])
+        # Of those that are as near rounding must not choose, but how little they were changed.
+        near = max(limit, (1 + AS_NEAR) * min(distances[each][c] for each in names))
+        tied = [each for each in names if distances[each][c] <= near]
+        moves = [_moved(candidates, each, c) for each in tied]
+        chosen.append(tied[moves.index(min(moves))])
     return tuple(chosen)
 
 
@@ -344,9 +345,8 @@ def _notes(
     if train is not None:
         moved = [_moved(candidates, name, i) for i, name in enumerate(chosen)]
         where = "anywhere" if bounds is None else "within the bounds"
-        notes.append(
-            f"Training ({train}, {where}) changed them by {min(moved):.2g} to {max(moved):.2g} of their own length."
-        )
+        changed = f"{100 * min(moved):.3g} % to {100 * max(moved):.3g} %"
+        notes.append(f"Training ({train}, {where}) changed them by {changed} of their own length.")
     if model.outputs == "logits":
         away = starts.ideal - starts.outputs["avg"]
         common = float((away.mean(axis=1) ** 2).sum() * away.shape[1] / (away**2).sum())

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wavelens._arguments import as_array, as_float_matrix, check_choice, check_finite_number, check_integer
+from wavelens._arguments import as_array, as_float_matrix, check_choice, check_integer
 from wavelens._progress import progress_bar
 from wavelens.exceptions import WavelensWarning
 from wavelens.spaces._gauss_newton import Solutions, gauss_newton
+from wavelens.spaces._layer_arguments import checked_share
 from wavelens.spaces._layerwise import OutOfRange, RejectedOut, invert_layerwise
+from wavelens.spaces._lengths import lengths
 from wavelens.spaces._network_maps import as_chain, as_map
 from wavelens.spaces._smooth_maps import SmoothMap
 
@@ -195,9 +197,7 @@ def invert(
     (array([False]), array([2.036]))
     """
     check_choice(method, "method", ("newton", "layerwise"))
-    rtol = check_finite_number(rtol, "rtol")
-    if not 0 < rtol < 1:
-        raise ValueError(f"`rtol` must be between 0 and 1, got {rtol:g}")
+    rtol = checked_share(rtol, "rtol")
     max_steps = check_integer(max_steps, "max_steps", low=1)
     if method == "layerwise":
         if bounds is not None or start is not None:
@@ -239,7 +239,10 @@ def as_bounds(bounds: Any, net: SmoothMap) -> tuple[Array, Array]:
         raise ValueError(f"`bounds` must be (low, high), got {bounds!r}")
     sides = []
     for each in bounds:
-        side = as_array(each, "bounds").astype(np.float64)
+        side = as_array(each, "bounds")
+        if side.dtype.kind not in "fiub":
+            raise TypeError(f"`bounds` must hold real numbers, got {each!r}")
+        side = side.astype(np.float64)
         if side.ndim > 0 and side.shape != net.input_shape:
             raise ValueError(
                 f"`bounds` must be numbers or of the input's shape {net.input_shape}, got {side.shape}"
@@ -283,11 +286,9 @@ def _layerwise(chain: Any, targets: Array, rtol: float) -> Inversion:
     distances = np.full(len(targets), np.inf)
     if exists.any():
         outputs[exists] = chain.values(inputs[exists])
-        distances[exists] = np.linalg.norm(outputs[exists] - targets[exists], axis=1)
-    lengths = np.maximum(
-        np.linalg.norm(targets, axis=1), np.linalg.norm(chain.values(np.zeros_like(inputs)), axis=1)
-    )
-    reached: npt.NDArray[np.bool_] = distances <= attainable(rtol, chain) * lengths
+        distances[exists] = lengths(outputs[exists] - targets[exists])
+    sizes = np.maximum(lengths(targets), lengths(chain.values(np.zeros_like(inputs))))
+    reached: npt.NDArray[np.bool_] = distances <= attainable(rtol, chain) * sizes
     found = Inversion(
         inputs.reshape(-1, *chain.input_shape),
         outputs,

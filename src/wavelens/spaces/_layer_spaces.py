@@ -123,15 +123,12 @@ def convolution_spaces(layer: WeightLayer, rtol: float | None = None) -> Convolu
     top, bottom, left, right = layer.padding
     padding: Any = ((top, bottom), (left, right))
     if layer.padding_mode != "zeros":
-        reach = [layer.dilation[i] * (layer.weights.shape[2 + i] - 1) for i in (0, 1)]
-        if (
-            layer.padding_mode != "circular"
-            or reach != [top + bottom, left + right]
-            or layer.stride != (1, 1)
-        ):
+        spans = [layer.dilation[i] * (layer.weights.shape[2 + i] - 1) for i in (0, 1)]
+        whole = ((spans[0] // 2, -(-spans[0] // 2)), (spans[1] // 2, -(-spans[1] // 2)))
+        if layer.padding_mode != "circular" or padding != whole:
             raise ValueError(
                 f"the layer {layer.name!r} pads its input by {layer.padding_mode}; its operator is known for zeros, "
-                "and for circular padding that keeps the size"
+                "and for circular padding by half the kernels' reach"
             )
         padding = "circular"
     return ConvolutionSpaces(

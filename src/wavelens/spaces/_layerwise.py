@@ -18,6 +18,7 @@ from scipy.linalg import svd
 from wavelens._threads import blas_threads
 from wavelens.models._numpy_model import product
 from wavelens.spaces._inverse_activations import inverse_activation, why_no_inverse
+from wavelens.spaces._lengths import lengths
 from wavelens.spaces._smooth_maps import ChainLayer, ChainMap
 
 __all__ = ["OutOfRange", "RejectedOut", "invert_layerwise"]
@@ -154,9 +155,9 @@ def _back(layer: ChainLayer, z: Array) -> tuple[Array, RejectedOut | None]:
     x = product(c / sigma[:rank], np.ascontiguousarray(vt[:rank]))
     if rank == len(layer.weights):
         return x, None
-    distances = np.linalg.norm(y - product(c, np.ascontiguousarray(u[:, :rank].T)), axis=1)
+    distances = lengths(y - product(c, np.ascontiguousarray(u[:, :rank].T)))
     # Rounding puts every sample a hair away.
-    off = distances > 1e-10 * np.linalg.norm(y, axis=1)
+    off = distances > 1e-10 * lengths(y)
     if not off.any():
         return x, None
     return x, RejectedOut(layer.name, rank, len(layer.weights), int(off.sum()), float(distances.max()))

@@ -199,19 +199,16 @@ class _Measure:
         if not np.isfinite(entering.sum(dtype=np.float64)):
             raise ModelError(f"NaN or infinity enters the layer {self.name!r}")
         if self.patches is not None:
-            rejected, total = self._of_patches(self.patches, entering, positions)
-        else:
-            rejected, total = self._of_rows(entering, positions)
+            return self._of_patches(self.patches, entering, positions)
+        rejected, total = self._of_rows(entering, positions)
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(total > 0, rejected / total, np.nan)
 
-    def _of_patches(
-        self, patches: PatchSpaces, entering: Array, positions: npt.NDArray[np.intp]
-    ) -> tuple[Array, Array]:
+    def _of_patches(self, patches: PatchSpaces, entering: Array, positions: npt.NDArray[np.intp]) -> Array:
         if self._room > 0:
             some = min(len(entering), self._room)
             self._take(patches.sample(entering[:some], 1, self._rng), positions[:some])
-        return patches.energies(entering)
+        return patches.shares(entering)
 
     def _of_rows(self, entering: Array, positions: npt.NDArray[np.intp]) -> tuple[Array, Array]:
         n = len(entering)

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from wavelens._arguments import as_array
 from wavelens.exceptions import ModelError
 from wavelens.models import Model, NumpyMLP, WeightLayers
 from wavelens.models._activations import activation
@@ -40,8 +42,8 @@ def as_map(network: Any) -> SmoothMap:
     chain, why = _chain(network)
     if chain is None:
         raise ModelError(
-            f"{_name(network)} is known by its layers alone, and they do not make the whole of it: {why}; open the "
-            "network itself with wavelens.models.open_model and invert that"
+            f"{_name(network)} is known by its layers alone, and only chains of linear layers can be run from these: "
+            f"{why}; open the network itself with wavelens.models.open_model and invert that"
         )
     for layer in chain.layers:
         try:
@@ -83,8 +85,8 @@ def as_chain(network: Any) -> ChainMap:
     chain, why = _chain(network)
     if chain is None:
         raise ModelError(
-            f"{_name(network)} cannot be inverted layer by layer: {why}; method='newton' needs no layers: open the "
-            "network with wavelens.models.open_model"
+            f"{_name(network)} cannot be inverted layer by layer: {why}; only chains of linear layers can. "
+            "method='newton' inverts any network that has a gradient: open it with wavelens.models.open_model"
         )
     return chain
 
@@ -98,18 +100,19 @@ def _chain(network: Any) -> tuple[ChainMap | None, str]:
         return _of_arrays(*network), ""
     raise TypeError(
         "`network` must be a model of wavelens.models, a NetworkSpaces, or (weights, biases, activations), got "
-        f"{type(network).__name__}"
+        f"{type(network).__name__}; wavelens.models.open_model opens files, torch modules and classifiers"
     )
 
 
 def _of_layers(network: WeightLayers) -> tuple[ChainMap | None, str]:
     if not network.is_chain:
-        return None, network.why_not_chain
+        why = network.why_not_chain.rstrip(".")
+        return None, why[:1].lower() + why[1:] if why.startswith("It ") else why
     layers = []
     for given in network.layers:
         each = given.folded()
         if each.kind != "linear":
-            return None, f"{each.name} is a convolution, whose pseudoinverse is not computed"
+            return None, f"{each.name} is a convolution"
         bias = np.zeros(len(each.weights)) if each.bias is None else np.asarray(each.bias, np.float64)
         layers.append(ChainLayer(each.name, np.asarray(each.weights, np.float64), bias, each.activation))
     shape = network.input_shape
@@ -122,6 +125,10 @@ def _of_layers(network: WeightLayers) -> tuple[ChainMap | None, str]:
 def _of_arrays(
     weights: Sequence[Any], biases: Sequence[Any] | None, activations: Sequence[str] | str
 ) -> ChainMap:
+    for name, given in (("weights", weights), ("biases", biases), ("activations", activations)):
+        plain = (isinstance(given, str) and name == "activations") or (given is None and name == "biases")
+        if not plain and (isinstance(given, str) or not isinstance(given, Sequence | np.ndarray)):
+            raise TypeError(f"`network`: the {name} must be a sequence, one a layer, got {given!r}")
     names = [activations] * len(weights) if isinstance(activations, str) else list(activations)
     vectors: list[Any] = [None] * len(weights) if biases is None else list(biases)
     if not len(weights) or not len(weights) == len(names) == len(vectors):
@@ -131,8 +138,8 @@ def _of_arrays(
         )
     layers: list[ChainLayer] = []
     for i, (given, vector, name) in enumerate(zip(weights, vectors, names, strict=True)):
-        w = np.array(given, np.float64, ndmin=2)
-        b = np.zeros(len(w)) if vector is None else np.array(vector, np.float64)
+        w = _real(given, f"weights {i}", ndmin=2)
+        b = np.zeros(len(w)) if vector is None else _real(vector, f"biases {i}", ndmin=0)
         wanted = len(layers[-1].weights) if layers else w.shape[1]
         if w.ndim != 2 or w.size == 0 or b.shape != w.shape[:1] or w.shape[1] != wanted:
             raise ValueError(
@@ -144,6 +151,13 @@ def _of_arrays(
         activation(name)
         layers.append(ChainLayer(f"layer{i + 1}", w, b, name))
     return ChainMap(layers)
+
+
+def _real(values: Any, name: str, *, ndmin: int) -> npt.NDArray[np.float64]:
+    array = as_array(values, f"network ({name})")
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"`network`: {name} must hold real numbers, got dtype {array.dtype}")
+    return np.array(array, np.float64, ndmin=ndmin)
 
 
 def _name(network: Any) -> str:

@@ -24,6 +24,8 @@ __all__ = ["PatchSpaces"]
 PAD = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 # Of the values that one chunk of images may have, in bytes.
 CHUNK = 2**25
+# Energies within these are sums of squares that are well within the range of float32.
+LEAST, MOST = 1e-20, 1e30
 
 
 class PatchSpaces:
@@ -47,6 +49,8 @@ class PatchSpaces:
     def __init__(self, layer: WeightLayer, rtol: float | None = None) -> None:
         self.layer = layer = layer.folded()
         kernels = layer.weights.astype(np.float64)
+        # Scaled to about 1, so that no square leaves the range.
+        kernels = np.ldexp(kernels, -int(np.frexp(np.abs(kernels).max())[1]))
         out, channels, *_ = kernels.shape
         rows = kernels.reshape(layer.groups, out // layer.groups, -1)
         self.n_in = rows.shape[2]
@@ -70,26 +74,38 @@ class PatchSpaces:
                 basis[group, rank:] = 0
         self._basis = basis.reshape(*basis.shape[:2], channels, *kernels.shape[2:])
 
-    def energies(self, values: npt.NDArray[Any]) -> tuple[FloatArray, FloatArray]:
-        """Sum energies over all patches of each image.
+    def shares(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Return which share of the energy of each image's patches is rejected.
 
         Parameters
         ----------
         values : (n, channels, height, width) ndarray
-            What enters the layer, before padding.
+            What enters the layer, before padding; finite.
 
         Returns
         -------
-        rejected, total : (n,) ndarray of float64
-            Of the energy of all patches that the stride visits, zeros of the padding among them.
+        (n,) ndarray of float64
+            Of all patches that the stride visits, zeros of the padding among them; NaN where these are all zero.
         """
-        rejected, total = np.zeros(len(values)), np.zeros(len(values))
+        found = np.empty(len(values))
         dtype = np.float64 if values.dtype == np.float64 else np.float32
         step = max(1, CHUNK // max(1, values[0].size * np.dtype(dtype).itemsize)) if len(values) else 1
         for start in range(0, len(values), step):
             part = slice(start, start + step)
-            rejected[part], total[part] = self._energies(self._padded(values[part].astype(dtype, copy=False)))
-        return rejected, total
+            found[part] = self._shares(values[part].astype(dtype, copy=False))
+        return found
+
+    def _shares(self, x: FloatArray) -> npt.NDArray[np.float64]:
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            rejected, total = self._energies(self._padded(x))
+        for i in np.flatnonzero(~((total > LEAST) & (total < MOST))):
+            # Squares that leave the range: once more, scaled.
+            exponent = int(np.frexp(np.abs(x[i]).max())[1])
+            rejected[i : i + 1], total[i : i + 1] = self._energies(
+                self._padded(np.ldexp(x[i : i + 1], -exponent))
+            )
+        with np.errstate(invalid="ignore"):
+            return np.asarray(rejected / total)
 
     def _padded(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         if not any(self.layer.padding):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from wavelens import _core
 from wavelens._arguments import FloatArray, as_array
 
-__all__ = ["SplitRows", "read_rows", "split_rows", "working_dtype"]
+__all__ = ["SplitRows", "read_rows", "refuse_nonfinite", "split_rows", "working_dtype"]
 
 _CHUNK_BYTES = 2**25
 
@@ -56,7 +56,8 @@ def read_rows(
 
 def working_dtype(rows: npt.NDArray[Any], weights: np.dtype[Any]) -> np.dtype[Any]:
     """Return float32 where weights are and samples fit it (float16, float32, integers to 16 bits), else float64."""
-    narrow = rows.dtype in (np.float16, np.float32) or (rows.dtype.kind in "iub" and rows.itemsize <= 2)
+    native = rows.dtype.newbyteorder("=")
+    narrow = native in (np.float16, np.float32) or (rows.dtype.kind in "iub" and rows.itemsize <= 2)
     return np.dtype(np.float32 if narrow and weights == np.float32 else np.float64)
 
 
@@ -97,7 +98,7 @@ def split_rows(
         x = chunk.reshape(len(chunk), -1).astype(dtype, copy=False)
         if append_one:
             x = np.concatenate([x, np.ones((len(x), 1), dtype)], axis=1)
-        _refuse_nonfinite(x, name, first, chunk.shape[1:])
+        refuse_nonfinite(x, name, first, chunk.shape[1:])
         here = [None if part is None else part[first : first + step] for part in parts]
         tick = progress if direct else None
         energies[:, first : first + step] = _core.project(basis, x, here[0], here[1], tick)
@@ -107,7 +108,8 @@ def split_rows(
     return SplitRows(parts[0], parts[1], energies[0], energies[1], shares[0], shares[1])
 
 
-def _refuse_nonfinite(x: FloatArray, name: str, first: int, shape: tuple[int, ...]) -> None:
+def refuse_nonfinite(x: FloatArray, name: str, first: int, shape: tuple[int, ...]) -> None:
+    """Raise ValueError where a row holds NaN or infinities; `first` is the number of the first sample."""
     place = _core.first_nonfinite(x)
     if place is not None:
         inside = tuple(map(int, np.unravel_index(place[1], shape)))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,55 +11,15 @@ import numpy.typing as npt
 import scipy.linalg
 from scipy.sparse.linalg import LinearOperator
 
-from wavelens._arguments import FloatArray, as_array, as_float_matrix, check_integer, check_progress
+from wavelens._arguments import FloatArray, as_float_matrix, check_integer, check_progress
 from wavelens._threads import blas_threads
 from wavelens.spaces._chance import SpectrumAgainstChance, spectrum_against_chance
 from wavelens.spaces._complement import Complement, dense_or_operator
+from wavelens.spaces._decomposition import Decomposition, Projection, as_decomposition
+from wavelens.spaces._layer_arguments import checked_bias, checked_rtol, checked_shape
 from wavelens.spaces._project import SplitRows, read_rows, split_rows, working_dtype
 
-__all__ = ["Decomposition", "Projection", "SignalSpaces"]
-
-
-@dataclass(frozen=True, eq=False)
-class Decomposition:
-    """What a layer keeps and rejects of every sample.
-
-    Attributes
-    ----------
-    signal, rejected : ndarray
-        The parts, of the shape of the samples; they add up to the samples, to rounding.
-    energy : (n_samples,) ndarray of float64
-        Share of the sample's energy that is rejected, ‖rejected‖²/‖x‖², in [0, 1]; NaN for a sample of zeros.
-    signal_energy, rejected_energy : (n_samples,) ndarray of float64
-        ‖signal‖² and ‖rejected‖².
-    leak : (n_samples,) ndarray of float64 or None
-        ‖A·rejected‖/(σ₁‖x‖) where the rejected part comes from an iteration: how much of it the layer still
-        sees. None where the parts are exact to rounding.
-    """
-
-    signal: FloatArray
-    rejected: FloatArray
-    energy: npt.NDArray[np.float64]
-    signal_energy: npt.NDArray[np.float64]
-    rejected_energy: npt.NDArray[np.float64]
-    leak: npt.NDArray[np.float64] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Projection:
-    """What one neuron sees of every sample.
-
-    Attributes
-    ----------
-    projection, residual : ndarray
-        p = (wᵀx/‖w‖²)w and x − p, of the shape of the samples.
-    energy : (n_samples,) ndarray of float64
-        Share of the sample's energy in the residual; NaN for a sample of zeros.
-    """
-
-    projection: FloatArray
-    residual: FloatArray
-    energy: npt.NDArray[np.float64]
+__all__ = ["SignalSpaces"]
 
 
 class SignalSpaces:
@@ -144,15 +102,17 @@ class SignalSpaces:
         rtol: float | None = None,
     ) -> None:
         w = as_float_matrix(weights, "weights")
-        self.input_shape = _checked_shape(input_shape, w.shape[1])
+        self.input_shape = checked_shape(input_shape, w.shape[1])
         self.dtype = w.dtype
         self._has_bias = bias is not None
         if bias is not None:
-            w = np.concatenate([w, _checked_bias(bias, w)[:, None]], axis=1)
+            w = np.concatenate([w, checked_bias(bias, len(w), w.dtype)[:, None]], axis=1)
         self._weights = w
         self.shape: tuple[int, int] = w.shape
         self._u, self.singular_values, self._v = _svd(w)
-        self.rank = int((self.singular_values > _checked_rtol(rtol, w) * self.singular_values[0]).sum())
+        self.rank = int(
+            (self.singular_values > checked_rtol(rtol, w.shape, w.dtype) * self.singular_values[0]).sum()
+        )
         self.condition = (
             float(self.singular_values[0] / self.singular_values[self.rank - 1])
             if self.rank
@@ -268,7 +228,7 @@ class SignalSpaces:
         if swap:
             basis = Complement(basis).dense().astype(np.float64)
         split = split_rows(basis.astype(dtype, copy=False), rows, "outputs")
-        return _as_decomposition(split, swap, rows.shape)
+        return as_decomposition(split, swap, rows.shape)
 
     def project(self, unit: int, samples: npt.ArrayLike) -> Projection:
         """Return what one neuron sees of the samples, p = (wᵀx/‖w‖²)w, and the residual x − p (eq. 3).
@@ -295,7 +255,7 @@ class SignalSpaces:
         split = split_rows(
             basis.astype(working_dtype(rows, self.dtype)), rows, "samples", append_one=self._has_bias
         )
-        parts = _as_decomposition(split, False, self._shape_of_parts(rows))
+        parts = as_decomposition(split, False, self._shape_of_parts(rows))
         return Projection(parts.signal, parts.rejected, parts.energy)
 
     def signal_images(self, n: int | None = None) -> FloatArray:
@@ -377,17 +337,7 @@ class SignalSpaces:
         return (len(rows), self.shape[1]) if self._has_bias else rows.shape
 
     def _decomposition(self, split: SplitRows, rows: npt.NDArray[Any]) -> Decomposition:
-        return _as_decomposition(split, self._by_rejected, self._shape_of_parts(rows))
-
-
-def _as_decomposition(split: SplitRows, swap: bool, shape: tuple[int, ...]) -> Decomposition:
-    """Name the parts; with `swap` the basis was that of the rejected space."""
-    assert split.inside is not None
-    assert split.outside is not None
-    inside, outside = split.inside.reshape(shape), split.outside.reshape(shape)
-    if swap:
-        return Decomposition(outside, inside, split.inside_share, split.outside_energy, split.inside_energy)
-    return Decomposition(inside, outside, split.outside_share, split.inside_energy, split.outside_energy)
+        return as_decomposition(split, self._by_rejected, self._shape_of_parts(rows))
 
 
 def _svd(
@@ -404,35 +354,3 @@ def _svd(
     v = vt.T
     signs = np.where(v[np.abs(v).argmax(axis=0), np.arange(v.shape[1])] < 0, -1.0, 1.0)
     return u * signs, values, v * signs
-
-
-def _checked_shape(shape: Sequence[int] | None, n_in: int) -> tuple[int, ...] | None:
-    if shape is None:
-        return None
-    try:
-        found = tuple(check_integer(each, "input_shape", low=1) for each in shape)
-    except TypeError:
-        raise TypeError(f"`input_shape` must be a sequence of integers, got {shape!r}") from None
-    if prod(found) != n_in:
-        raise ValueError(
-            f"`input_shape` must have as many entries as a row of `weights` ({n_in}), got {found}, "
-            f"which has {prod(found)}"
-        )
-    return found
-
-
-def _checked_bias(bias: npt.ArrayLike, w: FloatArray) -> FloatArray:
-    array = as_array(bias, "bias")
-    if array.ndim != 1 or len(array) != w.shape[0]:
-        raise ValueError(f"`bias` must have shape ({w.shape[0]},), one entry a unit, got {array.shape}")
-    return as_float_matrix(array[:, None], "bias")[:, 0].astype(w.dtype)
-
-
-def _checked_rtol(rtol: object, w: FloatArray) -> float:
-    if rtol is None:
-        return float(max(w.shape) * np.finfo(w.dtype).eps)
-    if isinstance(rtol, bool | np.bool_) or not isinstance(rtol, int | float | np.integer | np.floating):
-        raise TypeError(f"`rtol` must be a number or None, got {rtol!r}")
-    if not 0 <= rtol < 1:
-        raise ValueError(f"`rtol` must be at least 0 and below 1, got {rtol}")
-    return float(rtol)
