@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens import _core
+from wavelens._mapped import is_mapped, row_blocks
 
 __all__ = [
     "FloatArray",
@@ -147,9 +148,14 @@ def refuse_nonfinite_image(array: npt.NDArray[Any], name: str) -> None:
 
 def check_finite(a: FloatArray, name: str) -> None:
     """Raise `ValueError` with the first position, in row order, that is NaN or infinite."""
-    place = _core.first_nonfinite(a)
-    if place is not None:
-        raise ValueError(f"`{name}` must be finite, got {a[place]} at row {place[0]}, column {place[1]}")
+    first = 0
+    for rows in row_blocks(a) if is_mapped(a) else (a,):
+        place = _core.first_nonfinite(rows)
+        if place is not None:
+            raise ValueError(
+                f"`{name}` must be finite, got {rows[place]} at row {first + place[0]}, column {place[1]}"
+            )
+        first += len(rows)
 
 
 def check_integer(

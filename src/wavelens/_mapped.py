@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -14,7 +15,19 @@ import numpy.typing as npt
 
 from wavelens.exceptions import DataError
 
-__all__ = ["check_whole", "contents_of", "give_back", "is_mapped", "map_again", "picked_rows", "row_blocks"]
+__all__ = [
+    "check_whole",
+    "contents_of",
+    "give_back",
+    "is_mapped",
+    "map_again",
+    "picked_rows",
+    "row_blocks",
+    "table_beside",
+]
+
+_block_bytes = 1 << 24
+_largest_table = 256_000_000
 
 
 def is_mapped(array: npt.NDArray[Any]) -> bool:
@@ -32,9 +45,14 @@ def give_back(array: npt.NDArray[Any]) -> None:
             buffer.madvise(mmap.MADV_DONTNEED)
 
 
-def row_blocks(array: npt.NDArray[Any], n_rows: int = 8192) -> Iterator[npt.NDArray[Any]]:
-    """Give some rows after the other; of a mapped file as copies, and none of it stays in memory."""
+def row_blocks(array: npt.NDArray[Any], n_rows: int | None = None) -> Iterator[npt.NDArray[Any]]:
+    """Give some rows after the other; of a mapped file as copies, and none of it stays in memory.
+
+    Without `n_rows`, some 16 MB at a time.
+    """
     mapped = is_mapped(array)
+    if n_rows is None:
+        n_rows = max(1, _block_bytes // max(1, array[:1].nbytes))
     for first in range(0, len(array), n_rows):
         rows = array[first : first + n_rows]
         if mapped:
@@ -52,6 +70,24 @@ def picked_rows(array: npt.NDArray[Any], places: npt.NDArray[np.intp]) -> npt.ND
         rows[first : first + 256] = array[places[first : first + 256]]
         give_back(array)
     return rows
+
+
+def table_beside(array: npt.NDArray[Any], shape: tuple[int, int]) -> npt.NDArray[Any]:
+    """Return room for a table of the dtype of `array`, to be filled from the top.
+
+    Of more than 256 MB, and where `array` is mapped, it lies in a nameless file in the same folder, which goes
+    with it.
+    """
+    found = _map_of(array)
+    size = shape[0] * shape[1] * array.dtype.itemsize
+    if found is None or size <= _largest_table or not isinstance(found.filename, str | os.PathLike):
+        return np.empty(shape, array.dtype)
+    with tempfile.TemporaryFile(dir=os.path.dirname(os.path.abspath(found.filename))) as file:
+        if hasattr(os, "posix_fallocate"):  # a full disk is told of here, not by a signal later
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            file.truncate(size)
+        return np.memmap(file, array.dtype, "r+", shape=shape)
 
 
 def check_whole(array: npt.NDArray[Any], name: str) -> None:

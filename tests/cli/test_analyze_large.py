@@ -41,6 +41,7 @@ def test_interrupted_and_continued(source, small, tmp_path, capsys, monkeypatch)
         patch.setattr(streamed, "ho_gsvd", stop)
         assert main(command) == 130
     assert [each.name for each in out.iterdir()] == ["work"]
+    assert f"what is done is kept in {out / 'work'}: --resume goes on from there" in capsys.readouterr().err
     assert main(command) == 1
     assert "holds an unfinished run; say --resume" in capsys.readouterr().err
     assert main([*command[:3], "13", *command[4:], "--resume"]) == 1
@@ -68,7 +69,14 @@ def test_interrupted_and_continued(source, small, tmp_path, capsys, monkeypatch)
     assert [row["class"] for row in rows[:3]] == ["one", "two", "three"]
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "What 600 images of 3 classes are made of" in page
-    assert "goes by 60 of them, drawn at random" in page
+    assert "come from all 600 images" in page
+    assert "drawn at random" in page
+    similarity = found.similarity_to_classes()
+    own = similarity[np.arange(600), found.labels_]
+    np.testing.assert_allclose([1 - float(row["isolation"]) for row in rows], own, atol=1e-5)
+    assert summary["classes"]["one"]["n_images"] == 200
+    assert summary["classes"]["two"]["most_isolated"] == str(found.isolated(1, 1)[0])
+    assert summary["similarity"]["method"] == "exact"
     assert main(command) == 1
     assert "holds a result already" in capsys.readouterr().err
 

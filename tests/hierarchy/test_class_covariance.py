@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference.class_covariance import class_covariance as by_definition
 
-from wavelens.hierarchy import ClassMeans, class_covariance, mmf
+from wavelens.hierarchy import ClassMeans, _symmetric, class_covariance, mmf
 from wavelens.hierarchy import _features as feature_reading
 
 
@@ -254,3 +254,22 @@ def test_correlation_names_the_class_without_a_direction():
     middle = np.array([[0.1, 0.2], [0.3, 0.4], [0.2, 0.3]])
     with pytest.raises(ValueError, match="the mean of class 'c' is that of all images"):
         class_covariance(middle, ["a", "b", "c"], center=True, correlation=True)
+
+
+@pytest.mark.parametrize("m", [2, 5, 8, 17])
+def test_the_lower_triangle_mirrors_the_upper_one_block_by_block(m, monkeypatch):
+    monkeypatch.setattr(_symmetric, "_rows_at_once", 5)
+    matrix = np.random.default_rng(m).standard_normal((m, m))
+    upper = np.triu(matrix)
+    _symmetric.mirror(matrix)
+    assert np.array_equal(matrix, upper + np.triu(upper, 1).T)
+
+
+def test_sums_are_not_copied_for_a_chunk_of_known_classes():
+    means = ClassMeans().partial_fit(np.ones((4, 3)), [0, 1, 2, 3])
+    sums, counts = means.sums, means.counts
+    means.partial_fit(np.full((2, 3), 2.0), [3, 1])
+    assert means.sums is sums
+    assert means.sums[:, 0].tolist() == [1, 3, 1, 3]
+    assert counts.tolist() == [1, 1, 1, 1]
+    assert means.counts.tolist() == [1, 2, 1, 2]

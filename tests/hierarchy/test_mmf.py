@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.sparse.linalg import cg
 
 from wavelens import DataError, WavelensError
-from wavelens.hierarchy import MMF, mmf
+from wavelens.hierarchy import MMF, class_covariance, mmf
 
 
 def covariance(m, rank=None, seed=0, decay=0.7):
@@ -186,6 +186,34 @@ def test_the_matrix_is_kept_apart_from_the_callers():
             getattr(factors, name)[0] = 0
     with pytest.raises(dataclasses.FrozenInstanceError):
         factors.core = None
+
+
+def test_the_matrix_is_kept_itself_where_that_is_asked_for_and_possible():
+    c = covariance(12)
+    c = (c + c.T) / 2
+    kept = mmf(c, 3, copy=False)
+    assert np.shares_memory(kept.matrix, c)
+    assert c.flags.writeable
+    assert not kept.matrix.flags.writeable
+    other = mmf(c, 3)
+    assert not np.shares_memory(other.matrix, c)
+    assert np.array_equal(kept.core, other.core)
+    assert np.array_equal(kept.level_errors, other.level_errors)
+    assert not np.shares_memory(mmf(c.T, 3, copy=False).matrix, c)
+    assert mmf(c.astype(np.float32), 3, copy=False).matrix.dtype == np.float64
+    c[2, 5] = np.nextafter(c[2, 5], 9)
+    assert not np.shares_memory(mmf(c, 3, copy=False).matrix, c)
+    c[2, 5] += 1
+    with pytest.raises(ValueError, match="must be symmetric"):
+        mmf(c, 3, copy=False)
+
+
+def test_a_covariance_of_classes_is_kept_itself():
+    rng = np.random.default_rng(0)
+    found = class_covariance(rng.standard_normal((40, 6)), np.arange(40) % 10)
+    assert np.shares_memory(mmf(found, 3).matrix, found.matrix)
+    mine = dataclasses.replace(found, matrix=found.matrix.copy())  # may be changed
+    assert not np.shares_memory(mmf(mine, 3).matrix, mine.matrix)
 
 
 # The algebra of M

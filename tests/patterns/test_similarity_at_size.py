@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 import pytest
 
@@ -15,8 +13,7 @@ from wavelens.patterns import PatternAnalysis, _image_similarity
 def _few_landmarks():
     """Fewer landmarks than the digits are images, so that most are interpolated."""
     with pytest.MonkeyPatch.context() as patch:
-        few = functools.partial(_image_similarity.class_similarity, n_features=300)
-        patch.setattr(_image_similarity, "class_similarity", few)
+        patch.setattr(_image_similarity, "_landmarks", 300)
         yield
 
 
@@ -43,7 +40,7 @@ def test_few_images_are_compared_exactly(digits):
 def test_results_tell_method_and_error(digits):
     exact, near = digits
     found = near.class_similarity_
-    assert found.method == "landmarks"
+    assert (found.method, found.n_features) == ("landmarks", 300)
     assert np.array_equal(found.classes, near.classes_)
     spectrum, matrices = near.spectrum(3, 8), near.class_matrices()
     assert spectrum.method == matrices.method == "landmarks"

@@ -145,7 +145,7 @@ def run(options: argparse.Namespace) -> None:
         say.note(note)
     for each in data.skipped:
         say.note(f"left out {each}")
-    groups = read_groups(options.groups, data)
+    groups = read_groups(options.groups, data.image_names)
     analysis = _fit(options, data, say)
     results = measure_association(options, analysis, data, groups, say)
     if options.compare_basis:

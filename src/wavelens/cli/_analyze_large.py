@@ -1,6 +1,7 @@
 """``wavelens analyze`` for images that do not fit in memory, on this machine or on a cluster.
 
-The patterns come from all images, read in chunks; the report shows and compares a sample of them.
+Patterns, and the similarities of images to classes, come from all images, read in chunks; the report shows some of
+them, and what it points at among them: the odd ones, those on borders, and those nearest to these.
 """
 
 from __future__ import annotations
@@ -8,13 +9,11 @@ from __future__ import annotations
 import argparse
 import csv
 import shutil
-from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wavelens.cli import _interrupt
-from wavelens.cli._association import measure_association, read_groups
+from wavelens.cli._association import held_out, read_groups, shuffle_labels, splits_wanted
 from wavelens.cli._output import WORK, unfinished, whole_folder
 from wavelens.cli._steps import Steps, told
 
@@ -43,10 +42,18 @@ def is_large(options: argparse.Namespace, out: Path, source: ImageSource) -> boo
 
 
 def analyze_large(options: argparse.Namespace, out: Path, source: ImageSource, say: Steps) -> None:
-    """Analyse out of core, report on a sample."""
-    from wavelens.cli._analyze import compare, write_results
-    from wavelens.patterns._sample import seen_through
-    from wavelens.quality import check_images
+    """Analyse out of core, report on all images and show some."""
+    try:
+        _analyze(options, out, source, say)
+    except (KeyboardInterrupt, OSError):
+        if unfinished(out):
+            say.note(f"what is done is kept in {out / WORK}: --resume goes on from there")
+        raise
+
+
+def _analyze(options: argparse.Namespace, out: Path, source: ImageSource, say: Steps) -> None:
+    from wavelens._freed import give_back_freed
+    from wavelens.cli._analyze import write_results
     from wavelens.report import image_table
 
     analysis = _fit(options, out, source, say)
@@ -54,35 +61,31 @@ def analyze_large(options: argparse.Namespace, out: Path, source: ImageSource, s
         say.note(note)
     for each in source.skipped:
         say.note(f"left out {each}")
-    places = _sample(options, analysis, source)
-    say(f"reading a sample of {len(places):,} of {len(analysis.labels_):,} images for the report")
-    data, places = _read_sample(analysis, source, places)
-    seen = seen_through(analysis, places)
-    groups = read_groups(options.groups, data)
-    tested = _fit_to_sample(analysis, data, say)
-    results = measure_association(options, tested, data, groups, say)
-    if options.compare_basis:
-        results["comparison"] = compare(options, tested, data, say)
-    say("checking whether the sample is sound")
-    results["quality"] = check_images(
-        data, random_state=options.seed, progress=False if options.quiet else None
-    )
-    say(f"comparing the images of the sample by {analysis.sigma_.shape[1]:,} patterns")
+    give_back_freed()
+    n = len(analysis.labels_)
+    say(f"comparing {n:,} images with the classes by {analysis.sigma_.shape[1]:,} patterns")
+    say.note(analysis.class_similarity_.in_words())
+    seen = _seen(options, analysis, source, say)
+    data, seen = _read_shown(seen, source)
+    give_back_freed()
+    results = _measured(options, analysis, seen, data, source, say)
     results["table"] = image_table(seen)
+    give_back_freed()
     with whole_folder(out, options.force, resume=True) as folder:
         say("drawing the report")
         more = {
-            "n_images": len(analysis.labels_),
-            "n_images_shown": len(places),
+            "n_images_shown": len(seen.labels_),
             "out_of_core": _facts(analysis),
         }
         write_results(folder, options, seen, data, results, whole=analysis, more=more)
+        say("writing the numbers of all images")
         _write_all_images(folder / "all-images.csv", analysis, source)
     say.done(out / "report.html")
 
 
 def _fit(options: argparse.Namespace, out: Path, source: ImageSource, say: Steps) -> PatternAnalysis:
     from wavelens.cli._analyze import make_analysis
+    from wavelens.cli._watched import watched
     from wavelens.data._source import check_classes
     from wavelens.exceptions import DataError
 
@@ -104,7 +107,7 @@ def _fit(options: argparse.Namespace, out: Path, source: ImageSource, say: Steps
     folder = {"work_dir": out / WORK, "resume": options.resume}
     with told(say):
         if options.scheduler is None:
-            analysis.fit(_watched(source), source.labels, **folder)
+            analysis.fit(watched(source), source.labels, **folder)
         else:
             analysis.fit(source, source.labels, **folder, scheduler=options.scheduler)
     about = analysis.out_of_core_
@@ -116,50 +119,54 @@ def _fit(options: argparse.Namespace, out: Path, source: ImageSource, say: Steps
     return analysis
 
 
-def _watched(source: ImageSource) -> ImageSource:
-    """Have a source look for Ctrl-C before each chunk."""
-    chunks = source.chunks
-
-    def watched(size: int, start: int = 0) -> Iterator[Any]:
-        for chunk in chunks(size, start) if start else chunks(size):
-            _interrupt.check()
-            yield chunk
-
-    source.chunks = watched  # type: ignore[method-assign]
-    return source
-
-
-def _sample(options: argparse.Namespace, analysis: PatternAnalysis, source: ImageSource) -> Any:
-    """Choose places among the images of the analysis: as many as a part of the memory holds."""
+def _seen(
+    options: argparse.Namespace, analysis: PatternAnalysis, source: ImageSource, say: Steps
+) -> PatternAnalysis:
+    """Choose the images to show: as many as a part of the memory holds."""
     import numpy as np
 
     from wavelens.data._source import physical_memory
     from wavelens.patterns._memory import parse_bytes
-    from wavelens.patterns._sample import sample_places
+    from wavelens.patterns._memory_plan import PROGRAMME
+    from wavelens.report._shown_images import seen_for_report
 
     memory = physical_memory() if options.memory is None else parse_bytes(options.memory, "--memory")
+    free = max(memory - PROGRAMME, memory / _share_of_memory)
     # An image as it is and as numbers, all of its coefficients, and its row of UΣ with copies.
     pixels = int(np.prod(source.image_shape))
     each = pixels * (source.dtype.itemsize + 16) + 48 * analysis.sigma_.shape[1] + 1000
-    n = int(max(4, min(_most_shown, memory / _share_of_memory / each)))
-    return sample_places(analysis.labels_, n, options.seed)
+    n = int(max(4, min(_most_shown, free / 3 / each)))
+    say("looking for odd images, images on borders, and those nearest to them")
+    return seen_for_report(analysis, n, options.seed)
 
 
-def _read_sample(analysis: PatternAnalysis, source: ImageSource, places: Any) -> tuple[ImageData, Any]:
-    """Read the images of the sample; return them and the places of those that can still be read."""
+def _read_shown(seen: PatternAnalysis, source: ImageSource) -> tuple[ImageData, PatternAnalysis]:
+    """Read the images to show; return them, and the analysis seen through those that can still be read."""
     import numpy as np
 
+    from wavelens.cli._watched import watched
     from wavelens.data import ImageData
+    from wavelens.patterns._sample import seen_through
 
-    positions = analysis.image_positions_[places]
-    chunk = source.read(positions)
-    places = places[np.isin(positions, chunk.positions)]
+    sampled = seen.sampled_from_
+    assert sampled is not None
+    chunk = watched(source).read(seen.image_positions_)
+    there = np.isin(seen.image_positions_, chunk.positions)
+    if not there.all():
+        seen = seen_through(sampled.whole, sampled.places[there], sampled.drawn[there], sampled.nearest)
+    drawn = int(np.count_nonzero(sampled.drawn[there]))
+    more = len(chunk.positions) - drawn
     note = (
-        f"The choice of coefficients, the patterns and their strengths come from all "
-        f"{len(analysis.labels_):,} images, read in chunks. Whatever shows, counts or compares single images, "
-        f"tests or scores goes by {len(places):,} of them, drawn at random: half dealt evenly over the classes, half "
-        "by their size. What is rare may be missing there. The file all-images.csv holds the complexity of every "
-        "image."
+        f"Patterns, their tie to the classes, complexity, similarity and places between classes come from all "
+        f"{len(sampled.whole.labels_):,} images, read in chunks. Shown are {len(chunk.positions):,}: {drawn:,} "
+        "drawn at random (half of them dealt evenly over the classes, half by their size)"
+        + (
+            f", and {more:,} that were looked for among all, being odd, on a border or near to such ones"
+            if more
+            else ""
+        )
+        + ". Whether the data is sound, a score of held-out images and a comparison with pixels go by those drawn at "
+        "random. The file all-images.csv holds the numbers of every image."
     )
     data = ImageData(
         images=chunk.images,
@@ -170,11 +177,63 @@ def _read_sample(analysis: PatternAnalysis, source: ImageSource, places: Any) ->
         skipped=tuple(source.skipped),
         notes=(note, *source.notes),
     )
-    return data, places
+    return data, seen
+
+
+def _measured(
+    options: argparse.Namespace,
+    analysis: PatternAnalysis,
+    seen: PatternAnalysis,
+    data: ImageData,
+    source: ImageSource,
+    say: Steps,
+) -> dict[str, Any]:
+    """Shuffle the labels of all images; check, hold out and take pixels of those drawn at random."""
+    import numpy as np
+
+    from wavelens._freed import give_back_freed
+    from wavelens.cli._analyze import compare
+    from wavelens.exceptions import DataError
+    from wavelens.quality import check_images
+    from wavelens.quality._among import among
+
+    groups = None
+    if options.groups is not None:
+        positions = analysis.image_positions_.tolist()
+        groups = read_groups(options.groups, [source.image_names[i] for i in positions])
+    give_back_freed()
+    try:
+        results = shuffle_labels(options, analysis, groups, say)
+    except DataError as error:  # too little memory for that, which is no reason to throw all else away
+        say.note(f"left out: {error}")
+        results = {"association": None, "association_curve": None}
+    assert seen.sampled_from_ is not None
+    drawn = np.flatnonzero(seen.sampled_from_.drawn)
+    sample = replace(
+        data,
+        images=data.images[drawn],
+        labels=data.labels[drawn],
+        image_names=tuple(data.image_names[i] for i in drawn),
+    )
+    say(f"checking whether {len(drawn):,} images drawn at random are sound")
+    quality = check_images(sample, random_state=options.seed, progress=False if options.quiet else None)
+    counts = np.bincount(analysis.labels_, minlength=len(data.class_names))
+    results["quality"] = among(quality, drawn, data.image_names, data.labels, counts)
+    splits = splits_wanted(options)
+    results["held_out"] = None
+    if not (splits or options.compare_basis):
+        return results
+    some = None if groups is None else groups[seen.sampled_from_.places[drawn]]
+    tested = _fit_to_sample(seen, sample, say)
+    if splits:
+        results["held_out"] = held_out(splits, options, tested, sample, some, say)
+    if options.compare_basis:
+        results["comparison"] = compare(options, tested, sample, say)
+    return results
 
 
 def _fit_to_sample(analysis: PatternAnalysis, data: ImageData, say: Steps) -> PatternAnalysis:
-    """Return an analysis of the sample alone, by as many coefficients, for what shuffles labels or holds out."""
+    """Return an analysis of the sample alone, by as many coefficients, for what holds out or takes pixels."""
     import numpy as np
     from sklearn.base import clone
 
@@ -200,11 +259,37 @@ def _facts(analysis: PatternAnalysis) -> dict[str, Any]:
 
 
 def _write_all_images(path: Path, analysis: PatternAnalysis, source: ImageSource) -> None:
-    """Write name, class and complexity of every image; UTF-8, one header line."""
+    """Write what the analysis says of every image; UTF-8, one header line."""
+    from wavelens.report._tables import places_between
+
     complexity = analysis.complexity()
+    similarity = analysis.similarity_to_classes()
+    out_class, between = places_between(analysis)
+    names = source.class_names
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["image", "class", "complexity"])
+        writer.writerow(
+            [
+                "image",
+                "class",
+                "complexity",
+                "isolation",
+                "in_similarity",
+                "out_similarity",
+                "out_class",
+                "spectrum",
+            ]
+        )
         for place, position in enumerate(analysis.image_positions_.tolist()):
-            name, label = source.image_names[position], source.class_names[source.labels[position]]
-            writer.writerow([name, label, f"{complexity[place]:.6g}"])
+            own, other = int(analysis.labels_[place]), int(out_class[place])
+            inside, outside = similarity[place, own], similarity[place, other]
+            numbers = (complexity[place], 1 - inside, inside, outside)
+            writer.writerow(
+                [
+                    source.image_names[position],
+                    names[own],
+                    *(f"{each:.6g}" for each in numbers),
+                    names[other],
+                    f"{between[place]:.6g}",
+                ]
+            )

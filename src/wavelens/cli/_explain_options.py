@@ -14,7 +14,7 @@ from wavelens.exceptions import WavelensError
 __all__ = ["add_options", "check_options", "default_folder"]
 
 _methods = ("cartoonx", "pixel")
-_lambdas = (2.0, 5.0, 10.0, 20.0, 50.0)
+_lambdas = (0.5, 2.0, 5.0, 20.0, 50.0)
 _pixel_share = 0.2
 
 
@@ -51,7 +51,7 @@ def _add_method_options(group: Any) -> None:
         metavar="X,…",
         type=_numbers,
         default=_lambdas,
-        help="prices of what is kept: the larger, the less is kept (default: 2,5,10,20,50)",
+        help="prices of what is kept: the larger, the less is kept (default: 0.5,2,5,20,50)",
     )
     add(
         "--pixel-lambdas",

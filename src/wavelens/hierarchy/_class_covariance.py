@@ -12,7 +12,7 @@ import numpy.typing as npt
 from wavelens._threads import blas_threads
 from wavelens.hierarchy._class_means import ClassMeans, means_of
 from wavelens.hierarchy._features import Float64Array, IntArray
-from wavelens.hierarchy._symmetric import largest_entry, smallest_entry
+from wavelens.hierarchy._symmetric import largest_entry, mirror, smallest_entry
 
 __all__ = ["ClassCovariance", "class_covariance", "covariance_of", "representations"]
 
@@ -109,7 +109,8 @@ def class_covariance(
     -----
     C_ij = 1/(|i||j|) Σ_î Σ_ĵ d_îᵀ d_ĵ ([1]_, equation 7) is the inner product of the means of classes i and j.
     So it takes one pass and O(n d) time for n images of d numbers, and O(c d) memory for c classes besides the
-    c² d of the product. Sums are in float64 whatever the dtype of the features.
+    c² d of the product, whose 8 c² bytes are the only ones of that size: 3.2 GB for 20,000 classes. Sums are in
+    float64 whatever the dtype of the features.
 
     References
     ----------
@@ -149,11 +150,11 @@ def covariance_of(means: ClassMeans, *, center: bool, correlation: bool) -> Clas
         matrix = vectors @ vectors.T
     # Of the square of the covariance errors are told, so that has to be a number as well.
     size = float(np.abs(vectors).max())
-    if not np.isfinite(matrix).all() or matrix.max() > largest_entry / len(matrix):
+    if not np.isfinite([matrix.max(), matrix.min()]).all() or matrix.max() > largest_entry / len(matrix):
         raise ValueError("`features` must be small enough to be multiplied in float64; scale them down")
     if 0 < size < np.sqrt(smallest_entry):
         raise ValueError("`features` must be large enough to be multiplied in float64; scale them up")
-    matrix = np.triu(matrix) + np.triu(matrix, 1).T
+    mirror(matrix)
     if correlation:
         np.clip(matrix, -1, 1, out=matrix)
         np.fill_diagonal(matrix, 1)

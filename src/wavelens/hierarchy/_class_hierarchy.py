@@ -346,7 +346,7 @@ class ClassHierarchy(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         check_choice(self.rotation, "rotation", _rotations)
         covariance = self._covariance(means)
         return covariance, mmf(
-            covariance.matrix,
+            covariance,
             order,
             n_levels=self.n_levels,
             core_size=self.core_size,

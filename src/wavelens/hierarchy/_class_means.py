@@ -164,6 +164,11 @@ class ClassMeans:
         places = {label: i for i, label in enumerate(self.classes.tolist())}
         known = np.array([label in places for label in classes.tolist()], dtype=bool)
         old = np.array([places[label] for label in classes[known].tolist()], dtype=np.intp)
+        if known.all():  # no copy of all sums for each chunk
+            self.sums[old] += sums
+            self.counts = self.counts.copy()
+            self.counts[old] += counts
+            return self
         totals = np.concatenate([self.sums, sums[~known]]) if len(places) else sums.copy()
         if len(old):
             totals[old] += sums[known]

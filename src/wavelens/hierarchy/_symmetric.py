@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from wavelens._arguments import as_array, as_float_matrix
+from wavelens._arguments import FloatArray, as_array, as_float_matrix
 
-__all__ = ["as_new_rows", "as_symmetric", "check_scale", "largest_entry", "smallest_entry"]
+__all__ = ["as_new_rows", "as_symmetric", "check_scale", "largest_entry", "mirror", "smallest_entry"]
 
 _tolerance = 1e-10
 _rows_at_once = 512
@@ -16,8 +16,8 @@ largest_entry = 1e153
 smallest_entry = 1e-152
 
 
-def as_symmetric(c: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
-    """Return a read-only float64 copy of `c` that is exactly symmetric.
+def as_symmetric(c: npt.ArrayLike, name: str, *, copy: bool = True) -> npt.NDArray[np.float64]:
+    """Return a read-only float64 copy of `c` that is exactly symmetric; without `copy`, `c` itself where it is so.
 
     Raises
     ------
@@ -31,6 +31,10 @@ def as_symmetric(c: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
         raise ValueError(f"`{name}` must be square, got shape {given.shape}")
     if len(given) < 2:
         raise ValueError(f"`{name}` must have at least 2 rows, got {len(given)}")
+    if not copy and given.dtype == np.float64 and given.flags.c_contiguous and _is_symmetric(given):
+        same = given.view().astype(np.float64, copy=False)
+        same.setflags(write=False)
+        return same
     matrix = given.astype(np.float64, order="C", copy=True)
     size = max(float(matrix.max()), -float(matrix.min()))
     for first in range(0, len(matrix), _rows_at_once):
@@ -50,6 +54,22 @@ def as_symmetric(c: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
         matrix[first:, first : first + _rows_at_once] = mean.T
     matrix.setflags(write=False)
     return matrix
+
+
+def _is_symmetric(matrix: FloatArray) -> bool:
+    starts = range(0, len(matrix), _rows_at_once)
+    return all(
+        np.array_equal(matrix[i : i + _rows_at_once, i:], matrix[i:, i : i + _rows_at_once].T) for i in starts
+    )
+
+
+def mirror(matrix: npt.NDArray[np.float64]) -> None:
+    """Write the upper triangle over the lower one, in place."""
+    for first in range(0, len(matrix), _rows_at_once):
+        here = slice(first, first + _rows_at_once)
+        block = np.triu(matrix[here, here])
+        matrix[here, here] = block + np.triu(block, 1).T
+        matrix[first + len(block) :, here] = matrix[here, first + len(block) :].T
 
 
 def check_scale(matrix: npt.NDArray[np.float64], name: str) -> None:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from wavelens import _core
 from wavelens._arguments import FloatArray, check_choice, check_integer, check_progress
+from wavelens._mapped import is_mapped, picked_rows, table_beside
 from wavelens.linalg._bandwidth import (
     Codes,
     Doubles,
@@ -22,7 +23,7 @@ from wavelens.linalg._feature_sums import FeatureSums
 from wavelens.linalg._landmark_sums import LandmarkSums
 from wavelens.linalg._pairwise import Progress, as_pair, lifted
 from wavelens.linalg._similarity_error import SimilarityError
-from wavelens.linalg._similarity_sums import exact_sums
+from wavelens.linalg._similarity_sums import exact_sums, parts_of
 
 __all__ = ["ClassSimilarity", "class_similarity"]
 
@@ -141,6 +142,10 @@ def class_similarity(
     most some 45 MiB and a few vectors of length n. Sums are float64, in a fixed order: bitwise the same for
     any number of threads.
 
+    Of an `x` in a mapped file only some MB are in memory at a time, by either method; compared with one another
+    its rows take 2n²·d flops, so that "auto" is exact up to half the number of pairs. A result beyond 256 MB is
+    then a map of a nameless file beside it.
+
     Landmarks, L of them: 4·n·L·d + 2·n·L·n_classes + L³/3 flops, 2·n·n_checked·d for the check, and
     some 16·L² bytes. Features, D of them: 2·n·D·d + 2·n·D·n_classes flops. The check rows and the landmarks get
     their exact similarities. With "per class" or several bandwidths, n·L·d flops more for each.
@@ -172,7 +177,8 @@ def class_similarity(
     if method == "auto":
         method = _chosen(first, second, len(np.unique(bandwidths)), n_features + n_checked)
     if method == "exact":
-        return _exact(first, second, codes, classes, bandwidths, progress)
+        exact = _exact_in_parts if is_mapped(first) else _exact
+        return exact(first, second, codes, classes, bandwidths, progress)
     return _approximate(
         first, second, codes, classes, bandwidths, method, n_features, n_checked, random_state, progress
     )
@@ -182,7 +188,8 @@ def _chosen(x: FloatArray, y: FloatArray | None, n_bandwidths: int, anchors: int
     """Return the exact method where it takes but seconds, or landmarks would hardly take less."""
     n, m = len(x), len(x) if y is None else len(y)
     each = x.shape[1] + EXPONENTIAL
-    exact = n * m * each / (2 if y is None and n_bandwidths == 1 else 1)
+    halved = y is None and n_bandwidths == 1 and not is_mapped(x)  # each pair is compared once
+    exact = n * m * each / (2 if halved else 1)
     landmarks = (n + n_bandwidths * m) * anchors * each
     return "exact" if exact <= EXACT_WORK or exact < WORTHWHILE * landmarks else "landmarks"
 
@@ -208,6 +215,33 @@ def _exact(
         sums = exact_sums(x, y, codes, bandwidths, progress)
     means = means_of(sums, counts, None if y is not None else codes)
     return ClassSimilarity(means.astype(x.dtype, copy=False), classes, counts, bandwidths)
+
+
+def _exact_in_parts(
+    x: FloatArray,
+    y: FloatArray | None,
+    codes: Codes,
+    classes: npt.NDArray[Any],
+    bandwidths: Doubles,
+    progress: Progress | None,
+) -> ClassSimilarity:
+    """Compare exactly with the rows of a mapped file, of which only some are in memory at a time."""
+    counts = np.bincount(codes, minlength=len(classes))
+    compared = x if y is None else y
+    found = table_beside(x, (len(compared), len(classes)))
+    done = 0
+    for here, some in parts_of(compared):
+        sums = np.zeros((len(some), len(classes)))
+        for there, rows in parts_of(x):
+            sums += exact_sums(rows, some, codes[there], bandwidths, None)
+            done += len(some) * len(rows)
+            if progress is not None:
+                progress(done / (len(compared) * len(x)))
+        own = None if y is not None else codes[here]
+        if own is not None:
+            sums[np.arange(len(own)), own] -= 1  # the row itself
+        found[here] = means_of(sums, counts, own).clip(0, 1)
+    return ClassSimilarity(found, classes, counts, bandwidths)
 
 
 def means_of(sums: Doubles, counts: npt.NDArray[np.intp], own: Codes | None) -> Doubles:
@@ -241,11 +275,11 @@ def _approximate(
     check = np.sort(rng.choice(others, min(n_checked, len(others)), replace=False))
     rows = x if y is None else y
     own = codes if y is None else None
-    given = rows[check] if len(check) else None  # none where all rows are landmarks
+    given = picked_rows(rows, check) if len(check) else None  # none where all rows are landmarks
     check_labels = None if own is None or given is None else classes[codes[check]]
     if method == "landmarks":
         sums: LandmarkSums | FeatureSums = LandmarkSums(
-            x[places], classes, bandwidths, check=given, check_labels=check_labels
+            picked_rows(x, places), classes, bandwidths, check=given, check_labels=check_labels
         )
     else:
         sums = FeatureSums(
@@ -254,21 +288,27 @@ def _approximate(
             bandwidths,
             n_features=n_features,
             random_state=random_state,
-            origin=x[rng.integers(0, len(x), min(1024, len(x)))].mean(axis=0, dtype=np.float64),
+            origin=picked_rows(x, rng.integers(0, len(x), min(1024, len(x)))).mean(axis=0, dtype=np.float64),
             dtype=x.dtype,
             check=given,
             check_labels=check_labels,
         )
-    sums.partial_fit(x, classes[codes], progress=_part(progress, 0, 0.5))
-    found = sums.similarity(rows, None if own is None else classes[codes], progress=_part(progress, 0.5, 1))
+    for part, some in parts_of(x):
+        share = part.start / len(x), part.stop / len(x)
+        sums.partial_fit(some, classes[codes[part]], progress=_part(progress, share[0] / 2, share[1] / 2))
+    found = table_beside(x, (len(rows), len(classes)))
+    for part, some in parts_of(rows):
+        labels = None if own is None else classes[own[part]]
+        share = part.start / len(rows), part.stop / len(rows)
+        found[part] = sums.similarity(
+            some, labels, progress=_part(progress, 0.5 + share[0] / 2, 0.5 + share[1] / 2)
+        )
     error = sums.error(check)
     found[check] = error.exact
     if own is not None and isinstance(sums, LandmarkSums):
         found[places] = sums.exact_at_landmarks(classes[codes[places]])
     kept = len(places) if method == "landmarks" else sums.n_features
-    return ClassSimilarity(
-        found.astype(x.dtype, copy=False), classes, counts, bandwidths, method, kept, error
-    )
+    return ClassSimilarity(found, classes, counts, bandwidths, method, kept, error)
 
 
 def _draw_landmarks(

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -29,13 +30,14 @@ from scipy.linalg import get_blas_funcs
 
 from wavelens import _core
 from wavelens._arguments import FloatArray, as_array, as_float_matrix
+from wavelens._mapped import is_mapped, row_blocks
 from wavelens._threads import blas_threads
 from wavelens.exceptions import DataError
 from wavelens.linalg._bandwidth import Codes, Doubles, as_bandwidths, as_labels, check_same_kind
 from wavelens.linalg._pairwise import Progress, lifted
 from wavelens.linalg._similarity_error import SimilarityError
 
-__all__ = ["STRIP_BYTES", "ClassSums", "exact_sums", "product"]
+__all__ = ["STRIP_BYTES", "ClassSums", "exact_sums", "parts_of", "product"]
 
 STRIP_BYTES = 8 * 1024 * 1024
 _FORMAT_VERSION = 1
@@ -56,6 +58,14 @@ def exact_sums(
     if second is None:
         return _core.class_sums(first, None, codes, len(bandwidths), p, q, False, progress)
     return _core.class_sums(second, first, codes, len(bandwidths), p, q, False, progress)
+
+
+def parts_of(rows: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
+    """Give rows with their places: at once if they are in memory, of a mapped file some MB at a time."""
+    first = 0
+    for some in row_blocks(rows) if is_mapped(rows) else (rows,):
+        yield slice(first, first + len(some)), some
+        first += len(some)
 
 
 def product(a: FloatArray, b: FloatArray) -> FloatArray:

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from wavelens._arguments import FloatArray, as_float_matrix, as_images, check_choice, check_integer
-from wavelens._mapped import is_mapped, row_blocks
+from wavelens._mapped import is_mapped, picked_rows, row_blocks
 from wavelens._progress import progress_share
 from wavelens.linalg import HOGSVD, ClassSimilarity, Nearest, gaussian_similarity, ho_gsvd
 from wavelens.patterns._association import (
@@ -29,7 +29,7 @@ from wavelens.patterns._contract import ImageContract
 from wavelens.patterns._fit import Fit
 from wavelens.patterns._image_similarity import images_to_classes, nearest_images, spectrum_between
 from wavelens.patterns._input import is_dask, is_source, labelled, read_all
-from wavelens.patterns._memory import fits_in_memory, refuse_beyond
+from wavelens.patterns._memory import fits_in_memory, refuse_beyond, refuse_square
 from wavelens.patterns._persistence import load_analysis, save_analysis
 from wavelens.patterns._reconstruction import order_by_contribution
 from wavelens.patterns._results import Patterns, Reconstruction, SigmaAssociation, Spectrum
@@ -92,7 +92,8 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
     similarity_method : {"auto", "exact", "landmarks", "features"}, default "auto"
         How images are compared with classes: each with every other, or, of very many, near enough by landmarks
         or random features with an error that is measured (`wavelens.linalg.class_similarity`). "auto" is
-        exact up to n²·(m + 100) = 5e11 for n images and m patterns (40,000 images, 200 patterns).
+        exact up to n²·(m + 100) = 5e11 for n images and m patterns (40,000 images, 200 patterns), or half of
+        that where rows of UΣ are on disk.
 
     Attributes
     ----------
@@ -548,9 +549,15 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         -------
         array of shape (n, n)
             For the n images of the class in the order of `fit`; symmetric, 1 on the diagonal.
+
+        Raises
+        ------
+        DataError
+            If the n² numbers, and the n rows, are beyond `memory_limit` or the machine's memory.
         """
-        rows = self.embedding_[self._members(class_)]
-        return gaussian_similarity(rows, bandwidth=self.bandwidth_)
+        members = self._members(class_)
+        refuse_square(self, len(members))
+        return gaussian_similarity(picked_rows(self.embedding_, members), bandwidth=self.bandwidth_)
 
     def similarity_to_classes(self) -> FloatArray:
         """Return the mean similarity of each image to each class, shape (n_images, n_classes).
@@ -655,11 +662,20 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         -------
         AssociationResult
 
+        Raises
+        ------
+        ValueError
+            If `groups` has another length or a group has images of several classes.
+        DataError
+            Out of core, if one permutation would take more memory than `memory_limit`.
+
         Notes
         -----
         The chosen coefficients stay, their number as well. A permutation costs O(nm²) for n images and m
         patterns and an eigenproblem of size m (N Cholesky factors more for N > 2 classes), and needs neither
-        the images nor a QR decomposition; two run at once on two threads.
+        the images nor a QR decomposition; two run at once on two threads. Rows of UΣ on disk are read once for
+        each permutation, some MB at a time: 5 s of one core for a million images and 512 patterns; the sums take
+        8·m² bytes for each class, twice.
         """
         check_is_fitted(self)
         return association_test(self, n_permutations, random_state, groups, _or(progress, self.progress))
@@ -804,6 +820,8 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read an analysis that `save` wrote.
+
+        Of one out of core, the rows of UΣ are not read but mapped where they lie in the file, which has to stay.
 
         Raises
         ------

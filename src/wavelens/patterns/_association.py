@@ -17,29 +17,21 @@ arccos(Σ_i σ_ik / √N), is |atan2(σ_1, σ_2) − π/4| for two classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cholesky, eigh, eigvalsh, solve_triangular
-from scipy.linalg.blas import dsymm, dsyrk, ssymm, ssyrk
-from scipy.linalg.lapack import dpotri, spotri
 
 from wavelens._arguments import FloatArray, check_integer
-from wavelens._progress import progress_bar
-from wavelens._threads import blas_threads, num_threads
+from wavelens.patterns._association_problem import ISOLATED_ANGLE, measure_all, problem_of
 from wavelens.patterns._groups import check_groups
 
 if TYPE_CHECKING:
     from wavelens.patterns._analysis import PatternAnalysis
 
 __all__ = ["ISOLATED_ANGLE", "AssociationCurve", "AssociationResult", "association_curve", "association_test"]
-
-# A pattern is nearly isolated if its strongest class has σ = tan(π/4 + π/5) = 6.3 times that of any other.
-ISOLATED_ANGLE = np.pi / 5
 
 _Codes = npt.NDArray[np.intp]
 
@@ -195,7 +187,7 @@ def association_test(
     """See `PatternAnalysis.association_test`."""
     n_permutations = check_integer(n_permutations, "n_permutations", low=1)
     seeds = _seeds(random_state, n_permutations)
-    problem = _Problem.of(analysis)
+    problem = problem_of(analysis)
     labels = analysis.labels_
     if groups is None:
         n_groups = None
@@ -206,12 +198,12 @@ def association_test(
         group_labels = _label_of_groups(codes, labels, len(analysis.classes_))
         deals = [partial(_shuffled_groups, codes, group_labels, seed) for seed in seeds]
     statistic, isolated = problem.measure(labels)
-    found = _measure_all(problem, deals, "Shuffling labels", progress)
+    found = measure_all(problem, deals, "Shuffling labels", progress)
     null, isolated_null = found[:, 0], found[:, 1]
     spread = float(null.std(ddof=1)) if n_permutations > 1 else 0.0
     difference = statistic - float(null.mean())
     # What comes from rounding alone is no effect.
-    varies = spread > 1e3 * np.finfo(problem.basis.dtype).eps
+    varies = spread > 1e3 * np.finfo(problem.dtype).eps
     return AssociationResult(
         statistic=statistic,
         null=null,
@@ -224,7 +216,7 @@ def association_test(
         isolated_difference=isolated - float(isolated_null.mean()),
         n_images=len(labels),
         n_classes=len(analysis.classes_),
-        n_patterns=problem.basis.shape[1],
+        n_patterns=problem.n_patterns,
         n_groups=n_groups,
     )
 
@@ -242,7 +234,7 @@ def association_curve(
     if values.ndim != 1 or not len(values) or not ((values >= 0) & (values <= 1)).all():
         raise ValueError(f"`shares` must be numbers between 0 and 1, got {shares}")
     values = np.sort(values)
-    problem = _Problem.of(analysis)
+    problem = problem_of(analysis)
     # Without shuffling all repeats are the same.
     shuffled = [share for share in values if share > 0]
     seeds = _seeds(random_state, len(shuffled) * n_repeats)
@@ -253,9 +245,7 @@ def association_curve(
     found = np.empty((len(values) * n_repeats, 2))
     found[: len(found) - len(deals)] = problem.measure(analysis.labels_)
     if deals:
-        found[len(found) - len(deals) :] = _measure_all(
-            problem, deals, "Shuffling shares of labels", progress
-        )
+        found[len(found) - len(deals) :] = measure_all(problem, deals, "Shuffling shares of labels", progress)
     statistic, isolated = np.moveaxis(found.reshape(len(values), n_repeats, 2), 2, 0)
     return AssociationCurve(values, statistic, isolated)
 
@@ -292,104 +282,6 @@ def _label_of_groups(codes: _Codes, labels: _Codes, n_classes: int) -> _Codes:
 
 def _shuffled_groups(codes: _Codes, group_labels: _Codes, seed: np.random.SeedSequence) -> _Codes:
     return np.asarray(np.random.default_rng(seed).permutation(group_labels)[codes])
-
-
-# Statistics
-
-
-@dataclass(frozen=True, eq=False)
-class _Problem:
-    """The basis and what the HO-GSVD depends on besides."""
-
-    basis: FloatArray
-    weights: npt.NDArray[np.float64]
-    ridge: float
-
-    @classmethod
-    def of(cls, analysis: PatternAnalysis) -> _Problem:
-        weights = analysis.gsvd_.weights
-        basis = analysis.embedding_ / analysis._common_strength
-        if np.ptp(weights) > 0:
-            # These rows are orthonormal times the weights; without the weights, they are so in another basis.
-            lower = cholesky(basis.T @ basis, lower=True)
-            basis = solve_triangular(lower, basis.T, lower=True).T
-        else:
-            basis *= basis.dtype.type(weights[0])
-        return cls(np.ascontiguousarray(basis), weights, float(analysis.ridge))
-
-    def measure(self, labels: _Codes) -> tuple[float, float]:
-        """Return the spread of the angles and the share of nearly isolated patterns."""
-        n_classes = len(self.weights)
-        shares = self._two(labels) if n_classes == 2 else self._many(labels)
-        sigma = np.sqrt(np.clip(shares, 0, 1))
-        even = np.clip(sigma.sum(axis=0) / np.sqrt(n_classes * (sigma**2).sum(axis=0)), 0, 1)
-        largest = np.partition(sigma, n_classes - 2, axis=0)[-2:]
-        angle = np.arctan2(largest[1], largest[0]) - np.pi / 4
-        return float(np.sqrt(np.mean(np.arccos(even) ** 2))), float(np.mean(angle >= ISOLATED_ANGLE))
-
-    def _two(self, labels: _Codes) -> FloatArray:
-        members = [np.flatnonzero(labels == i) for i in (0, 1)]
-        small = int(len(members[1]) < len(members[0]))
-        rows = self.basis[members[small]]
-        n, m = rows.shape
-        gram = _gram(rows.T if n >= m else np.asfortranarray(rows))
-        own = np.zeros(m)
-        own[-len(gram) :] = eigvalsh(gram, lower=False, overwrite_a=True, check_finite=False, driver="ev")
-        own = np.clip(own, 0, 1)
-        shares = np.empty((2, m))
-        shares[small] = self.weights[small] ** 2 * own
-        shares[1 - small] = self.weights[1 - small] ** 2 * (1 - own)
-        return np.asarray(shares / shares.sum(axis=0))
-
-    def _many(self, labels: _Codes) -> FloatArray:
-        n_classes, m = len(self.weights), self.basis.shape[1]
-        grams = [_gram(self.basis[labels == i].T) for i in range(n_classes)]
-        if np.ptp(self.weights) > 0:
-            grams = [gram * gram.dtype.type(w**2) for gram, w in zip(grams, self.weights, strict=True)]
-            upper = cholesky(np.sum(grams, axis=0), overwrite_a=True, check_finite=False)
-            grams = [_congruent(gram, upper) for gram in grams]
-        inverse = np.zeros((m, m), order="F", dtype=self.basis.dtype)
-        single = self.basis.dtype == np.float32
-        for gram in grams:
-            ridged = gram.copy(order="F")
-            ridged[np.diag_indices(m)] += ridged.dtype.type(self.ridge)
-            factor = cholesky(ridged, overwrite_a=True, check_finite=False)
-            inverse += (spotri if single else dpotri)(factor, overwrite_c=True)[0]
-        z = eigh(inverse, lower=False, overwrite_a=True, check_finite=False, driver="evd")[1]
-        symm = ssymm if single else dsymm
-        return np.stack([(z * symm(1.0, gram, z)).sum(axis=0, dtype=np.float64) for gram in grams])
-
-
-def _congruent(gram: FloatArray, upper: FloatArray) -> FloatArray:
-    """Return R⁻ᵀ G R⁻¹ for the upper triangles of G and R."""
-    full = np.triu(gram) + np.triu(gram, 1).T
-    half = solve_triangular(upper, full, trans="T", check_finite=False)
-    return np.asarray(solve_triangular(upper, half.T, trans="T", overwrite_b=True, check_finite=False))
-
-
-def _gram(a: FloatArray) -> FloatArray:
-    """Return the upper triangle of a aᵀ, for `a` in column order."""
-    return np.asarray((ssyrk if a.dtype == np.float32 else dsyrk)(1.0, a))
-
-
-def _measure_all(
-    problem: _Problem, deals: Sequence[Any], what: str, progress: bool | None
-) -> npt.NDArray[np.float64]:
-    # Half of an eigenproblem runs at the speed of memory on any number of threads; two at once use them better.
-    found = np.empty((len(deals), 2))
-    with (
-        blas_threads(1),
-        ThreadPoolExecutor(min(num_threads(), len(deals))) as pool,
-        progress_bar(len(deals), what, progress, unit=" permutations") as bar,
-    ):
-        try:
-            for i, values in enumerate(pool.map(lambda deal: problem.measure(deal()), deals)):
-                found[i] = values
-                bar.update()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return found
 
 
 def _pvalue(value: float, null: FloatArray) -> float:

@@ -9,9 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens._arguments import FloatArray, as_array, check_choice, check_integer
+from wavelens._mapped import is_mapped, picked_rows, row_blocks
 from wavelens._progress import progress_share
 from wavelens.linalg import ClassSimilarity, Nearest, class_similarity, k_nearest
 from wavelens.linalg._similarity_error import upper_bound
+from wavelens.patterns._memory import parse_bytes
+from wavelens.patterns._memory_plan import PROGRAMME
 from wavelens.patterns._place import middle_between, place_between
 from wavelens.patterns._results import Spectrum
 
@@ -22,6 +25,10 @@ __all__ = ["images_to_classes", "nearest_images", "spectrum_between"]
 
 _rechecked = 2048  # images in all, at most _rechecked_a_class of a class
 _rechecked_a_class = 64
+_landmarks, _least_landmarks = 2048, 256
+_strips = (
+    110_000_000  # bytes: parts of the rows, their similarities to the landmarks, and what the engine takes
+)
 
 
 def images_to_classes(analysis: PatternAnalysis) -> ClassSimilarity:
@@ -32,14 +39,29 @@ def images_to_classes(analysis: PatternAnalysis) -> ClassSimilarity:
             analysis.labels_,
             bandwidth=analysis.bandwidth_,
             method=analysis.similarity_method,
+            n_features=_landmarks_that_fit(analysis),
             random_state=analysis.random_state,
             progress=progress,
         )
     if found.error is not None:
-        similarity = found.similarity.copy()
-        _recheck(analysis, similarity)
-        found = replace(found, similarity=similarity)
+        _recheck(analysis, found.similarity)
     return replace(found, classes=analysis.classes_)
+
+
+def _landmarks_that_fit(analysis: PatternAnalysis) -> int:
+    """Return how many landmarks to take: fewer where the images are on disk and little memory is allowed.
+
+    It does not depend on what the process takes at the moment, so that a run that is continued finds the same.
+    """
+    if analysis.memory_limit is None or not is_mapped(analysis.embedding_):
+        return _landmarks
+    n, m = analysis.embedding_.shape
+    free = parse_bytes(analysis.memory_limit, "memory_limit") - PROGRAMME - _strips
+    free -= min(256_000_000, n * len(analysis.classes_) * analysis.embedding_.itemsize)
+    # L landmarks take 16·L² bytes for their similarities and twice their rows.
+    rows = 2 * m * analysis.embedding_.itemsize
+    fitting = (np.sqrt(rows**2 + 64 * max(free, 0)) - rows) / 32
+    return int(np.clip(fitting, _least_landmarks, _landmarks))
 
 
 def _recheck(analysis: PatternAnalysis, similarity: FloatArray) -> None:
@@ -56,7 +78,7 @@ def _recheck(analysis: PatternAnalysis, similarity: FloatArray) -> None:
     exact = class_similarity(
         analysis.embedding_,
         analysis.labels_,
-        y=analysis.embedding_[rows],
+        y=picked_rows(analysis.embedding_, rows),
         bandwidth=analysis.bandwidth_,
         method="exact",
     )
@@ -68,6 +90,10 @@ def _recheck(analysis: PatternAnalysis, similarity: FloatArray) -> None:
 
 def spectrum_between(analysis: PatternAnalysis, i: int, j: int) -> Spectrum:
     """Place the images of classes i and j between them; see `PatternAnalysis.spectrum`."""
+    if analysis.sampled_from_ is not None:
+        whole = spectrum_between(analysis.sampled_from_.whole, i, j)
+        here, found_here = analysis.sampled_from_.find(whole.indices)
+        return replace(whole, indices=here, values=whole.values[found_here])
     found = analysis.class_similarity_
     members = np.flatnonzero((analysis.labels_ == i) | (analysis.labels_ == j))
     near, far = found.similarity[members, i], found.similarity[members, j]
@@ -102,8 +128,11 @@ def nearest_images(analysis: PatternAnalysis, images: npt.ArrayLike, n: int, of:
     n = check_integer(n, "n", low=1, high=int(choice.min()), why="an image has no more to choose from")
     # An image is its own nearest, unless others with the same coefficients come before it.
     k = n if of == "other" else n + 1
-    sides = {} if of == "any" else {"labels": labels[places], "y_labels": labels}
-    found = k_nearest(analysis.embedding_[places], analysis.embedding_, k, of=of, **sides)
+    if is_mapped(analysis.embedding_):
+        found = _nearest_in_parts(analysis, places, k, of)
+    else:
+        sides = {} if of == "any" else {"labels": labels[places], "y_labels": labels}
+        found = k_nearest(analysis.embedding_[places], analysis.embedding_, k, of=of, **sides)
     if of == "other":
         return found
     itself = found.indices == places[:, None]
@@ -111,3 +140,30 @@ def nearest_images(analysis: PatternAnalysis, images: npt.ArrayLike, n: int, of:
     return Nearest(
         found.indices[~itself].reshape(len(places), n), found.distances[~itself].reshape(len(places), n)
     )
+
+
+def _nearest_in_parts(analysis: PatternAnalysis, places: npt.NDArray[np.intp], k: int, of: str) -> Nearest:
+    """Find the k nearest rows of a mapped file, of which only some are in memory at a time."""
+    rows, own = picked_rows(analysis.embedding_, places), analysis.labels_[places]
+    indices = np.full((len(places), k), -1, dtype=np.int64)
+    distances = np.full((len(places), k), np.inf, dtype=rows.dtype)
+    first = 0
+    for block in row_blocks(analysis.embedding_):
+        labels = analysis.labels_[first : first + len(block)]
+        for code in [None] if of == "any" else np.unique(own).tolist():
+            asking = np.arange(len(places)) if code is None else np.flatnonzero(own == code)
+            there = (
+                np.arange(len(block)) if code is None else np.flatnonzero((labels == code) == (of == "same"))
+            )
+            if not len(there):
+                continue
+            some = block if len(there) == len(block) else block[there]
+            found = k_nearest(rows[asking], some, min(k, len(there)))
+            both = np.concatenate([distances[asking], found.distances], axis=1)
+            which = np.concatenate([indices[asking], first + there[found.indices]], axis=1)
+            # Stable: of equal distances the earlier image stays first.
+            order = np.argsort(both, axis=1, kind="stable")[:, :k]
+            distances[asking] = np.take_along_axis(both, order, axis=1)
+            indices[asking] = np.take_along_axis(which, order, axis=1)
+        first += len(block)
+    return Nearest(indices, distances)

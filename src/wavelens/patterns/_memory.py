@@ -41,6 +41,7 @@ __all__ = [
     "memory_of",
     "parse_bytes",
     "refuse_beyond",
+    "refuse_square",
     "said_bytes",
 ]
 
@@ -188,6 +189,19 @@ def refuse_beyond(analysis: PatternAnalysis, images: npt.NDArray[Any], labels: n
         f"more than the {said_bytes(limit)} allowed. {_advice(analysis, images, sizes, limit)} Or give the images "
         "as a file or folder, which is then read in chunks."
     )
+
+
+def refuse_square(analysis: PatternAnalysis, n: int) -> None:
+    """Raise DataError if the similarities of each two of n images are beyond the memory allowed."""
+    limit = physical_memory()
+    if analysis.memory_limit is not None:
+        limit = parse_bytes(analysis.memory_limit, "memory_limit")
+    need = (n * n + n * analysis.sigma_.shape[1]) * analysis.embedding_.dtype.itemsize
+    if need > limit:
+        raise DataError(
+            f"the similarities of each two of {n:,} images would take {said_bytes(need)} of memory, more than the "
+            f"{said_bytes(int(limit))} there is; `similarity_to_classes` and `nearest_images` need no such matrix"
+        )
 
 
 def _advice(

@@ -26,9 +26,9 @@ from typing import Any
 from wavelens._bytes import said_bytes
 from wavelens.exceptions import DataError
 
-__all__ = ["Plan", "make_plan", "resident_memory"]
+__all__ = ["PROGRAMME", "Plan", "make_plan", "resident_memory"]
 
-_programme = 200_000_000
+PROGRAMME = 200_000_000
 _most_in_a_chunk = 4096
 _most_of_coefficients = 128_000_000
 _least_in_a_chunk = 16
@@ -168,7 +168,7 @@ def make_plan(
 def programme_memory() -> int:
     """Return what the process takes already, rounded up so that it is the same from run to run."""
     step = 64_000_000
-    return max(_programme, -(-resident_memory() // step) * step + step // 2)
+    return max(PROGRAMME, -(-resident_memory() // step) * step + step // 2)
 
 
 def resident_memory() -> int:

@@ -7,7 +7,7 @@ factors are those of the classes' triangular factors, and are stored.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -98,11 +98,16 @@ def gsvd_from_arrays(
 
 def load_analysis(path: str | os.PathLike[str], make: type[_Analysis]) -> _Analysis:
     """Read what `save_analysis` wrote."""
-    header, arrays = read_archive(path, _format, _format_version, "PatternAnalysis.save")
+    header, arrays = read_archive(path, _format, _format_version, "PatternAnalysis.save", _left_on_disk)
     try:
         return _restore(header, arrays, make)
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise DataError(f"{path} is damaged: {error!r}") from error
+
+
+def _left_on_disk(names: Collection[str]) -> Collection[str]:
+    """Leave the rows of UΣ where they lie if they were too many for memory when they were found."""
+    return ("embedding",) if "image_positions" in names else ()
 
 
 def _restore(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], make: type[_Analysis]) -> _Analysis:
@@ -123,8 +128,8 @@ def _restore(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], make: 
     analysis.bandwidth_ = float(header["bandwidth"])
     analysis.out_of_core_, analysis.sampled_from_ = None, None
     left: list[npt.NDArray[Any]] | None = None
-    if "image_positions" in arrays:
-        analysis.image_positions_ = arrays["image_positions"]
+    everyone = np.arange(len(analysis.labels_), dtype=np.intp)
+    analysis.image_positions_ = arrays.get("image_positions", everyone)
     if "u0" not in arrays:
         sigma, weights = arrays["sigma"], arrays["weights"]
         left = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,26 +11,59 @@ import numpy.typing as npt
 
 from wavelens._arguments import check_integer
 from wavelens._mapped import picked_rows
+from wavelens.linalg import Nearest
 
 if TYPE_CHECKING:
     from wavelens.patterns._analysis import PatternAnalysis
 
-__all__ = ["SampledFrom", "sample_places", "seen_through"]
+__all__ = ["NearestOfSome", "SampledFrom", "sample_places", "seen_through"]
+
+
+@dataclass(frozen=True, eq=False)
+class NearestOfSome:
+    """The nearest images of some images, looked for among all.
+
+    Attributes
+    ----------
+    images : array of int, shape (q,)
+        Places of the images in the data given to `fit`.
+    same, other : Nearest
+        Places and distances of the nearest images of the same class and of other classes, (q, k), nearest first; −1
+        and NaN where there are fewer.
+    """
+
+    images: npt.NDArray[np.intp]
+    same: Nearest
+    other: Nearest
 
 
 @dataclass(frozen=True, eq=False)
 class SampledFrom:
-    """What a sample of images stands for.
+    """What the images of a sample are among all images.
 
     Attributes
     ----------
-    n_images : int
-        All that the analysis was fitted to.
-    class_counts : array of int, shape (n_classes,)
+    whole : PatternAnalysis
+        Of all images.
+    places : array of int, shape (n,)
+        Their places there, ascending.
+    drawn : array of bool, shape (n,)
+        Whether an image was drawn at random, so that it stands for others; the rest were looked for, being odd,
+        on a border, or near to such ones.
+    nearest : NearestOfSome or None
+        Of some of them; places are those among all images.
     """
 
-    n_images: int
-    class_counts: npt.NDArray[np.intp]
+    whole: PatternAnalysis
+    places: npt.NDArray[np.intp]
+    drawn: npt.NDArray[np.bool_]
+    nearest: NearestOfSome | None = None
+
+    def find(self, places: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """Return where in the sample places among all images are, and which of `places` these are."""
+        at = np.searchsorted(self.places, places).clip(max=len(self.places) - 1)
+        known = np.flatnonzero(self.places[at] == places)
+        return at[known], known
 
 
 def sample_places(labels: npt.NDArray[np.intp], n: int, random_state: int = 0) -> npt.NDArray[np.intp]:
@@ -51,13 +84,22 @@ def sample_places(labels: npt.NDArray[np.intp], n: int, random_state: int = 0) -
     return np.sort(np.concatenate(drawn))
 
 
-def seen_through(analysis: PatternAnalysis, places: npt.NDArray[np.intp]) -> PatternAnalysis:
-    """Return an analysis whose images are some of the given one's; its patterns and strengths are those of all."""
+def seen_through(
+    analysis: PatternAnalysis,
+    places: npt.NDArray[np.intp],
+    drawn: npt.NDArray[np.bool_],
+    nearest: NearestOfSome | None = None,
+) -> PatternAnalysis:
+    """Return an analysis whose images are some of the given one's; all else is that of all.
+
+    Not only patterns and strengths: the similarities of these images to the classes are those to all images of
+    the classes, and their places between two classes are those among all images.
+    """
     part = copy.copy(analysis)
     part.embedding_ = picked_rows(analysis.embedding_, places)
     part.labels_ = analysis.labels_[places]
     part.image_positions_ = analysis.image_positions_[places]
-    part._class_similarity = None
-    counts = np.bincount(analysis.labels_, minlength=len(analysis.classes_))
-    part.sampled_from_ = SampledFrom(len(analysis.labels_), counts)
+    compared = analysis.class_similarity_
+    part._class_similarity = replace(compared, similarity=picked_rows(compared.similarity, places))
+    part.sampled_from_ = SampledFrom(analysis, places, drawn, nearest)
     return part

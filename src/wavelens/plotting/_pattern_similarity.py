@@ -14,6 +14,7 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
 from wavelens._arguments import FloatArray
+from wavelens._mapped import picked_rows
 from wavelens.linalg import gaussian_similarity
 from wavelens.patterns import PatternAnalysis
 from wavelens.plotting._style import (
@@ -102,7 +103,9 @@ class SimilarityDisplay(Display):
         if n_members > max_images:
             chosen = np.random.default_rng(random_state).choice(n_members, max_images, replace=False)
             members = members[np.sort(chosen)]
-        similarity = gaussian_similarity(analysis.embedding_[members], bandwidth=analysis.bandwidth_)
+        similarity = gaussian_similarity(
+            picked_rows(analysis.embedding_, members), bandwidth=analysis.bandwidth_
+        )
         order = cluster_order(similarity)
         name = names_of(analysis.classes_, class_names)[own[0]]
         return cls(similarity[np.ix_(order, order)], members[order], n_members, name)
@@ -194,12 +197,14 @@ class ClassSimilarityDisplay(Display):
         bar.ax.tick_params(labelsize=8.5, labelcolor=INK, color=MUTED)
         bar.outline.set_visible(False)
         if n <= 15:
+            # As many decimals as tell the entries apart.
+            decimals = int(np.clip(np.ceil(-np.log10(high - low)) + 1, 2, 4))
             for (i, j), value in np.ndenumerate(self.similarity):
                 dark = value < (low + high) / 2
                 ax.text(
                     j,
                     i,
-                    f"{value:.2f}",
+                    f"{value:.{decimals}f}",
                     ha="center",
                     va="center",
                     fontsize=8,

@@ -112,6 +112,10 @@ class QualityReport:
         All that was measured, found or not.
     has_files : bool
         Whether size and colour mode of the files are known.
+    n_checked : int or None
+        How many images were checked where that is a sample; None: all.
+    class_counts : ndarray of int, shape (n_classes,), or None
+        Images of each class where only a sample of them is here.
     """
 
     name: str
@@ -133,6 +137,8 @@ class QualityReport:
     saturated: Flags
     leaks: tuple[Leak, ...]
     has_files: bool = False
+    n_checked: int | None = None
+    class_counts: Indices | None = None
 
     @property
     def n_images(self) -> int:
@@ -281,7 +287,7 @@ class QualityReport:
         return found
 
     def _imbalance(self) -> list[Finding]:
-        counts = np.bincount(self.labels, minlength=len(self.class_names))
+        counts = self._counts
         small, large = int(counts.argmin()), int(counts.argmax())
         if counts[large] < _uneven * counts[small] or len(counts) < 2:
             return []
@@ -295,6 +301,12 @@ class QualityReport:
         ]
 
     @property
+    def _counts(self) -> Indices:
+        if self.class_counts is not None:
+            return self.class_counts
+        return np.bincount(self.labels, minlength=len(self.class_names))
+
+    @property
     def _has_names(self) -> bool:
         return any(name != str(i) for i, name in enumerate(self.image_names[:3]))
 
@@ -305,13 +317,15 @@ class QualityReport:
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain numbers, names and lists, ready for JSON."""
         names, classes = self.image_names, self.class_names
-        counts = np.bincount(self.labels, minlength=len(classes))
+        counts = self._counts
+        checked = {} if self.n_checked is None else {"n_checked": self.n_checked}
         return {
             "is_sound": self.is_sound,
             "findings": [
                 {"kind": each.kind, "severity": each.severity, "text": each.text} for each in self.findings()
             ],
-            "n_images": self.n_images,
+            "n_images": int(counts.sum()),
+            **checked,
             "classes": {name: int(count) for name, count in zip(classes, counts, strict=True)},
             "duplicates": [
                 {"images": [names[i] for i in group], "across_classes": self.across(group)}

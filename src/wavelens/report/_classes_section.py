@@ -21,12 +21,12 @@ def classes_section(story: Story) -> Section | None:
     """Show which classes share patterns, and the classes as a tree; None for two classes."""
     if len(story.names) < 3:
         return None
-    table, matrices = story.analysis.pattern_table(), story.analysis.class_matrices()
+    table, matrices = story.whole.pattern_table(), story.whole.class_matrices()
     tree = ClassTreeDisplay.from_analysis(
-        story.analysis, class_names=story.class_names, matrices=matrices
+        story.whole, class_names=story.class_names, matrices=matrices
     ).plot()
     shared = SharedPatternsDisplay.from_analysis(
-        story.analysis, class_names=story.class_names, matrices=matrices
+        story.whole, class_names=story.class_names, matrices=matrices
     ).plot()
     caption = "Off the diagonal: patterns that both classes hold. On it, in bold: patterns that the class alone holds."
     tree_caption = (

@@ -43,8 +43,10 @@ def images(story: Story) -> Section | None:
         ),
     )
     data, has_pictures = _data(story)
+    many = story.analysis.sampled_from_
+    which = "All images" if many is None else f"{n:,} of {len(many.whole.labels_):,} images"
     lead = (
-        "All images with the numbers of the sections above. Click a column’s name to sort by it, or an image "
+        f"{which} with the numbers of the sections above. Click a column’s name to sort by it, or an image "
         "to see it larger, with the images nearest to it of its own and of other classes."
     )
     blocks = (Text((lead,), "lead"), ImageBrowser(n, story.names, columns, data, _rows_a_page, story.crisp))
@@ -52,12 +54,18 @@ def images(story: Story) -> Section | None:
     note = f"{explained}. The file images.csv beside this page holds the same table for other programs"
     if not has_pictures:
         note += f". {count(n, 'image').capitalize()} are too many to show each as a picture on this page"
-    if story.analysis.class_similarity_.error is not None:
+    if story.analysis.sampled_from_ is not None:
+        note += (
+            ", all-images.csv the numbers of all images. The images nearest to one, among all images, are shown for "
+            "those of the galleries above, and for no others"
+        )
+    elif story.analysis.class_similarity_.error is not None:
         note += (
             ". Of so many images, the nearest ones are shown for those that are most isolated or farthest over "
             "a border of their class, and for no others"
         )
-    return Section("images", "Every image", (*blocks, Text((note + ".",), "note")))
+    title = "Every image" if many is None else "Image by image"
+    return Section("images", title, (*blocks, Text((note + ".",), "note")))
 
 
 def _data(story: Story) -> tuple[Markup, bool]:
@@ -66,7 +74,7 @@ def _data(story: Story) -> tuple[Markup, bool]:
     assert table is not None
     budget = max(_picture_budget, _least_a_picture * len(story.images))
     sprites = make_sprites(story.images, lambda batch: image_pixels(batch, story.limits), budget)
-    middle = float(np.median(table.complexity)) or 1.0
+    middle = story.findings.middle_complexity
     values = {
         "complexity": table.complexity / middle,
         "isolation": table.isolation,

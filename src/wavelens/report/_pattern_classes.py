@@ -24,17 +24,23 @@ from wavelens.report._page import (
 )
 from wavelens.report._pattern_findings import Pair
 from wavelens.report._pattern_sections import similarity_said
-from wavelens.report._pattern_story import IMAGES_A_ROW, Story
+from wavelens.report._pattern_story import Story
+from wavelens.report._shown_images import (
+    IMAGES_A_ROW,
+    PAIRS_IN_FOLDS,
+    PAIRS_IN_FULL,
+    at_both_ends,
+    at_the_border,
+    dots,
+    in_steps,
+    largest_classes,
+)
 from wavelens.report._words import count, number, percent, signed
 
 __all__ = ["between", "similarity"]
 
-_classes_in_full = 12
 _charts_open = 6
-_pairs_in_full = 3
-_pairs_in_folds = 9
 _pairs_in_table = 60
-_most_dots = 250
 _most_lanes = 14
 _dot_size = 12.0
 
@@ -42,7 +48,7 @@ _dot_size = 12.0
 def similarity(story: Story) -> Section:
     """Show how alike the images of each class are, and the isolated ones."""
     sizes = story.findings.sizes
-    shown = np.sort(np.argsort(-sizes, kind="stable")[:_classes_in_full])
+    shown = largest_classes(sizes)
     many = len(story.names) > 4
     charts = [_similarity_chart(story, int(i), 200 if many else 1000) for i in shown if sizes[i] > 2]
     lead = f"Images made of the same patterns in the same amounts are alike. {story.findings.likeness()}"
@@ -57,7 +63,7 @@ def similarity(story: Story) -> Section:
             "others are like."
         )
         blocks.append(Text((note,), "note"))
-    if story.analysis.class_similarity_.error is not None:
+    if story.analysis.class_similarity_.error is not None or story.analysis.sampled_from_ is not None:
         blocks.append(Text((similarity_said(story.analysis),), "note"))
     galleries = [_isolated(story, int(i)) for i in shown]
     blocks += [
@@ -79,7 +85,7 @@ def similarity(story: Story) -> Section:
 
 def _similarity_chart(story: Story, i: int, most: int) -> Chart:
     display = SimilarityDisplay.from_analysis(
-        story.analysis, story.analysis.classes_[i], class_names=story.class_names, max_images=most
+        story.whole, story.whole.classes_[i], class_names=story.class_names, max_images=most
     ).plot()
     alt = (
         f"Similarity of each two of {len(display.indices):,} images of {story.names[i]}, like ones together."
@@ -88,15 +94,14 @@ def _similarity_chart(story: Story, i: int, most: int) -> Chart:
 
 
 def _isolated(story: Story, i: int) -> Gallery:
-    to_classes = story.analysis.similarity_to_classes()
     n = min(IMAGES_A_ROW, int(story.findings.sizes[i]))
-    places = story.analysis.isolated(story.analysis.classes_[i], n)
-    usual = number(float(np.median(to_classes[story.analysis.labels_ == i, i])))
+    places = story.whole.isolated(story.whole.classes_[i], n)
+    usual = number(float(story.findings.usual_similarity[i]))
     name = shorten(story.names[i], 40)
     return story.gallery(
         f"{name} – usual is {usual}",
         places,
-        to_classes[places, i],
+        story.whole.similarity_to_classes()[places, i],
         f"isolated-{story.slug(i)}",
         "{:.2f}",
         title_in_file=f"Isolated images of {name}",
@@ -116,19 +121,19 @@ def between(story: Story) -> Section:
     )
     blocks: list[Block] = [Text((lead,), "lead"), Text((note,), "note")]
     if len(story.names) > 2:
-        display = ClassSimilarityDisplay.from_analysis(story.analysis, class_names=story.class_names).plot()
+        display = ClassSimilarityDisplay.from_analysis(story.whole, class_names=story.class_names).plot()
         alt = f"Matrix of mean similarities of {len(story.names)} classes. {story.findings.likeness()}"
         caption = "On the diagonal: how alike images of the same class are."
         blocks.append(story.figures.chart(display, "class-similarity", alt, caption))
-    for rank, pair in enumerate(pairs[:_pairs_in_full]):
+    for rank, pair in enumerate(pairs[:PAIRS_IN_FULL]):
         blocks.append(
             Heading(f"pair-{rank + 1}", f"{story.names[pair.first]} and {story.names[pair.second]}")
         )
         blocks += _pair_blocks(story, pair, in_full=True)
-    rest = pairs[_pairs_in_full:]
+    rest = pairs[PAIRS_IN_FULL:]
     if rest:
         blocks.append(Heading("pairs", "Further pairs"))
-    for pair in rest[:_pairs_in_folds]:
+    for pair in rest[:PAIRS_IN_FOLDS]:
         names = f"{story.names[pair.first]} and {story.names[pair.second]}"
         title = f"{names}: {percent(pair.overlap)} beyond the border"
         blocks.append(Fold(title, tuple(_pair_blocks(story, pair, in_full=False))))
@@ -140,9 +145,9 @@ def between(story: Story) -> Section:
 def _pair_blocks(story: Story, pair: Pair, *, in_full: bool) -> list[Block]:
     i, j = pair.first, pair.second
     labels, names = story.analysis.classes_, story.names
-    spectrum = story.analysis.spectrum(labels[j], labels[i])
+    spectrum = story.whole.spectrum(labels[j], labels[i])
     display = SpectrumDisplay.from_analysis(
-        story.analysis, labels[i], labels[j], class_names=story.class_names
+        story.whole, labels[i], labels[j], class_names=story.class_names
     ).plot()
     crossed = (
         f"{pair.crossed[0]:,} of {count(pair.sizes[0], 'image')} of {story.said(i)} and "
@@ -176,43 +181,31 @@ def _pair_blocks(story: Story, pair: Pair, *, in_full: bool) -> list[Block]:
             title, places, shown, file_name if in_full else "", f"{{:+.{decimals}f}}", colors=colors
         )
 
-    n = IMAGES_A_ROW
     if in_full:
         blocks.append(_strip(story, pair, spectrum, colors))
-        steps = np.unique(np.linspace(0, len(spectrum.indices) - 1, n).round().astype(np.intp))
         file_name = f"spectrum-steps-{story.slug(i)}-{story.slug(j)}"
-        blocks.append(row("From one end to the other, in equal steps", spectrum.indices[steps], file_name))
-    for a, b in ((i, j), (j, i)):
-        first, second = shorten(names[a]), shorten(names[b])
-        near = story.analysis.borderline(labels[a], labels[b], n)
-        blocks.append(
-            row(
-                f"Borderline – images of {first} most like {second}",
-                near,
-                f"borderline-{story.slug(a)}-{story.slug(b)}",
-            )
-        )
-    for a, b in ((i, j), (j, i)) if in_full else ():
-        first, second = shorten(names[a]), shorten(names[b])
-        far = story.analysis.extremes(labels[a], labels[b], n)
-        blocks.append(
-            row(
-                f"Far from the border – images of {first} least like {second}",
-                far,
-                f"extremes-{story.slug(a)}-{story.slug(b)}",
-            )
-        )
+        blocks.append(row("From one end to the other, in equal steps", in_steps(spectrum), file_name))
+    sides = ((i, j), (j, i))
+    for (a, b), near in zip(sides, at_the_border(story.whole, pair), strict=True):
+        title = f"Borderline – images of {shorten(names[a])} most like {shorten(names[b])}"
+        blocks.append(row(title, near, f"borderline-{story.slug(a)}-{story.slug(b)}"))
+    if in_full:
+        for (a, b), far in zip(sides, at_both_ends(story.whole, pair), strict=True):
+            title = f"Far from the border – images of {shorten(names[a])} least like {shorten(names[b])}"
+            blocks.append(row(title, far, f"extremes-{story.slug(a)}-{story.slug(b)}"))
     return blocks
 
 
 def _strip(story: Story, pair: Pair, spectrum: Spectrum, colors: dict[int, str]) -> Strip:
     """Lay the images of a pair out as dots along the spectrum; of very many, some at equal steps."""
     n = len(spectrum.indices)
-    chosen = (
-        np.unique(np.linspace(0, n - 1, _most_dots).round().astype(np.intp))
-        if n > _most_dots
-        else np.arange(n)
-    )
+    chosen = dots(spectrum)
+    here = story.shown(spectrum.indices[chosen])
+    if len(here) < len(chosen):  # not all of these can be shown: steps among those that are
+        classes = story.analysis.classes_
+        spectrum = story.analysis.spectrum(classes[pair.second], classes[pair.first])
+        chosen = dots(spectrum)
+        here = spectrum.indices[chosen]
     values = spectrum.values[chosen]
     reach = float(np.abs(values).max()) or 1.0
     x = 500 + 487 * values / reach
@@ -228,13 +221,13 @@ def _strip(story: Story, pair: Pair, spectrum: Spectrum, colors: dict[int, str])
     offset = np.where(order % 2 == 1, -(order + 1) // 2, order // 2)
     height = round(step * (lanes - 1) + 2 * _dot_size, 1)
     middle = _dot_size + step * (lanes // 2)
-    pixels = image_pixels(story.images[spectrum.indices[chosen]], story.limits)
+    pixels = image_pixels(story.images[here], story.limits)
     digits = 3 if reach < 0.1 else 2
-    dots = []
-    for k, place in enumerate(map(int, spectrum.indices[chosen])):
+    drawn = []
+    for k, place in enumerate(map(int, here)):
         label = int(story.analysis.labels_[place])
         about = f"{shorten(story.names[label], 18)}, {signed(float(values[k]), digits)}"
-        dots.append(
+        drawn.append(
             Dot(
                 round(float(500 + _dot_size * (column[k] + 0.5)), 1),
                 round(float(middle + step * offset[k]), 1),
@@ -253,9 +246,10 @@ def _strip(story: Story, pair: Pair, spectrum: Spectrum, colors: dict[int, str])
     label_text = f"Images between {first} and {second}"
     ends = (f"like {first}", f"like {second}")
     if story.table is not None:
-        caption += " A click, or the Enter key, shows it larger, with the images nearest to it."
+        caption += " A click, or the Enter key, shows it larger"
+        caption += "." if story.analysis.sampled_from_ is not None else ", with the images nearest to it."
     opens = story.table is not None
-    return Strip(label_text, ends, tuple(dots), start, height, story.crisp, caption, opens)
+    return Strip(label_text, ends, tuple(drawn), start, height, story.crisp, caption, opens)
 
 
 def _pair_table(story: Story, pairs: list[Pair]) -> Block:

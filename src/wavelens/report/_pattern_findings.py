@@ -51,13 +51,13 @@ class Findings:
     sizes: npt.NDArray[np.intp] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.sizes = np.bincount(self.analysis.labels_, minlength=len(self.names))
+        self.sizes = np.bincount(self.whole.labels_, minlength=len(self.names))
 
     @property
-    def fitted_sizes(self) -> npt.NDArray[np.intp]:
-        """Images of each class that the patterns come from: more than `sizes` where a sample is shown."""
-        whole = self.analysis.sampled_from_
-        return self.sizes if whole is None else whole.class_counts
+    def whole(self) -> PatternAnalysis:
+        """The analysis of all images, where `analysis` sees some of them."""
+        sampled = self.analysis.sampled_from_
+        return self.analysis if sampled is None else sampled.whole
 
     @property
     def n_patterns(self) -> int:
@@ -107,7 +107,7 @@ class Findings:
         For two classes of n images each without any difference, the ratios of strength follow Wachter's law
         (Annals of Statistics 8 (1980) 937): with r patterns they reach 2.4 from r = 0.29 n on.
         """
-        r, least = self.n_patterns, int(self.fitted_sizes.min())
+        r, least = self.n_patterns, int(self.sizes.min())
         if r < 0.3 * least or not self.own_patterns.any():
             return ""
         few = f"for the {count(least, 'image')} of the smallest class"
@@ -184,10 +184,12 @@ class Findings:
         """Places of some images, spread evenly over the classes, that stand for all."""
         rng = np.random.default_rng(0)
         labels = self.analysis.labels_
+        sampled = self.analysis.sampled_from_
+        usable = np.ones(len(labels), dtype=bool) if sampled is None else sampled.drawn
         each = max(1, _curve_sample // len(self.names))
         chosen = [
             rng.choice(members, min(each, len(members)), replace=False)
-            for members in (np.flatnonzero(labels == i) for i in range(len(self.names)))
+            for members in (np.flatnonzero((labels == i) & usable) for i in range(len(self.names)))
         ]
         return np.sort(np.concatenate(chosen))[:100]
 
@@ -229,14 +231,23 @@ class Findings:
     @cached_property
     def complexity(self) -> FloatArray:
         """Complexity of each image, as a multiple of the median."""
-        values = self.analysis.complexity()
-        middle = float(np.median(values))
-        return values / middle if middle > 0 else np.ones_like(values)
+        values = self._complexity
+        return values / self.middle_complexity if np.median(values) > 0 else np.ones_like(values)
+
+    @cached_property
+    def _complexity(self) -> FloatArray:
+        return self.whole.complexity()
+
+    @property
+    def middle_complexity(self) -> float:
+        """The median complexity of all images; 1 where it is 0."""
+        return float(np.median(self._complexity)) or 1.0
 
     def complexities(self) -> str:
         """Say how much complexity differs over images and classes."""
         values = self.complexity
-        middles = np.array([np.median(values[self.analysis.labels_ == i]) for i in range(len(self.names))])
+        labels = self.whole.labels_
+        middles = np.array([np.median(values[labels == i]) for i in range(len(self.names))])
         low, high = int(middles.argmin()), int(middles.argmax())
         text = (
             f"The most complex image has {values.max():.1f} times the complexity of the median image, the "
@@ -259,19 +270,25 @@ class Findings:
     @cached_property
     def class_similarity(self) -> FloatArray:
         """Mean similarity of the images of each class (rows) to each class."""
-        to_classes = self.analysis.similarity_to_classes()
-        labels = self.analysis.labels_
+        to_classes = self.whole.similarity_to_classes()
+        labels = self.whole.labels_
         return np.stack([to_classes[labels == i].mean(axis=0) for i in range(len(self.names))])
+
+    @cached_property
+    def usual_similarity(self) -> FloatArray:
+        """Median similarity of the images of each class to it."""
+        to_classes, labels = self.whole.similarity_to_classes(), self.whole.labels_
+        return np.array([np.median(to_classes[labels == i, i]) for i in range(len(self.names))])
 
     @cached_property
     def pairs(self) -> list[Pair]:
         """Pairs of classes, those that overlap most first; of very many, the most similar ones."""
         mean = (self.class_similarity + self.class_similarity.T) / 2
-        labels, codes = self.analysis.classes_, self.analysis.labels_
+        labels, codes = self.analysis.classes_, self.whole.labels_
         indices = sorted(combinations(range(len(self.names)), 2), key=lambda ij: -mean[ij])[:_most_pairs]
         pairs = []
         for i, j in indices:
-            spectrum = self.analysis.spectrum(labels[j], labels[i])
+            spectrum = self.whole.spectrum(labels[j], labels[i])
             side = codes[spectrum.indices]
             crossed = (
                 int((spectrum.values[side == i] > 0).sum()),
@@ -334,7 +351,7 @@ class Findings:
         to_classes = self.analysis.similarity_to_classes()
         labels = self.analysis.labels_
         own = to_classes[np.arange(len(labels)), labels]
-        middle = np.array([np.median(own[labels == i]) for i in range(len(self.names))])
+        middle = self.usual_similarity
         place = int((own / np.where(middle[labels] > 0, middle[labels], 1)).argmin())
         label = int(labels[place])
         return (

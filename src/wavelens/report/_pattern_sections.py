@@ -18,7 +18,8 @@ from wavelens.report._basis_words import basis_fact, coefficients_said, method_s
 from wavelens.report._classes_section import caveats
 from wavelens.report._embed import as_data_uri
 from wavelens.report._page import Block, Cell, Fold, Gallery, Row, Section, Text
-from wavelens.report._pattern_story import IMAGES_A_ROW, Story
+from wavelens.report._pattern_story import Story
+from wavelens.report._shown_images import CLASSES_IN_FULL, IMAGES_A_ROW, largest_classes, simple_and_complex
 from wavelens.report._words import count, joined, percent, times
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["complexity", "dominant", "influence", "reading", "rebuilding", "strength"]
 
-_classes_in_full = 12
 _classes_at_all = 40
 
 
@@ -59,7 +59,7 @@ def influence(story: Story) -> Section:
 
 def _means(story: Story) -> Gallery:
     sizes = story.findings.sizes
-    shown = np.sort(np.argsort(-sizes, kind="stable")[:_classes_in_full])
+    shown = largest_classes(sizes)
     cells = tuple(
         Cell(as_data_uri(story.mean_image(i)), f"Mean image of {story.names[i]}", story.names[i])
         for i in map(int, shown)
@@ -119,7 +119,7 @@ _csd_caveat = (
 def dominant(story: Story) -> Section:
     """Show the most dominant patterns of each class."""
     order = np.argsort(-story.findings.own_patterns, kind="stable")
-    if len(order) <= _classes_in_full:
+    if len(order) <= CLASSES_IN_FULL:
         order = np.arange(len(order))
     galleries = [_pattern_gallery(story, int(i), rank) for rank, i in enumerate(order[:_classes_at_all])]
     lead = (
@@ -127,9 +127,9 @@ def dominant(story: Story) -> Section:
         "of any other class do. The number says how many times as strong the pattern is here as in the "
         "strongest other class; below 1, another class uses it more."
     )
-    blocks: list[Block] = [Text((lead,), "lead"), *galleries[:_classes_in_full]]
-    if galleries[_classes_in_full:]:
-        blocks.append(Fold("Patterns of further classes", tuple(galleries[_classes_in_full:])))
+    blocks: list[Block] = [Text((lead,), "lead"), *galleries[:CLASSES_IN_FULL]]
+    if galleries[CLASSES_IN_FULL:]:
+        blocks.append(Fold("Patterns of further classes", tuple(galleries[CLASSES_IN_FULL:])))
     if len(order) > _classes_at_all:
         rest = count(len(order) - _classes_at_all, "class", "classes")
         blocks.append(Text((f"The {rest} with the fewest patterns of their own are left out.",), "note"))
@@ -145,7 +145,7 @@ def _pattern_gallery(story: Story, i: int, rank: int) -> Gallery:
     display = PatternDisplay.from_analysis(
         story.analysis, story.analysis.classes_[i], n=IMAGES_A_ROW, class_names=story.class_names
     )
-    if rank < _classes_in_full:
+    if rank < CLASSES_IN_FULL:
         story.figures.save(display.plot(), f"patterns-{story.slug(i)}")
     cells = []
     for pixels, k, degrees in zip(display.pixels, display.indices, display.angles, strict=True):
@@ -213,8 +213,7 @@ def _reconstruction_gallery(story: Story, display: ReconstructionDisplay) -> Gal
 def complexity(story: Story) -> Section:
     """Show the simplest and the most complex images."""
     values = story.findings.complexity
-    order = np.argsort(values, kind="stable")
-    n = min(IMAGES_A_ROW, max(1, len(order) // 2))
+    simplest, most_complex = simple_and_complex(values)
     lead = (
         "Some images are made of a few common patterns, others of many rare ones. "
         f"{story.findings.complexities()}"
@@ -222,8 +221,8 @@ def complexity(story: Story) -> Section:
     galleries = [
         story.gallery(title, which, values[which], file_name, "{:.2f}", tell_class=True)
         for title, which, file_name in (
-            ("Simplest images", order[:n], "least-complex"),
-            ("Most complex images", order[::-1][:n], "most-complex"),
+            ("Simplest images", simplest, "least-complex"),
+            ("Most complex images", most_complex, "most-complex"),
         )
     ]
     note = "The number is the complexity; 1 is that of the median image."
@@ -240,6 +239,15 @@ def similarity_said(analysis: PatternAnalysis) -> str:
     return (
         f"{found.in_words()} The images least similar to their own class were then compared with every other."
     )
+
+
+def _similarity_fact(analysis: PatternAnalysis) -> str:
+    found = analysis.class_similarity_
+    if found.error is None:
+        return "each image with every other"
+    how = {"landmarks": "landmarks", "features": "random features"}[found.method]
+    bound = f", error below {found.error.bound:.1g} for 95%" if np.isfinite(found.error.bound) else ""
+    return f"through {found.n_features:,} {how}{bound}"
 
 
 def reading(story: Story) -> Section:
@@ -282,11 +290,12 @@ def described(story: Story) -> tuple[tuple[str, str], ...]:
     whole = analysis.sampled_from_
     color = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
     facts = [
-        ("Images", f"{n:,}" if whole is None else f"{whole.n_images:,}, shown: a sample of {n:,}"),
+        ("Images", f"{n:,}" if whole is None else f"{len(whole.whole.labels_):,}, of which {n:,} are shown"),
         ("Size", f"{width} × {height} pixels, {color}"),
         basis_fact(analysis),
         ("Coefficients", f"{len(analysis.coefficients_):,} of {transform.n_coefficients:,}"),
         ("Patterns", f"{story.findings.n_patterns:,}"),
+        ("Similarity", _similarity_fact(analysis)),
         ("Normalization", str(analysis.normalization)),
     ]
     if len(story.names) > 2:

@@ -17,14 +17,13 @@ from wavelens.plotting._style import N_COLORS, category_color, color_range, imag
 from wavelens.report._embed import FigureFolder, as_data_uri, clean
 from wavelens.report._page import Cell, Gallery
 from wavelens.report._pattern_findings import Findings
+from wavelens.report._shown_images import IMAGES_A_ROW
 from wavelens.report._words import said
 
 if TYPE_CHECKING:
     from wavelens.report._tables import ImageTable
 
 __all__ = ["IMAGES_A_ROW", "LabelledImages", "Story"]
-
-IMAGES_A_ROW = 8
 
 
 class LabelledImages(Protocol):
@@ -84,6 +83,16 @@ class Story:
         self.crisp = max(height, width) <= 64
 
     @property
+    def whole(self) -> PatternAnalysis:
+        """The analysis of all images; `analysis` is the same unless there are too many to show."""
+        return self.findings.whole
+
+    def shown(self, places: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+        """Return the places among the images shown of images that were chosen among all."""
+        sampled = self.analysis.sampled_from_
+        return places if sampled is None else sampled.find(places)[0]
+
+    @property
     def is_grey(self) -> bool:
         """Whether images are shown without colour."""
         return self.images.ndim == 3 or self.images.shape[3] < 3
@@ -109,9 +118,10 @@ class Story:
 
     def mean_image(self, class_: int | None = None) -> npt.NDArray[np.uint8]:
         """Return the mean image of a class or of all; of very many images, of a sample."""
-        members = np.arange(len(self.images))
+        sampled = self.analysis.sampled_from_
+        members = np.arange(len(self.images)) if sampled is None else np.flatnonzero(sampled.drawn)
         if class_ is not None:
-            members = np.flatnonzero(self.analysis.labels_ == class_)
+            members = members[self.analysis.labels_[members] == class_]
         sample = members[:: max(1, -(-len(members) // 1000))]
         pixels: npt.NDArray[np.uint8] = image_pixels(self.images[sample].mean(axis=0)[None], self.limits)[0]
         return pixels
@@ -137,11 +147,16 @@ class Story:
         tell_class: bool = False,
         title_in_file: str = "",
     ) -> Gallery:
-        """Show images with a value each.
+        """Show images, by their places among all, with a value each; those that the report does not hold are left out.
 
         `colors` gives each class of a pair a dot; `tell_class` names the class under each image. Without
         `file_name` there is no figure on disk.
         """
+        if self.analysis.sampled_from_ is not None:
+            indices, known = self.analysis.sampled_from_.find(indices)
+            values = values[known]
+            if not len(indices):
+                return Gallery(title, (), self.size, self.crisp)
         display = ImageGridDisplay.from_images(
             self.images,
             indices,

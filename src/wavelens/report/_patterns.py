@@ -135,7 +135,7 @@ def _page(
 ) -> Page:
     """Put the overview before the sections."""
     found = story.findings
-    sizes = found.fitted_sizes
+    sizes = found.sizes
     largest = int(sizes.max())
     classes = tuple(
         (name, f"{size:,}", round(100 * size / largest, 1), story.class_color(i), _mini(story, i))

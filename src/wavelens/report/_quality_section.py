@@ -42,6 +42,9 @@ def quality_section(story: Story) -> Section | None:
         return None
     findings = quality.findings()
     warnings = [each for each in findings if each.severity == "warning"]
+    which = (
+        "" if quality.n_checked is None else f"Checked were {quality.n_checked:,} images drawn at random. "
+    )
     lead = (
         f"The checks found {count(len(warnings), 'thing')} to look at before trusting what is learnt from "
         "these images."
@@ -49,7 +52,7 @@ def quality_section(story: Story) -> Section | None:
         else "The checks found nothing that asks for action: no copies, no doubtful labels, no empty images, "
         "and no files that tell their class."
     )
-    blocks: list[Block] = [Text((lead,), "lead")]
+    blocks: list[Block] = [Text((which + lead,), "lead")]
     if findings:
         blocks.append(Text(tuple(clean(each.text) for each in findings)))
     unchecked = quality.unchecked()

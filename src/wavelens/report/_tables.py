@@ -13,15 +13,21 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens._arguments import FloatArray
-from wavelens._progress import progress_share
 from wavelens.data import ImageData
-from wavelens.linalg import Nearest, k_nearest
 from wavelens.patterns import PatternAnalysis
 from wavelens.quality import QualityReport
+from wavelens.report._neighbours import neighbours_of_all
 
-__all__ = ["ImageTable", "image_table", "summarize", "write_images_csv", "write_summary"]
+__all__ = [
+    "ImageTable",
+    "image_table",
+    "places_between",
+    "summarize",
+    "write_images_csv",
+    "write_summary",
+]
 
-_neighbours = 4
+_rows_at_once = 65_536
 
 
 @dataclass(frozen=True)
@@ -83,23 +89,8 @@ def image_table(analysis: PatternAnalysis) -> ImageTable:
     labels = analysis.labels_
     rows = np.arange(len(labels))
     similarity = analysis.similarity_to_classes()
-    others = similarity.copy()
-    others[rows, labels] = -np.inf
-    out_class = others.argmax(axis=1)
-    spectrum = np.empty(len(labels))
-    for i, j in sorted({(int(a), int(b)) for a, b in zip(labels, out_class, strict=True)}):
-        pair = analysis.spectrum(analysis.classes_[i], analysis.classes_[j])
-        here = (labels[pair.indices] == i) & (out_class[pair.indices] == j)
-        spectrum[pair.indices[here]] = pair.values[here]
-    k = min(_neighbours, int(len(labels) - np.bincount(labels).max()))
-    if analysis.class_similarity_.error is not None:
-        chosen = _chosen(labels, similarity[rows, labels], spectrum)
-        nearest = _nearest_of_chosen(analysis, chosen, k, "other")
-        same, same_distance = _nearest_of_chosen(analysis, chosen, _neighbours, "same")
-    else:
-        with progress_share("Finding nearest images", analysis.progress) as progress:
-            nearest = k_nearest(analysis.embedding_, k=k, labels=labels, of="other", progress=progress)
-        same, same_distance = _nearest_of_same(analysis)
+    out_class, spectrum = places_between(analysis)
+    same, other = neighbours_of_all(analysis, similarity[rows, labels], spectrum)
     return ImageTable(
         complexity=analysis.complexity(),
         isolation=1 - similarity[rows, labels],
@@ -107,51 +98,41 @@ def image_table(analysis: PatternAnalysis) -> ImageTable:
         out_similarity=similarity[rows, out_class],
         out_class=out_class,
         spectrum=spectrum,
-        nearest_other=nearest.indices[:, 0],
-        nearest_other_distance=nearest.distances[:, 0],
-        near_same=same,
-        near_same_distance=same_distance,
-        near_other=nearest.indices,
-        near_other_distance=nearest.distances,
+        nearest_other=other.indices[:, 0],
+        nearest_other_distance=other.distances[:, 0],
+        near_same=same.indices,
+        near_same_distance=same.distances,
+        near_other=other.indices,
+        near_other_distance=other.distances,
     )
 
 
-def _chosen(labels: npt.NDArray[np.intp], own: FloatArray, spectrum: FloatArray) -> npt.NDArray[np.intp]:
-    """Return the images of each class that are most isolated or farthest over the border, some 2,000 in all."""
-    n_classes = int(labels.max()) + 1
-    most = max(1, 1000 // n_classes)
-    chosen = []
-    for i in range(n_classes):
-        members = np.flatnonzero(labels == i)
-        chosen += [members[np.argsort(each[members], kind="stable")[:most]] for each in (own, spectrum)]
-    return np.unique(np.concatenate(chosen))
+def places_between(analysis: PatternAnalysis) -> tuple[npt.NDArray[np.intp], FloatArray]:
+    """Return the other class that each image resembles most, and its place between its own and that class.
 
+    Parameters
+    ----------
+    analysis : PatternAnalysis
 
-def _nearest_of_chosen(analysis: PatternAnalysis, chosen: npt.NDArray[np.intp], k: int, of: str) -> Nearest:
-    """Find the nearest images of the chosen ones; −1 and NaN for all others."""
-    counts = np.bincount(analysis.labels_)
-    indices = np.full((len(analysis.labels_), k), -1, dtype=np.int64)
-    distances = np.full(indices.shape, np.nan, dtype=analysis.embedding_.dtype)
-    for size in np.unique(np.minimum(counts - 1, k)) if of == "same" else (k,):
-        fits = np.minimum(counts - 1, k)[analysis.labels_[chosen]] == size
-        rows = chosen[fits] if of == "same" else chosen
-        if len(rows):
-            nearest = analysis.nearest_images(rows, int(size), of)
-            indices[rows, :size], distances[rows, :size] = nearest.indices, nearest.distances
-    return Nearest(indices, distances)
-
-
-def _nearest_of_same(analysis: PatternAnalysis) -> tuple[npt.NDArray[np.intp], FloatArray]:
-    """Find the nearest images of each image's class; classes of few images have fewer."""
-    indices = np.full((len(analysis.labels_), _neighbours), -1, dtype=np.intp)
-    distances = np.full(indices.shape, np.nan, dtype=analysis.embedding_.dtype)
-    for i in range(len(analysis.classes_)):
-        members = np.flatnonzero(analysis.labels_ == i)
-        k = min(_neighbours, len(members) - 1)
-        nearest = k_nearest(analysis.embedding_[members], k=k)
-        indices[members, :k] = members[nearest.indices]
-        distances[members, :k] = nearest.distances
-    return indices, distances
+    Returns
+    -------
+    out_class : array of int, shape (n_images,)
+    place : array of shape (n_images,)
+        1 on the side of its own class, −1 on the other's.
+    """
+    labels, similarity = analysis.labels_, analysis.similarity_to_classes()
+    out_class = np.empty(len(labels), dtype=np.intp)
+    for first in range(0, len(labels), _rows_at_once):
+        others = np.array(similarity[first : first + _rows_at_once])
+        others[np.arange(len(others)), labels[first : first + _rows_at_once]] = -np.inf
+        out_class[first : first + _rows_at_once] = others.argmax(axis=1)
+    place = np.empty(len(labels), dtype=similarity.dtype)
+    pairs = np.unique(labels * len(analysis.classes_) + out_class)
+    for i, j in zip(*np.divmod(pairs, len(analysis.classes_)), strict=True):
+        pair = analysis.spectrum(analysis.classes_[i], analysis.classes_[j])
+        here = (labels[pair.indices] == i) & (out_class[pair.indices] == j)
+        place[pair.indices[here]] = pair.values[here]
+    return out_class, place
 
 
 def write_images_csv(
@@ -264,14 +245,19 @@ def summarize(
                     **{each.name: _plain(getattr(association, each.name)) for each in fields(association)},
                 }
             )
+    # Where a sample is shown, of all images.
+    sampled = analysis.sampled_from_
+    labels, complexity = data.labels, table.complexity
+    if sampled is not None:
+        labels, complexity = sampled.whole.labels_, sampled.whole.complexity()
     return {
-        "n_images": len(data.labels),
+        "n_images": len(labels),
         "image_shape": [int(size) for size in data.images.shape[1:]],
         "classes": {
             name: {
-                "n_images": int(np.sum(data.labels == i)),
+                "n_images": int(np.sum(labels == i)),
                 "own_patterns": int(np.sum(analysis.angles(analysis.classes_[i]) > np.pi / 8)),
-                "median_complexity": float(np.median(table.complexity[data.labels == i])),
+                "median_complexity": float(np.median(complexity[labels == i])),
                 "most_isolated": data.image_names[int(analysis.isolated(analysis.classes_[i], 1)[0])],
             }
             for i, name in enumerate(classes)

@@ -174,6 +174,7 @@
   let opener = null;
   const fill = (where, neighbours, similarity) => {
     where.replaceChildren();
+    if (neighbours.every((i) => i < 0)) where.append(make("p", "Not looked for, or not among the images shown.", "none"));
     neighbours.forEach((i, k) => {
       if (i < 0) return;
       const button = make("button");
