@@ -56,21 +56,28 @@ def choose(searcher: Searcher, lam: Doubles, empty: Doubles, everyone: list[Cand
     """Keep the best of the masks on the same fresh noise: a few samples for all, more for the three best.
 
     Distortions have heavy tails: most samples keep the label, and a few lose it. A handful of fresh samples may
-    therefore miss what a mask is worth, and what the search has seen of it on the way is counted in.
+    therefore miss what a mask is worth, and what the search has seen of it on the way is counted in. The first mask is
+    the one that the search ended with, and nearly always the best: another takes its place if it is better by more
+    than the standard error of the difference.
     """
     o, n = searcher.objective, searcher.n
     scores = np.full((len(everyone), n), np.inf)
+    errors = np.zeros((len(everyone), n))
     lost = np.zeros((len(everyone), n), dtype=bool)
 
     def weigh(images: Index, wanted: npt.NDArray[np.bool_], n_samples: int) -> None:
+        ended = np.zeros((n, n_samples))
         for i in np.flatnonzero(wanted.any(axis=1)):
             rows = images[wanted[i]]
             masks = everyone[i].masks[rows]
             fresh = o.distortions(rows, masks, CHOICE_STREAM, n_samples)
+            if i == 0:
+                ended[rows] = fresh
             seen = np.minimum(everyone[i].seen[rows], _most_seen)
             values = (fresh.sum(axis=1) + seen * everyone[i].distortions[rows]) / (n_samples + seen)
             lost[i, rows] = values > LOST * empty[rows]
             scores[i, rows] = values + o.penalties(rows, masks, 0.0) + lam[rows] * masks.mean(axis=1)
+            errors[i, rows] = (fresh - ended[rows]).std(axis=1) / np.sqrt(n_samples)
 
     def first(images: Index) -> None:
         # Where a mask is the same as an earlier one it is not weighed again.
@@ -85,6 +92,7 @@ def choose(searcher: Searcher, lam: Doubles, empty: Doubles, everyone: list[Cand
         best = np.argsort(prices, axis=0, kind="stable")[:3]
         wanted = np.zeros(prices.shape, dtype=bool)
         np.put_along_axis(wanted, best, True, axis=0)
+        wanted[0] = True
         wanted &= np.isfinite(prices)
         scores[:, images] = np.inf
         weigh(images, wanted, _n_choice)
@@ -93,6 +101,6 @@ def choose(searcher: Searcher, lam: Doubles, empty: Doubles, everyone: list[Cand
     if o.random:
         searcher.guarded(searcher.alive, second)
     # Masks that lose the label explain nothing, and come after those that keep it up to twice their price.
-    scores *= np.where(lost, DEAR, 1.0)
+    scores = (scores + errors) * np.where(lost, DEAR, 1.0)
     for image in searcher.alive:
         searcher.masks[image] = everyone[int(scores[:, image].argmin())].masks[image]

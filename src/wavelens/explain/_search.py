@@ -18,9 +18,9 @@ each step, for a fixed number of steps.
 * Where the label is lost, the squared distance has no gradient any more and λ empties the mask. If the running mean
   of the distortion exceeds half of D(0), the search goes back to its last good mask and halves its rate.
 * In the end the masks met on the way (the last one, the mean of the last ones, the best one, thresholds of the start),
-  the full and the empty one are compared on the same fresh samples, what the last steps have seen counted in, and the
-  best is kept: what is returned is never worse than any of them but for the noise of that comparison. Masks that lose
-  the label count at twice their price.
+  the full and the empty one are compared on the same fresh samples, what the last steps have seen counted in. The last
+  one is kept unless another is better by more than the noise of that comparison. Masks that lose the label count at
+  twice their price.
 """
 
 from __future__ import annotations
@@ -287,7 +287,7 @@ def _continuation(searcher: Searcher, lam: Doubles, tick: Tick, fresh: Floats | 
         )
         candidates += watch.candidates()
     others = [*(thresholds(start) if fresh is None else []), np.ones_like(start), np.zeros_like(start)]
-    choose(searcher, lam, empty, [*candidates, *map(unseen, others)])
+    choose(searcher, lam, empty, [candidates.pop(), *candidates, *map(unseen, others)])
     tick(1.0)
 
 
