@@ -90,9 +90,10 @@ class SimilarityError:
         """
         if not len(self.rows):
             return "All similarities are exact."
-        low, high = self.typical_interval
+        low, high = (f"{each:.1g}" for each in self.typical_interval)
+        half = high if low == high else f"{low} to {high}"
         return (
             f"Checked against the exact similarities of {len(self.rows):,} images drawn at random: the median "
             f"error is {self.typical:.1g}, half of the images err at their worst class by at most "
-            f"{low:.1g} to {high:.1g}, and at least 95% by at most {self.bound:.1g} (95% confidence)."
+            f"{half}, and at least 95% by at most {self.bound:.1g} (95% confidence)."
         )
