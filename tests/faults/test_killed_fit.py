@@ -199,12 +199,12 @@ def test_what_has_changed_is_named(images, whole, tmp_path):
 
 @pytest.mark.parametrize("name", ["run.json", "sketch.npz", "factors.npz"])
 def test_a_damaged_state_is_refused(images, tmp_path, monkeypatch, name):
-    import wavelens.patterns._streamed_fit as streamed
+    import wavelens.patterns._out_of_core as out_of_core
 
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(streamed, "ho_gsvd", stop)
+    monkeypatch.setattr(out_of_core, "ho_gsvd", stop)
     with pytest.raises(KeyboardInterrupt):
         fit(images, tmp_path, resume=False)
     monkeypatch.undo()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-import wavelens.patterns._streamed_fit as streamed
 from wavelens.data import ImageChunk, ImageSource, load, open_source
 from wavelens.exceptions import DataError, WavelensWarning
 from wavelens.patterns import PatternAnalysis
@@ -176,7 +176,7 @@ def test_saved_and_loaded(data, tmp_path):
 
 
 def test_without_a_folder_nothing_stays(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(streamed.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr("wavelens.patterns._analysis.fits_in_memory", lambda *_: False)
     np.save(tmp_path / "x.npy", data[0])
     found = PatternAnalysis(n_coefficients=30).fit(tmp_path / "x.npy", data[1])

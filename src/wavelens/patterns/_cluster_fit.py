@@ -30,10 +30,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone
 
-from wavelens._arguments import FloatArray, check_integer
-from wavelens._progress import progress_share
+from wavelens._arguments import FloatArray
 from wavelens.data import SkippedFile
-from wavelens.linalg import HOGSVD, ho_gsvd
+from wavelens.linalg import HOGSVD
 from wavelens.patterns._checks import check_bandwidth
 from wavelens.patterns._cluster_steps import (
     TOKEN,
@@ -48,25 +47,27 @@ from wavelens.patterns._cluster_steps import (
     write_part,
 )
 from wavelens.patterns._coefficients import Basis, make_basis
-from wavelens.patterns._fit import Fit, OutOfCore
+from wavelens.patterns._fit import Fit
 from wavelens.patterns._input import Labelled, check_counts, labelled
 from wavelens.patterns._memory import parse_bytes
-from wavelens.patterns._memory_plan import Plan, make_plan
-from wavelens.patterns._passes import FactorState
-from wavelens.patterns._persistence import gsvd_arrays, gsvd_from_arrays, left_arrays
-from wavelens.patterns._remaining import Remaining, told_remaining
-from wavelens.patterns._row_file import RowFile, map_rows
-from wavelens.patterns._streamed_choice import fitting_rank, most_coefficients
-from wavelens.patterns._streamed_fit import (
-    bandwidth_of,
+from wavelens.patterns._memory_plan import Plan
+from wavelens.patterns._out_of_core import (
+    PASSES,
+    State,
     check_room,
+    decompose,
+    finish,
+    fit_of,
     in_folder,
-    input_told,
-    options_told,
-    passes,
-    versions_told,
+    made_plan,
+    rows_path,
+    told_of_run,
     work_of_passes,
 )
+from wavelens.patterns._passes import FactorState
+from wavelens.patterns._persistence import gsvd_from_arrays
+from wavelens.patterns._remaining import Remaining, told_remaining
+from wavelens.patterns._row_file import RowFile
 from wavelens.patterns._work_folder import PARTS, WorkFolder
 
 if TYPE_CHECKING:
@@ -133,8 +134,7 @@ def _fit_in(
     basis = make_basis(source.image_shape, analysis.basis, analysis.wavelet, analysis.level, analysis.mode)
     with WorkFolder(work_dir).opened() as folder:
         plan = _planned(analysis, given, basis, chunk_size, cluster)
-        told = {"input": input_told(given), "options": options_told(analysis), "versions": versions_told()}
-        plan = Plan(**folder.begin(told, plan.to_dict(), resume))
+        plan = Plan(**folder.begin(told_of_run(analysis, given), plan.to_dict(), resume))
         check_room(folder, 2 * plan.disk + 5 * plan.n_classes * plan.n_kept**2 * plan.number_bytes)
         with told_remaining(plan.n_images, work_of_passes(plan, False), analysis.progress) as clock:
             return _Run(analysis, given, basis, plan, folder, clock, cluster).run()
@@ -166,7 +166,6 @@ class _Run:
 
     def run(self) -> Fit:
         """Do what is left to do."""
-        path = self._folder.path / "embedding.npy"
         found = self._folder.load("decomposition")
         if found is None or not found[0]["whole"]:
             columns, ranges = self._first_pass()
@@ -174,34 +173,19 @@ class _Run:
             if found is None:
                 found = self._decompose(*self._second_pass(columns))
             arrays = found[1]
-            if not path.exists():
-                self._third_pass(gsvd_from_arrays(arrays), arrays["columns"], path)
-            arrays["ranges"] = ranges
-            found = {"whole": True, "bandwidth": bandwidth_of(map_rows(path), self._analysis)}, arrays
-            self._folder.save("decomposition", *found)
-            self._folder.forget_passes()
-        header, arrays = found
-        positions = np.concatenate([np.arange(low, high) for low, high in arrays["ranges"].tolist()])
-        about = OutOfCore(
-            work_dir=self._folder.path,
+            if not rows_path(self._folder).exists():
+                self._third_pass(gsvd_from_arrays(arrays), arrays["columns"], rows_path(self._folder))
+            found = finish(self._analysis, self._folder, arrays, ranges)
+        return fit_of(
+            self._given,
+            self._basis,
+            self._folder,
+            found,
             chunk=self._plan.chunk,
             planned_memory=_worker_programme + max(self._plan.parts.values()),
-            n_read=len(positions),
-            n_left_out=self._given.source.n_images - len(positions),
             cached=False,
             seconds=dict(self._clock.seconds),
             workers=len(self._cluster.threads),
-        )
-        return Fit(
-            basis=self._basis,
-            labels=self._given.codes[positions],
-            positions=positions,
-            columns=arrays["columns"],
-            ranks=arrays["ranks"],
-            gsvd=gsvd_from_arrays(arrays),
-            embedding=map_rows(path),
-            bandwidth=float(header["bandwidth"]),
-            about=about,
         )
 
     def _first_pass(self) -> tuple[_Codes, npt.NDArray[np.int64]]:
@@ -244,20 +228,9 @@ class _Run:
         self._folder.save("factors", header, {"columns": columns, **state.to_arrays()})
         return state, columns
 
-    def _decompose(self, state: FactorState, columns: _Codes) -> tuple[dict[str, Any], dict[str, Any]]:
-        factors, columns, ranks = fitting_rank(self._analysis, state, columns, self._given.classes)
-        with progress_share("Finding patterns", self._analysis.progress) as progress:
-            gsvd = ho_gsvd(
-                factors,
-                ridge=self._analysis.ridge,
-                weights=self._analysis.weights,
-                normalization=self._analysis.normalization,
-                progress=progress,
-            )
-        arrays = {"columns": columns, "ranks": ranks, **gsvd_arrays(gsvd), **left_arrays(gsvd)}
+    def _decompose(self, state: FactorState, columns: _Codes) -> State:
         shutil.rmtree(self._folder.path / PARTS, ignore_errors=True)  # of another decomposition
-        self._folder.save("decomposition", {"whole": False}, arrays)
-        return {"whole": False}, arrays
+        return decompose(self._analysis, self._folder, self._given.classes, state, columns)
 
     def _third_pass(self, gsvd: HOGSVD, columns: _Codes, path: Path) -> None:
         r = gsvd.sigma.shape[1]
@@ -289,7 +262,7 @@ class _Run:
             file.finish()
 
     def _begin(self, which: int, done: int = 0) -> Callable[[int], object]:
-        self._clock.begin(passes[which], done)
+        self._clock.begin(PASSES[which], done)
         return self._clock.update
 
     def _cut(self, wanted: int) -> list[Portion]:
@@ -317,23 +290,8 @@ def _planned(
     analysis: PatternAnalysis, given: Labelled, basis: Basis, chunk_size: int | None, cluster: Cluster
 ) -> Plan:
     """Plan for the worker that has least memory, which holds what the tables of `_memory_plan` say for each task."""
-    source, p = given.source, basis.n_coefficients
-    most = most_coefficients(analysis, np.bincount(given.codes, minlength=len(given.classes)), p)
-    given_limit = (
-        None if analysis.memory_limit is None else parse_bytes(analysis.memory_limit, "memory_limit")
-    )
-    limit = cluster.memory_of_a_task(_worker_programme, given_limit)
-    plan, _ = make_plan(
-        # What the images' labels take, the client holds.
-        None if limit is None else limit + 40 * source.n_images,
-        None if chunk_size is None else check_integer(chunk_size, "chunk_size", low=1),
-        most,
-        base=_worker_programme,
-        given=analysis.n_coefficients is not None,
-        n_images=source.n_images,
-        n_classes=len(given.classes),
-        n_all=p,
-        image_bytes=int(np.prod(source.image_shape)) * source.dtype.itemsize,
-        number_bytes=4 if source.dtype.kind == "f" and source.dtype.itemsize <= 4 else 8,
-    )
-    return plan
+    wanted = None if analysis.memory_limit is None else parse_bytes(analysis.memory_limit, "memory_limit")
+    limit = cluster.memory_of_a_task(_worker_programme, wanted)
+    if limit is not None:
+        limit += 40 * given.source.n_images  # what the images' labels take, the client holds
+    return made_plan(analysis, given, basis, limit, chunk_size, base=_worker_programme)[0]

@@ -7,64 +7,55 @@ being transformed and the one after it read.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import shutil
-import tempfile
 import time
-import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy
 
-from wavelens import _core
-from wavelens._arguments import FloatArray, check_integer
-from wavelens._mapped import picked_rows
+from wavelens._arguments import FloatArray
 from wavelens._progress import progress_share
 from wavelens.exceptions import DataError
-from wavelens.linalg import HOGSVD, ho_gsvd
-from wavelens.linalg._bandwidth import SAMPLE
-from wavelens.patterns._checks import check_bandwidth, find_bandwidth
+from wavelens.linalg import HOGSVD
+from wavelens.patterns._checks import check_bandwidth
 from wavelens.patterns._coefficients import Basis, make_basis
-from wavelens.patterns._fit import Fit, OutOfCore
+from wavelens.patterns._fit import Fit
 from wavelens.patterns._input import Labelled, check_counts
 from wavelens.patterns._memory import parse_bytes
-from wavelens.patterns._memory_plan import Plan, make_plan
+from wavelens.patterns._memory_plan import Plan
+from wavelens.patterns._out_of_core import (
+    PASSES,
+    check_room,
+    decompose,
+    finish,
+    fit_of,
+    in_folder,
+    made_plan,
+    rows_path,
+    told_of_run,
+    work_of_passes,
+)
 from wavelens.patterns._passes import FactorState, SketchState, chosen_coefficients, embed_chunk
-from wavelens.patterns._persistence import gsvd_arrays, gsvd_from_arrays, left_arrays
+from wavelens.patterns._persistence import gsvd_from_arrays
 from wavelens.patterns._pipeline import ahead
 from wavelens.patterns._remaining import Remaining, told_remaining
-from wavelens.patterns._row_file import RowFile, map_rows
-from wavelens.patterns._streamed_choice import choose_from_sketch, fitting_rank, most_coefficients
+from wavelens.patterns._row_file import RowFile
+from wavelens.patterns._streamed_choice import choose_from_sketch
 from wavelens.patterns._work_folder import WorkFolder
 
 if TYPE_CHECKING:
     from wavelens.patterns._analysis import PatternAnalysis
 
-__all__ = [
-    "bandwidth_of",
-    "check_room",
-    "fit_in_folder",
-    "fit_streamed",
-    "in_folder",
-    "input_told",
-    "options_told",
-    "passes",
-    "versions_told",
-    "work_of_passes",
-]
+__all__ = ["fit_in_folder", "fit_streamed"]
 
 _Codes = npt.NDArray[np.intp]
 
 seconds_between_checkpoints = 10.0
 _share_of_checkpoints = 0.05
-passes = ("Sketching", "Factoring", "Embedding")
 
 
 def fit_in_folder(
@@ -79,21 +70,6 @@ def fit_in_folder(
     return in_folder(
         work_dir, lambda folder: fit_streamed(analysis, given, folder, resume, cache, chunk_size)
     )
-
-
-def in_folder(work_dir: str | os.PathLike[str] | None, fit_in: Callable[[Path], Fit]) -> Fit:
-    """Have a fit made in a folder, or in one that vanishes once nothing needs it any more."""
-    if work_dir is not None:
-        return fit_in(Path(work_dir))
-    folder = tempfile.mkdtemp(prefix="wavelens-")
-    try:
-        fit = fit_in(Path(folder))
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    weakref.finalize(fit.embedding, shutil.rmtree, folder, ignore_errors=True)
-    assert fit.about is not None
-    return replace(fit, about=replace(fit.about, work_dir=None))
 
 
 def fit_streamed(
@@ -129,8 +105,7 @@ def fit_streamed(
     basis = make_basis(source.image_shape, analysis.basis, analysis.wavelet, analysis.level, analysis.mode)
     plan, base = _planned(analysis, given, basis, chunk_size)
     with WorkFolder(work_dir).opened() as folder:
-        told = {"input": input_told(given), "options": options_told(analysis), "versions": versions_told()}
-        plan = Plan(**folder.begin(told, plan.to_dict(), resume))
+        plan = Plan(**folder.begin(told_of_run(analysis, given), plan.to_dict(), resume))
         _check_kept_plan(analysis, plan, base)
         cached = _decide_cache(folder, plan, cache, source.decodes)
         work = work_of_passes(plan, cached)
@@ -159,46 +134,26 @@ class _Run:
 
     def run(self) -> Fit:
         """Do what is left to do."""
-        path = self._folder.path / "embedding.npy"
         found = self._folder.load("decomposition")
         if found is None or not found[0]["whole"]:
             sketch = self._first_pass()
             self._keep_only(sketch.ranges)
             if found is None:
-                found = self._decompose(*self._second_pass(sketch))
-            header, arrays = found
-            gsvd = gsvd_from_arrays(arrays)
-            if not path.exists():
-                self._third_pass(gsvd, arrays["columns"], path)
-            embedding = map_rows(path)
-            bandwidth = bandwidth_of(embedding, self._analysis)
-            arrays["ranges"] = np.array(sketch.ranges)
-            header = {"whole": True, "bandwidth": bandwidth}
-            found = header, arrays
-            self._folder.save("decomposition", *found)
-            self._folder.forget_passes()
-        header, arrays = found
-        self._keep_only(arrays["ranges"].tolist())
-        positions = np.flatnonzero(self._kept)
-        about = OutOfCore(
-            work_dir=self._folder.path,
+                classes = self._given.classes
+                found = decompose(self._analysis, self._folder, classes, *self._second_pass(sketch))
+            arrays = found[1]
+            if not rows_path(self._folder).exists():
+                self._third_pass(gsvd_from_arrays(arrays), arrays["columns"], rows_path(self._folder))
+            found = finish(self._analysis, self._folder, arrays, np.array(sketch.ranges))
+        return fit_of(
+            self._given,
+            self._basis,
+            self._folder,
+            found,
             chunk=self._plan.chunk,
             planned_memory=self._base + self._plan.peak,
-            n_read=len(positions),
-            n_left_out=len(self._kept) - len(positions),
             cached=self._cached,
             seconds=dict(self._clock.seconds),
-        )
-        return Fit(
-            basis=self._basis,
-            labels=self._given.codes[positions],
-            positions=positions,
-            columns=arrays["columns"],
-            ranks=arrays["ranks"],
-            gsvd=gsvd_from_arrays(arrays),
-            embedding=map_rows(path),
-            bandwidth=float(header["bandwidth"]),
-            about=about,
         )
 
     # The passes
@@ -214,7 +169,7 @@ class _Run:
             state, start = SketchState.from_arrays(found[1], p), int(found[0]["next"])
         if start >= n:
             return state
-        self._clock.begin(passes[0], start)
+        self._clock.begin(PASSES[0], start)
         due = _Due()
         with ExitStack() as stack:
             for coefficients, classes, positions in self._transformed(stack, start, None):
@@ -245,7 +200,7 @@ class _Run:
         if start >= n:
             return state, columns
         del sketch, found
-        self._clock.begin(passes[1], start)
+        self._clock.begin(PASSES[1], start)
         due = _Due()
         with ExitStack() as stack:
             cache = self._cache(len(columns), n_rows)
@@ -274,20 +229,6 @@ class _Run:
             "factors", {"next": done, "rows": n_rows}, {"columns": columns, **state.to_arrays()}
         )
 
-    def _decompose(self, state: FactorState, columns: _Codes) -> tuple[dict[str, Any], dict[str, Any]]:
-        factors, columns, ranks = fitting_rank(self._analysis, state, columns, self._given.classes)
-        with progress_share("Finding patterns", self._analysis.progress) as progress:
-            gsvd = ho_gsvd(
-                factors,
-                ridge=self._analysis.ridge,
-                weights=self._analysis.weights,
-                normalization=self._analysis.normalization,
-                progress=progress,
-            )
-        arrays = {"columns": columns, "ranks": ranks, **gsvd_arrays(gsvd), **left_arrays(gsvd)}
-        self._folder.save("decomposition", {"whole": False}, arrays)
-        return {"whole": False}, arrays
-
     def _third_pass(self, gsvd: HOGSVD, columns: _Codes, path: Path) -> None:
         n_rows, r = int(self._kept.sum()), gsvd.sigma.shape[1]
         dtype = gsvd.sigma.dtype if self._plan.small_rows else np.dtype(np.float32)
@@ -295,7 +236,7 @@ class _Run:
         start, written = (0, 0) if found is None else (int(found[0]["next"]), int(found[0]["rows"]))
         if not RowFile.holds(path, written, r, dtype):
             start = written = 0
-        self._clock.begin(passes[2], start)
+        self._clock.begin(PASSES[2], start)
         due = _Due()
         with ExitStack() as stack, RowFile(path, (n_rows, r), dtype, written) as rows:
             for chosen, done in self._chosen(stack, start, written, columns):
@@ -448,22 +389,9 @@ class _Due:
 def _planned(
     analysis: PatternAnalysis, given: Labelled, basis: Basis, chunk_size: int | None
 ) -> tuple[Plan, int]:
-    source, p = given.source, basis.n_coefficients
-    most = most_coefficients(analysis, np.bincount(given.codes, minlength=len(given.classes)), p)
     limit = None if analysis.memory_limit is None else parse_bytes(analysis.memory_limit, "memory_limit")
-    chunk = None if chunk_size is None else check_integer(chunk_size, "chunk_size", low=1)
-    return make_plan(
-        limit,
-        chunk,
-        most,
-        given=analysis.n_coefficients is not None,
-        n_images=source.n_images,
-        n_classes=len(given.classes),
-        n_all=p,
-        image_bytes=int(np.prod(source.image_shape)) * source.dtype.itemsize,
-        number_bytes=4 if source.dtype.kind == "f" and source.dtype.itemsize <= 4 else 8,
-        source_bytes=2 * int(getattr(source, "largest_chunk", 0)),
-    )
+    largest = 2 * int(getattr(given.source, "largest_chunk", 0))
+    return made_plan(analysis, given, basis, limit, chunk_size, source_bytes=largest)
 
 
 def _check_kept_plan(analysis: PatternAnalysis, plan: Plan, base: int) -> None:
@@ -488,63 +416,3 @@ def _decide_cache(folder: WorkFolder, plan: Plan, cache: bool | None, decodes: b
     if cache is None:
         return decodes and free > 1.1 * (plan.disk + states + chosen)
     return bool(cache)
-
-
-def check_room(folder: WorkFolder, needed: int) -> int:
-    """Refuse to begin where the disk has no room for the result; return the bytes that are free."""
-    free = shutil.disk_usage(folder.path).free
-    done = folder.path / "embedding.npy"
-    if not done.exists() and free < needed:
-        raise DataError(
-            f"{folder.path}: {needed / 1e9:.2f} GB are needed on this disk, {free / 1e9:.2f} GB are free"
-        )
-    return free
-
-
-def work_of_passes(plan: Plan, cached: bool) -> dict[str, float]:
-    """Guess the work of each pass for an image, in multiplications."""
-    p, m = plan.n_all, plan.n_kept
-    transform = 60.0 * p
-    factor, embed = 2.0 * m * m, 1.0 * m * m
-    again = m if cached else transform
-    return dict(zip(passes, (transform + 40 * p, transform + factor, again + embed), strict=True))
-
-
-def bandwidth_of(embedding: FloatArray, analysis: PatternAnalysis) -> float:
-    """Find the bandwidth without reading more rows than the sample."""
-    n = len(embedding)
-    rows: FloatArray = embedding
-    if n > SAMPLE:
-        drawn = np.random.default_rng(analysis.random_state).choice(n, SAMPLE, replace=False, shuffle=False)
-        rows = picked_rows(embedding, np.sort(drawn))
-    return find_bandwidth(rows, analysis.bandwidth, analysis.random_state)
-
-
-def input_told(given: Labelled) -> dict[str, str]:
-    classes = [str(each) for each in given.classes.tolist()]
-    return given.source.fingerprint() | {
-        "classes": ", ".join(classes[:8]) + (f" and {len(classes) - 8} more" if len(classes) > 8 else ""),
-        "class of each image": _sum_of(given.codes),
-    }
-
-
-def options_told(analysis: PatternAnalysis) -> dict[str, str]:
-    told = analysis.get_params()
-    for name in ("progress", "memory_limit"):
-        del told[name]
-    return {
-        name: _sum_of(np.asarray(each)) if isinstance(each, np.ndarray | list | tuple) else str(each)
-        for name, each in told.items()
-    }
-
-
-def versions_told() -> dict[str, str]:
-    return {
-        "version of Wavelens": _core.version,
-        "version of NumPy": np.__version__,
-        "version of SciPy": scipy.__version__,
-    }
-
-
-def _sum_of(values: npt.NDArray[Any]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
