@@ -9,10 +9,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
 
 from wavelens.plotting._strip import draw_strip, strip_axes
-from wavelens.plotting._style import Display, category_color, finish_axes, image_pixels, plain, shorten
+from wavelens.plotting._style import Display, finish_axes, image_pixels, plain, shorten
 
 __all__ = ["ExplanationDisplay", "MaskPathDisplay"]
 
@@ -183,21 +182,9 @@ class MaskPathDisplay(Display):
         columns = -(-n // rows)
         ratio = self.pixels[0].shape[0] / self.pixels[0].shape[1]
         ax = self._begin(ax or strip_axes(columns, rows, ratio, caption=0.44, largest=1.9))
-        draw_strip(ax, self.pixels, self.captions, columns, ratio, caption=0.44)
-        if self.recommended is not None and 0 <= self.recommended < n - 1:
-            place = self.recommended + 1
-            corner = (place % columns + 0.02, (place // columns) * (ratio + 0.44) + 0.02 * ratio)
-            ax.add_patch(
-                Rectangle(
-                    corner,
-                    0.96,
-                    0.96 * ratio,
-                    fill=False,
-                    edgecolor=category_color(1),
-                    linewidth=2.2,
-                    zorder=5,
-                )
-            )
+        chosen = self.recommended
+        framed = () if chosen is None or not 0 <= chosen < n - 1 else (chosen + 1,)
+        draw_strip(ax, self.pixels, self.captions, columns, ratio, caption=0.44, framed=framed)
         finish_axes(ax, title=plain(self.title))
         return self
 

@@ -9,14 +9,12 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
 
 from wavelens._arguments import check_integer
 from wavelens.plotting._strip import draw_strip, strip_axes
 from wavelens.plotting._style import (
     INK,
     Display,
-    category_color,
     color_range,
     finish_axes,
     image_pixels,
@@ -238,24 +236,13 @@ class IdealInputsDisplay(Display):
             for k in range(kinds)
             for i in range(n)
         ]
-        draw_strip(ax, flat, words, n, ratio, caption=_line_room, above=_heading_room)
+        framed = [
+            k * n + i for k, kind in enumerate(self.candidates) for i in range(n) if self.chosen[i] == kind
+        ]
+        draw_strip(ax, flat, words, n, ratio, caption=_line_room, above=_heading_room, framed=framed)
         for k, kind in enumerate(self.candidates):
             y = k * (ratio + _line_room) + 0.8 * _heading_room
             ax.text(0.03, y, _kind_words(kind), ha="left", va="bottom", fontsize=9, color=INK)
-            for i in range(n):
-                if self.chosen[i] == kind:
-                    corner = (i + 0.02, y + 0.2 * _heading_room + 0.02 * ratio)
-                    ax.add_patch(
-                        Rectangle(
-                            corner,
-                            0.96,
-                            0.96 * ratio,
-                            fill=False,
-                            edgecolor=category_color(1),
-                            linewidth=2.0,
-                            zorder=5,
-                        )
-                    )
         finish_axes(ax, title=plain(self.title))
         return self
 

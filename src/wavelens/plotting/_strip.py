@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 
-from wavelens.plotting._style import INK, new_figure, plain
+from wavelens.plotting._style import INK, category_color, new_figure, plain
 
 __all__ = ["draw_strip", "strip_axes"]
 
@@ -25,10 +26,12 @@ def draw_strip(
     caption: float = 0.2,
     above: float = 0.0,
     headings: Sequence[str] = (),
+    framed: Collection[int] = (),
 ) -> None:
     """Draw pictures side by side, each one unit wide, with captions under them and headings over columns.
 
-    None leaves a place empty. Of the room that `caption` takes of each line, `above` is over the pictures.
+    None leaves a place empty. Of the room that `caption` takes of each line, `above` is over the pictures. `framed`
+    are the places of pictures to be seen first.
     """
     top = 0.12 if headings else 0.0
     for i, heading in enumerate(headings):
@@ -45,6 +48,12 @@ def draw_strip(
             interpolation="nearest" if max(picture.shape[:2]) < 150 else "antialiased",
             extent=(x + 0.02, x + 0.98, y + ratio * 0.98, y + ratio * 0.02),
         )
+        if i in framed:
+            corner = (x + 0.02, y + 0.02 * ratio)
+            frame = Rectangle(
+                corner, 0.96, 0.96 * ratio, fill=False, edgecolor=category_color(1), linewidth=2.2, zorder=5
+            )
+            ax.add_patch(frame)
         lines = "\n".join(map(plain, text.split("\n")))
         ax.text(x + 0.5, y + ratio, lines, ha="center", va="top", fontsize=7.5, color=INK)
     rows = -(-len(pictures) // columns)
