@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("fcntl", reason="Chromium is driven over a pipe, as on POSIX systems only")
 
-from chromium import Chromium, find_chromium
+from chromium import find_chromium
 from explained import CLASSES, LAMBDAS, digit_model, digit_paths
 
 from wavelens.explain import evaluate
@@ -20,7 +20,7 @@ hostile = ("</script><script>alert(1)</script>", '"><img src=x onerror=alert(2)>
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory):
+def path(tmp_path_factory):
     evaluation = evaluate(
         [usual_explanations(path) for path in digit_paths()], digit_model(), n_samples=2, progress=False
     )
@@ -32,25 +32,6 @@ def report(tmp_path_factory):
         evaluation=evaluation,
         n_samples=4,
     )
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with Chromium(find_chromium(), tmp_path_factory.mktemp("profile")) as page:
-        yield page
-
-
-@pytest.fixture
-def page(browser, report):
-    browser.errors.clear()
-    browser.requests.clear()
-    browser.resize(1200, 900)
-    browser.media()
-    browser.open(report)
-    yield browser
-    assert browser.errors == []
-    # Nothing is fetched but the page itself.
-    assert {url.split("#")[0] for url in browser.requests} == {report.resolve().as_uri()}
 
 
 def shown(page, pane="cartoonx"):

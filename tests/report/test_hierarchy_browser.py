@@ -10,7 +10,7 @@ from wavelens.report import write_hierarchy_report
 
 pytest.importorskip("fcntl", reason="Chromium is driven over a pipe, as on POSIX systems only")
 
-from chromium import Chromium, find_chromium
+from chromium import find_chromium
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium or Chrome is installed")
 
@@ -33,24 +33,6 @@ def path(tmp_path_factory):
         layer="second",
         command="wavelens hierarchy " + "a-long-name-" * 30,
     )
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with Chromium(find_chromium(), tmp_path_factory.mktemp("profile")) as page:
-        yield page
-
-
-@pytest.fixture
-def page(browser, path):
-    browser.errors.clear()
-    browser.requests.clear()
-    browser.resize(1200, 900)
-    browser.media()
-    browser.open(path)
-    yield browser
-    assert browser.errors == []
-    assert {url.split("#")[0] for url in browser.requests} == {path.resolve().as_uri()}
 
 
 def test_names_stay_text(page):

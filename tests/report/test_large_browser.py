@@ -12,7 +12,7 @@ from wavelens.report._shown_images import seen_for_report
 
 pytest.importorskip("fcntl", reason="Chromium is driven over a pipe, as on POSIX systems only")
 
-from chromium import Chromium, find_chromium
+from chromium import find_chromium
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium or Chrome is installed")
 
@@ -37,12 +37,6 @@ def report(tmp_path_factory):
     data = ImageData(images[places], seen.labels_, ("a", "b", "c"), tuple(map(str, places)), "some")
     table = image_table(seen)
     return write_patterns_report(folder, seen, data, table=table), table, seen
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with Chromium(find_chromium(), tmp_path_factory.mktemp("profile")) as page:
-        yield page
 
 
 @pytest.mark.parametrize("width", [1200, 400])

@@ -11,7 +11,7 @@ from wavelens.spaces import NetworkSpaces, ideal_inputs
 
 pytest.importorskip("fcntl", reason="Chromium is driven over a pipe, as on POSIX systems only")
 
-from chromium import Chromium, find_chromium
+from chromium import find_chromium
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium or Chrome is installed")
 
@@ -42,24 +42,6 @@ def path(tmp_path_factory):
         command="wavelens spaces " + "a-long-name-" * 30,
         notes=["One thing to know."],
     )
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with Chromium(find_chromium(), tmp_path_factory.mktemp("profile")) as page:
-        yield page
-
-
-@pytest.fixture
-def page(browser, path):
-    browser.errors.clear()
-    browser.requests.clear()
-    browser.resize(1200, 900)
-    browser.media()
-    browser.open(path)
-    yield browser
-    assert browser.errors == []
-    assert {url.split("#")[0] for url in browser.requests} == {path.resolve().as_uri()}
 
 
 def test_names_stay_text(page):

@@ -7,7 +7,6 @@ them, and what it points at among them: the odd ones, those on borders, and thos
 from __future__ import annotations
 
 import argparse
-import csv
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -54,7 +53,7 @@ def analyze_large(options: argparse.Namespace, out: Path, source: ImageSource, s
 def _analyze(options: argparse.Namespace, out: Path, source: ImageSource, say: Steps) -> None:
     from wavelens._freed import give_back_freed
     from wavelens.cli._analyze import write_results
-    from wavelens.report import image_table
+    from wavelens.report import image_table, write_all_images_csv
 
     analysis = _fit(options, out, source, say)
     for note in source.notes:
@@ -79,7 +78,7 @@ def _analyze(options: argparse.Namespace, out: Path, source: ImageSource, say: S
         }
         write_results(folder, options, seen, data, results, whole=analysis, more=more)
         say("writing the numbers of all images")
-        _write_all_images(folder / "all-images.csv", analysis, source)
+        write_all_images_csv(folder / "all-images.csv", analysis, source)
     say.done(out / "report.html")
 
 
@@ -256,40 +255,3 @@ def _facts(analysis: PatternAnalysis) -> dict[str, Any]:
     facts = asdict(analysis.out_of_core_)  # type: ignore[arg-type]
     del facts["work_dir"]
     return facts
-
-
-def _write_all_images(path: Path, analysis: PatternAnalysis, source: ImageSource) -> None:
-    """Write what the analysis says of every image; UTF-8, one header line."""
-    from wavelens.report._tables import places_between
-
-    complexity = analysis.complexity()
-    similarity = analysis.similarity_to_classes()
-    out_class, between = places_between(analysis)
-    names = source.class_names
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(
-            [
-                "image",
-                "class",
-                "complexity",
-                "isolation",
-                "in_similarity",
-                "out_similarity",
-                "out_class",
-                "spectrum",
-            ]
-        )
-        for place, position in enumerate(analysis.image_positions_.tolist()):
-            own, other = int(analysis.labels_[place]), int(out_class[place])
-            inside, outside = similarity[place, own], similarity[place, other]
-            numbers = (complexity[place], 1 - inside, inside, outside)
-            writer.writerow(
-                [
-                    source.image_names[position],
-                    names[own],
-                    *(f"{each:.6g}" for each in numbers),
-                    names[other],
-                    f"{between[place]:.6g}",
-                ]
-            )

@@ -17,7 +17,14 @@ from wavelens.report._pattern_story import LabelledImages
 from wavelens.report._patterns import write_patterns_report
 from wavelens.report._spaces import write_spaces_report
 from wavelens.report._spaces_tables import summarize_spaces, write_energy_csv, write_spaces_csv
-from wavelens.report._tables import ImageTable, image_table, summarize, write_images_csv, write_summary
+from wavelens.report._tables import (
+    ImageTable,
+    image_table,
+    summarize,
+    write_all_images_csv,
+    write_images_csv,
+    write_summary,
+)
 
 __all__ = [
     "ImageTable",
@@ -30,6 +37,7 @@ __all__ = [
     "summarize_hierarchy",
     "summarize_spaces",
     "usual_explanations",
+    "write_all_images_csv",
     "write_classes_csv",
     "write_energy_csv",
     "write_explain_report",

@@ -13,7 +13,7 @@ from wavelens.report import _hierarchy_sections, _hierarchy_trust
 from wavelens.report._embed import clean
 from wavelens.report._hierarchy_findings import findings, remarks
 from wavelens.report._hierarchy_story import HierarchyStory
-from wavelens.report._page import Page, Section
+from wavelens.report._page import Page, Section, make_sections
 from wavelens.report._words import count, joined
 
 __all__ = ["write_hierarchy_report"]
@@ -101,15 +101,9 @@ def write_hierarchy_report(
             raise ValueError(f"`{name}` must be of the {len(labels)} classes of the hierarchy")
     folder = Path(folder)
     story = HierarchyStory(folder / "figures", hierarchy, layer=layer, flow=flow, stability=stability)
-    sections = []
-    for i, (what, make) in enumerate(_sections):
-        if progress is not None:
-            progress(i / len(_sections), what)
-        section = make(story)
-        if section is not None:
-            sections.append(section)
+    sections = make_sections(_sections, story, progress)
     path = folder / "report.html"
-    page = _page(story, tuple(sections), source, notes, command)
+    page = _page(story, sections, source, notes, command)
     path.write_text(page.render(), encoding="utf-8")
     if progress is not None:
         progress(1.0, "report.html")

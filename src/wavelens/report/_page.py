@@ -6,9 +6,10 @@ names of files and classes are the user's. Only figures, which this package draw
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
@@ -31,7 +32,10 @@ __all__ = [
     "Strip",
     "Table",
     "Text",
+    "make_sections",
 ]
+
+AnyStory = TypeVar("AnyStory")
 
 
 @dataclass(frozen=True)
@@ -204,6 +208,22 @@ class Section:
     def parts(self) -> set[str]:
         """What its blocks need beyond the common style and script."""
         return {block.part for block in self.blocks if isinstance(block, ImageBrowser | Explained | Measures)}
+
+
+def make_sections(
+    makers: Sequence[tuple[str, Callable[[AnyStory], Section | None]]],
+    story: AnyStory,
+    progress: Callable[[float, str], None] | None,
+) -> tuple[Section, ...]:
+    """Make the sections of which a story has something to tell, one after the other, and say how far it is."""
+    found = []
+    for i, (what, make) in enumerate(makers):
+        if progress is not None:
+            progress(i / len(makers), what)
+        section = make(story)
+        if section is not None:
+            found.append(section)
+    return tuple(found)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from wavelens.plotting._style import shorten
 from wavelens.quality import QualityReport
 from wavelens.report import _pattern_sections
 from wavelens.report._embed import as_small_data_uri, clean
-from wavelens.report._page import Page, Section
+from wavelens.report._page import Page, Section, make_sections
 from wavelens.report._pattern_story import LabelledImages, Story
 from wavelens.report._quality_section import in_short
 from wavelens.report._section_list import SECTIONS
@@ -112,15 +112,9 @@ def write_patterns_report(
         "comparison": comparison,
     }
     story = Story(folder / "figures", analysis, data, table, more)
-    sections = []
-    for i, (what, make) in enumerate(SECTIONS):
-        if progress is not None:
-            progress(i / len(SECTIONS), what)
-        section = make(story)
-        if section is not None:
-            sections.append(section)
+    sections = make_sections(SECTIONS, story, progress)
     path = folder / "report.html"
-    path.write_text(_page(story, tuple(sections), command, quality).render(), encoding="utf-8")
+    path.write_text(_page(story, sections, command, quality).render(), encoding="utf-8")
     if progress is not None:
         progress(1.0, "report.html")
     return path

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import wavelens
 from wavelens.report import _spaces_operators, _spaces_sections
 from wavelens.report._embed import clean
-from wavelens.report._page import Page, Section
+from wavelens.report._page import Page, Section, make_sections
 from wavelens.report._spaces_findings import findings, remarks
 from wavelens.report._spaces_story import LayerFacts, SpacesStory, affordable_layers, measure_layers
 from wavelens.report._words import joined
@@ -114,16 +114,10 @@ def write_spaces_report(
         facts=facts,
         random_state=random_state,
     )
-    sections = []
-    for i, (what, make) in enumerate(_sections):
-        if progress is not None:
-            progress(i / len(_sections), what)
-        section = make(story)
-        if section is not None:
-            sections.append(section)
+    sections = make_sections(_sections, story, progress)
     path = folder / "report.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_page(story, tuple(sections), source, notes, command).render(), encoding="utf-8")
+    path.write_text(_page(story, sections, source, notes, command).render(), encoding="utf-8")
     if progress is not None:
         progress(1.0, "report.html")
     return path

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens._arguments import FloatArray
-from wavelens.data import ImageData
+from wavelens.data import ImageData, ImageSource
 from wavelens.patterns import PatternAnalysis
 from wavelens.quality import QualityReport
 from wavelens.report._neighbours import neighbours_of_all
@@ -23,11 +23,22 @@ __all__ = [
     "image_table",
     "places_between",
     "summarize",
+    "write_all_images_csv",
     "write_images_csv",
     "write_summary",
 ]
 
 _rows_at_once = 65_536
+_columns = (
+    "image",
+    "class",
+    "complexity",
+    "isolation",
+    "in_similarity",
+    "out_similarity",
+    "out_class",
+    "spectrum",
+)
 
 
 @dataclass(frozen=True)
@@ -159,41 +170,70 @@ def write_images_csv(
     names, classes = data.image_names, data.class_names
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(
-            [
-                "image",
-                "class",
-                "complexity",
-                "isolation",
-                "in_similarity",
-                "out_similarity",
-                "out_class",
-                "spectrum",
-                "nearest_other",
-                "nearest_other_class",
-                "nearest_other_distance",
-                *more,
-            ]
-        )
+        writer.writerow([*_columns, "nearest_other", "nearest_other_class", "nearest_other_distance", *more])
         for i, label in enumerate(data.labels):
             near = int(table.nearest_other[i])
             known = near >= 0
             writer.writerow(
                 [
-                    names[i],
-                    classes[label],
-                    f"{table.complexity[i]:.6g}",
-                    f"{table.isolation[i]:.6g}",
-                    f"{table.in_similarity[i]:.6g}",
-                    f"{table.out_similarity[i]:.6g}",
-                    classes[table.out_class[i]],
-                    f"{table.spectrum[i]:.6g}",
+                    *_image_row(
+                        names[i],
+                        classes[label],
+                        table.complexity[i],
+                        table.in_similarity[i],
+                        table.out_similarity[i],
+                        classes[table.out_class[i]],
+                        table.spectrum[i],
+                    ),
                     names[near] if known else "",
                     classes[data.labels[near]] if known else "",
                     f"{table.nearest_other_distance[i]:.6g}" if known else "",
                     *(column[i] for column in more.values()),
                 ]
             )
+
+
+def write_all_images_csv(path: Path, analysis: PatternAnalysis, source: ImageSource) -> None:
+    """Write what the analysis says of every image of a set too large for `write_images_csv`; its first columns.
+
+    Parameters
+    ----------
+    path : Path
+    analysis : PatternAnalysis
+    source : ImageSource
+        That the analysis was fitted to.
+
+    Returns
+    -------
+    None
+    """
+    complexity = analysis.complexity()
+    similarity = analysis.similarity_to_classes()
+    out_class, spectrum = places_between(analysis)
+    names = source.class_names
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(_columns)
+        for i, position in enumerate(analysis.image_positions_.tolist()):
+            own, other = int(analysis.labels_[i]), int(out_class[i])
+            writer.writerow(
+                _image_row(
+                    source.image_names[position],
+                    names[own],
+                    complexity[i],
+                    similarity[i, own],
+                    similarity[i, other],
+                    names[other],
+                    spectrum[i],
+                )
+            )
+
+
+def _image_row(
+    name: str, own: str, complexity: float, inside: float, outside: float, other: str, spectrum: float
+) -> list[str]:
+    numbers = (complexity, 1 - inside, inside, outside)
+    return [name, own, *(f"{each:.6g}" for each in numbers), other, f"{spectrum:.6g}"]
 
 
 def _quality_columns(quality: QualityReport) -> dict[str, list[str]]:
