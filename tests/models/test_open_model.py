@@ -29,6 +29,23 @@ def test_a_function_gives_predictions_and_says_that_it_gives_no_more():
             call(x)
 
 
+@pytest.mark.parametrize(
+    ("shape", "most"), [((3, 224, 224), 8), ((3, 160, 160), 15), ((3, 1000, 1000), 8), ((1, 28, 28), 32)]
+)
+def test_large_images_go_few_at_a_time(shape, most):
+    seen = []
+
+    def look(x):
+        seen.append(len(x))
+        return np.stack([x[:, 0, 0, 0], 1 - x[:, 0, 0, 0]], axis=1)
+
+    model = open_model(look, input_shape=shape)
+    seen.clear()
+    model.predict(np.broadcast_to(np.float32(0.5), (20, *shape)))
+    assert max(seen) == min(20, most)
+    assert model.batch_size == most
+
+
 def test_a_function_gets_what_is_asked_for():
     seen = []
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import re
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wavelens.cli import _interrupt
 from wavelens.cli._association import add_association_options, measure_association, read_groups
-from wavelens.cli._output import check_output, whole_folder
-from wavelens.cli._source import add_source_options, open_images, positive
-from wavelens.cli._steps import Steps, told
+from wavelens.cli._output import check_output, command_line, whole_folder
+from wavelens.cli._source import add_source_options, open_images
+from wavelens.cli._steps import Steps, shown_share, told
+from wavelens.cli._values import positive, seed, stem
 
 if TYPE_CHECKING:
     from wavelens.data import ImageData
@@ -88,7 +85,7 @@ def _add_method_options(group: Any) -> None:
         default="median",
         help="of the similarity: a number, or the median distance of two images (default: %(default)s)",
     )
-    add("--seed", metavar="N", type=int, default=0, help="seed of all random choices (default: %(default)s)")
+    add("--seed", metavar="N", type=seed, default=0, help="seed of all random choices (default: %(default)s)")
 
 
 def _add_output_options(group: Any) -> None:
@@ -118,7 +115,7 @@ def _add_output_options(group: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Load, analyse, report."""
-    out = options.out or Path(f"wavelens-report-{_name(options.source)}")
+    out = options.out or Path(f"wavelens-report-{stem(options.source, 'images')}")
     check_output(out, options.force, resume=options.resume)
     say = Steps(options.quiet)
     say("loading the engine")
@@ -215,31 +212,21 @@ def write_results(
     """Write all files. Where `analysis` sees a sample, `whole` is that of all images; `more` is for the summary."""
     import wavelens
     from wavelens import report
-    from wavelens._progress import progress_share
 
     table, quality = results["table"], results["quality"]
     report.write_images_csv(folder / "images.csv", table, data, quality)
     report.write_patterns_csv(folder / "patterns.csv", analysis, data.class_names)
     (whole or analysis).save(folder / "results.npz")
-    command = shlex.join(["wavelens", *sys.argv[1:]]) if sys.argv[1:] else None
-    with progress_share("Drawing", False if options.quiet else None) as share:
-
-        def shown(done: float, _: str) -> None:
-            _interrupt.check()
-            if share is not None:
-                share(done)
-
-        report.write_patterns_report(folder, analysis, data, command=command, progress=shown, **results)
+    command = command_line()
+    with shown_share("Drawing", options.quiet) as share:
+        report.write_patterns_report(
+            folder, analysis, data, command=command, progress=lambda done, _: share(done), **results
+        )
     tied = {name: results[name] for name in ("association", "association_curve", "held_out")}
     summary = {"wavelens": wavelens.__version__, "command": command, "source": str(options.source)}
     summary |= report.summarize(analysis, data, table, quality) | report.summarize_association(**tied)
     summary |= more or {}
     report.write_summary(folder / "summary.json", summary)
-
-
-def _name(source: str) -> str:
-    stem = Path(source).resolve().stem if source != "digits" else source
-    return re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "images"
 
 
 def _bandwidth(text: str) -> float | str:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wavelens.cli._output import item, print_text
-from wavelens.cli._source import add_source_options, positive, read_source
+from wavelens.cli._source import add_source_options, read_source
+from wavelens.cli._values import positive, seed
 
 if TYPE_CHECKING:
     from wavelens.data import ImageData
@@ -47,7 +48,7 @@ def add_command(commands: Any) -> None:
         help="near-duplicates are nearer than this share of the distance to the fifth nearest image "
         "(default: %(default)s)",
     )
-    add("--seed", metavar="N", type=int, default=0, help="seed of all random choices (default: %(default)s)")
+    add("--seed", metavar="N", type=seed, default=0, help="seed of all random choices (default: %(default)s)")
     add = parser.add_argument_group("output").add_argument
     add("--json", action="store_true", help="print everything as JSON (default: a summary in words)")
     add("--csv", metavar="FILE", type=Path, help="also write a line for each image concerned (default: none)")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 from typing import Any
 
 from wavelens.cli._features import add_preprocessing_options
-from wavelens.cli._source import positive
+from wavelens.cli._values import positive, seed, stem
 from wavelens.exceptions import WavelensError
 
 __all__ = ["add_options", "check_options", "default_folder"]
@@ -88,9 +87,7 @@ def _add_method_options(group: Any) -> None:
         default=True,
         help="measure how far to trust the explanations, beside other methods (default: --evaluate)",
     )
-    add(
-        "--seed", metavar="N", type=_seed, default=0, help="seed of all random choices (default: %(default)s)"
-    )
+    add("--seed", metavar="N", type=seed, default=0, help="seed of all random choices (default: %(default)s)")
 
 
 def _add_output_options(group: Any) -> None:
@@ -98,7 +95,7 @@ def _add_output_options(group: Any) -> None:
     add("--out", metavar="DIR", type=Path, help="folder of the results (default: wavelens-explain-MODEL)")
     add("--force", action="store_true", help="replace an existing result (default: refuse)")
     add("--limit", metavar="N", type=positive, help="at most N images of each folder (default: all)")
-    add("--batch", metavar="N", type=positive, default=32, help="images at a time (default: %(default)s)")
+    add("--batch", metavar="N", type=positive, help="images at a time (default: 8 photos, 32 small images)")
     add(
         "--memory",
         metavar="SIZE",
@@ -133,8 +130,7 @@ def _lambdas_of_pixels(options: argparse.Namespace) -> tuple[float, ...]:
 
 def default_folder(model: str) -> Path:
     """Return where results go if nothing is said."""
-    stem = re.sub(r"[^\w.-]+", "-", Path(model).stem).strip("-.") or "model"
-    return Path(f"wavelens-explain-{stem}")
+    return Path(f"wavelens-explain-{stem(model, 'model')}")
 
 
 def _numbers(text: str) -> tuple[float, ...]:
@@ -152,12 +148,6 @@ def _method_list(text: str) -> tuple[str, ...]:
     if not names or any(each not in _methods for each in names):
         raise argparse.ArgumentTypeError(f"expected cartoonx, pixel, or both with a comma, got {text!r}")
     return names
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0 on, got {text!r}")
-    return int(text)
 
 
 def _memory(text: str) -> int:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wavelens.cli import _interrupt
 from wavelens.cli._explain_images import Images
+from wavelens.cli._output import command_line
+from wavelens.cli._steps import shown_share
 
 if TYPE_CHECKING:
     from wavelens.explain import Evaluation, ExplanationPath
@@ -34,13 +31,13 @@ def write_results(
     import wavelens
     from wavelens import report
 
-    command = shlex.join(["wavelens", *sys.argv[1:]]) if sys.argv[1:] else None
+    command = command_line()
     names = model.class_names
     labels = None if names is None else names.names
     for path in paths:
         usual = report.usual_explanations(path)
         usual.save(folder / f"{usual.method}.npz")
-    with _share("Writing", options) as share:
+    with shown_share("Writing", options.quiet) as share:
         report.write_explain_report(
             folder,
             paths,
@@ -62,18 +59,3 @@ def write_results(
     )
     summary["notes"] = notes
     report.write_summary(folder / "summary.json", summary)
-
-
-@contextmanager
-def _share(what: str, options: argparse.Namespace) -> Iterator[Callable[[float], None]]:
-    """Give a callback of the share done that shows it, and hears Ctrl-C."""
-    from wavelens._progress import progress_share
-
-    with progress_share(what, False if options.quiet else None) as show:
-
-        def told_share(done: float) -> None:
-            _interrupt.check()
-            if show is not None:
-                show(done)
-
-        yield told_share

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wavelens.cli import _interrupt
-from wavelens.cli._source import positive, size
+from wavelens.cli._values import positive, seed, size, stem
 from wavelens.exceptions import WavelensError
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def _add_image_options(group: Any) -> None:
     add(
         "--seed",
         metavar="N",
-        type=int,
+        type=seed,
         default=0,
         help="seed of the choice for --limit (default: %(default)s)",
     )
@@ -117,7 +116,7 @@ def _add_output_options(group: Any) -> None:
         default="float32",
         help="of the features (default: %(default)s)",
     )
-    add("--batch", metavar="N", type=positive, default=32, help="images at a time (default: %(default)s)")
+    add("--batch", metavar="N", type=positive, help="images at a time (default: 8 photos, 32 small images)")
     add("--quiet", action="store_true", help="say nothing but errors (default: tell)")
     add("--threads", metavar="N", type=positive, help="threads of the network (default: all CPUs)")
 
@@ -126,7 +125,7 @@ def run(options: argparse.Namespace) -> None:
     """Open the network, tell the preprocessing, run, write."""
     if options.images is None and not options.list:
         raise WavelensError("say which --images, or --list to see the layers of the network")
-    out = options.out or Path(f"{_stem(options.model)}-features.npz")
+    out = options.out or Path(f"{stem(options.model, 'model')}-features.npz")
     if not options.list:
         _check_out(out, options.force)
     import wavelens
@@ -252,10 +251,6 @@ def _check_out(out: Path, force: bool) -> None:
     above = next(each for each in out.resolve().parents if each.exists())
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
         raise WavelensError(f"--out {out} cannot be made: {above} is not a folder that may be written to")
-
-
-def _stem(model: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", Path(model).stem).strip("-.") or "model"
 
 
 def _numbers(text: str) -> tuple[float, ...]:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
-import shlex
 import shutil
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wavelens.cli import _interrupt
 from wavelens.cli._hierarchy_input import HierarchyInput, read_input
-from wavelens.cli._output import check_output, item, print_text, whole_folder
-from wavelens.cli._source import positive
-from wavelens.cli._steps import Steps, told
+from wavelens.cli._output import check_output, command_line, item, print_text, whole_folder
+from wavelens.cli._steps import Steps, shown_share, told
+from wavelens.cli._values import positive, seed, stem
 from wavelens.exceptions import DataError, WavelensError
 
 if TYPE_CHECKING:
@@ -101,9 +97,7 @@ def _add_method_options(group: Any) -> None:
         default=20,
         help="how often images are drawn anew to see what is stable; 0 or at least 2 (default: %(default)s)",
     )
-    add(
-        "--seed", metavar="N", type=_seed, default=0, help="seed of all random choices (default: %(default)s)"
-    )
+    add("--seed", metavar="N", type=seed, default=0, help="seed of all random choices (default: %(default)s)")
 
 
 def _add_output_options(group: Any) -> None:
@@ -121,7 +115,7 @@ def _add_output_options(group: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Read, factorize, compare, report."""
-    out = options.out or Path(f"wavelens-hierarchy-{_name(options.source)}")
+    out = options.out or Path(f"wavelens-hierarchy-{stem(options.source, 'features')}")
     check_output(out, options.force)
     say = Steps(options.quiet)
     say("loading the engine")
@@ -137,7 +131,7 @@ def run(options: argparse.Namespace) -> None:
     with told(say):
         hierarchy, stability, flow = _analyse(options, data, say)
     say("writing the results")
-    command = shlex.join(["wavelens", *sys.argv[1:]]) if sys.argv[1:] else None
+    command = command_line()
     summary = {"wavelens": wavelens.__version__, "command": command, "source": str(options.source)}
     summary |= report.summarize_hierarchy(hierarchy, layer=data.layer, flow=flow, stability=stability)
     summary["notes"] = list(data.notes)
@@ -163,7 +157,7 @@ def _analyse(
     with _named(options.source, data.layer):
         hierarchy = ClassHierarchy(random_state=options.seed, **settings).fit(values, data.labels)
     say("trying other orders, and other images" if options.resamples else "trying other orders")
-    with _named(options.source, data.layer), _share("Drawing anew", options) as progress:
+    with _named(options.source, data.layer), shown_share("Drawing anew", options.quiet) as progress:
         stability = composition_stability(
             values,
             data.labels,
@@ -176,7 +170,7 @@ def _analyse(
     if len(data.flow_layers) > 1 and options.resamples and int(hierarchy.counts_.min()) > 1:
         say(f"comparing {len(data.flow_layers)} layers")
         layers = {name: data.features.layers[name] for name in data.flow_layers}
-        with _named(options.source), _share("Comparing layers", options) as progress:
+        with _named(options.source), shown_share("Comparing layers", options.quiet) as progress:
             flow = layer_flow(
                 layers,
                 data.labels,
@@ -226,7 +220,7 @@ def _write(
     (folder / "graph.dot").write_text(graph.to_dot(), encoding="utf-8")
     report.write_levels_csv(folder / "levels.csv", hierarchy)
     report.write_classes_csv(folder / "classes.csv", hierarchy)
-    with _share("Drawing", options) as share:
+    with shown_share("Drawing", options.quiet) as share:
         report.write_hierarchy_report(
             folder,
             hierarchy,
@@ -263,31 +257,6 @@ def _named(source: str, layer: str | None = None) -> Iterator[None]:
         raise DataError(
             f"{where}: {str(error).replace('`X`', 'features').replace('`y`', 'labels')}"
         ) from error
-
-
-@contextmanager
-def _share(what: str, options: argparse.Namespace) -> Iterator[Callable[[float], None]]:
-    """Give a callback of the share done that shows it, and hears Ctrl-C."""
-    from wavelens._progress import progress_share
-
-    with progress_share(what, False if options.quiet else None) as show:
-
-        def told_share(done: float) -> None:
-            _interrupt.check()
-            if show is not None:
-                show(done)
-
-        yield told_share
-
-
-def _name(source: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", Path(source).resolve().stem).strip("-.") or "features"
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0 on, got {text!r}")
-    return int(text)
 
 
 def _resamples(text: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -15,7 +16,7 @@ from pathlib import Path
 from wavelens.cli import _interrupt
 from wavelens.exceptions import WavelensError
 
-__all__ = ["WORK", "check_output", "item", "print_text", "unfinished", "whole_folder"]
+__all__ = ["WORK", "check_output", "command_line", "item", "print_text", "unfinished", "whole_folder"]
 
 _results = {"report.html", "figures", "results.npz", "summary.json", "images.csv", "patterns.csv"} | {
     "all-images.csv",
@@ -112,6 +113,11 @@ def _check_parent(out: Path) -> None:
     above = next(each for each in out.resolve().parents if each.exists())
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
         raise WavelensError(f"--out {out} cannot be made: {above} is not a folder that may be written to")
+
+
+def command_line() -> str | None:
+    """Return the command as it was given, for the report; None where Python called it."""
+    return shlex.join(["wavelens", *sys.argv[1:]]) if sys.argv[1:] else None
 
 
 def print_text(text: str) -> None:

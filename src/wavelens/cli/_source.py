@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import re
 from typing import TYPE_CHECKING, Any
+
+from wavelens.cli._values import positive, size
 
 if TYPE_CHECKING:
     from wavelens.data import ImageData, ImageSource
 
-__all__ = ["add_source_options", "open_images", "positive", "read_source", "size"]
+__all__ = ["add_source_options", "open_images", "read_source"]
 
 
 def add_source_options(parser: argparse.ArgumentParser) -> None:
@@ -65,18 +66,3 @@ def open_images(options: argparse.Namespace) -> ImageSource:
         "random_state": options.seed,
     }
     return open_source(options.source, options.labels, **settings)
-
-
-def size(text: str) -> tuple[int, int]:
-    """Parse a height and width in pixels."""
-    match = re.fullmatch(r"(\d+)\s*[x×X]\s*(\d+)", text)
-    if not match or "0" in (match[1].lstrip("0") or "0", match[2].lstrip("0") or "0"):
-        raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH in pixels, such as 91x90, got {text!r}")
-    return int(match[1]), int(match[2])
-
-
-def positive(text: str) -> int:
-    """Parse a whole number above 0."""
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
-    return int(text)

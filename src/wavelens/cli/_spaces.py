@@ -5,21 +5,16 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
-import re
-import shlex
 import shutil
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wavelens.cli import _interrupt
 from wavelens.cli._features import add_preprocessing_options
-from wavelens.cli._output import check_output, item, print_text, whole_folder
-from wavelens.cli._source import positive
+from wavelens.cli._output import check_output, command_line, item, print_text, whole_folder
 from wavelens.cli._spaces_images import SpacesImages, open_spaces_images
-from wavelens.cli._steps import Steps, told
+from wavelens.cli._steps import Steps, shown_share, told
+from wavelens.cli._values import positive, seed, stem
 from wavelens.exceptions import WavelensError
 
 if TYPE_CHECKING:
@@ -80,9 +75,7 @@ def _add_image_options(group: Any) -> None:
         help="how ideal inputs are sought; auto trains them by Newton's method where that takes less than about a "
         "minute (default: %(default)s)",
     )
-    add(
-        "--seed", metavar="N", type=_seed, default=0, help="seed of all random choices (default: %(default)s)"
-    )
+    add("--seed", metavar="N", type=seed, default=0, help="seed of all random choices (default: %(default)s)")
 
 
 def _add_output_options(group: Any) -> None:
@@ -99,7 +92,7 @@ def _add_output_options(group: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Read, take apart, measure, report."""
-    out = options.out or Path(f"wavelens-spaces-{_stem(options.model)}")
+    out = options.out or Path(f"wavelens-spaces-{stem(options.model, 'model')}")
     check_output(out, options.force)
     _check_model(options.model)
     say = Steps(options.quiet)
@@ -128,7 +121,7 @@ def run(options: argparse.Namespace) -> None:
     for note in notes:
         say.note(note)
     say("writing the results")
-    command = shlex.join(["wavelens", *sys.argv[1:]]) if sys.argv[1:] else None
+    command = command_line()
     summary = _summary(options, network, facts, flow, ideal, notes, command)
     with whole_folder(out, options.force) as folder:
         _write(folder, options, network, images, facts, summary, flow=flow, means=means, ideal=ideal)
@@ -145,7 +138,7 @@ def _measure(options: argparse.Namespace, network: NetworkSpaces, say: Steps) ->
     left = [each.name for each in network if each.name not in wanted]
     if left:
         say.note(f"left out, as too large: {', '.join(left)}; --layer NAME takes one apart all the same")
-    with _share("Taking apart", options) as progress:
+    with shown_share("Taking apart", options.quiet) as progress:
         return measure_layers(network, wanted, random_state=options.seed, progress=progress)
 
 
@@ -186,7 +179,7 @@ def _write(
     report.write_spaces_csv(folder / "layers.csv", summary)
     if results["flow"] is not None:
         report.write_energy_csv(folder / "energy.csv", results["flow"])
-    with _share("Drawing", options) as share:
+    with shown_share("Drawing", options.quiet) as share:
         report.write_spaces_report(
             folder,
             network,
@@ -237,28 +230,3 @@ def _check_layers(asked: list[str], network: NetworkSpaces) -> None:
             raise WavelensError(
                 f"--layer {name}: there is no such layer with weights; there are {', '.join(near)}{more}"
             )
-
-
-@contextmanager
-def _share(what: str, options: argparse.Namespace) -> Iterator[Callable[[float], None]]:
-    """Give a callback of the share done that shows it, and hears Ctrl-C."""
-    from wavelens._progress import progress_share
-
-    with progress_share(what, False if options.quiet else None) as show:
-
-        def told_share(done: float) -> None:
-            _interrupt.check()
-            if show is not None:
-                show(done)
-
-        yield told_share
-
-
-def _stem(model: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", Path(model).stem).strip("-.") or "model"
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0 on, got {text!r}")
-    return int(text)

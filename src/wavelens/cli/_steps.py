@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from wavelens.cli import _interrupt
 
-__all__ = ["Steps", "told"]
+__all__ = ["Steps", "shown_share", "told"]
 
 
 class Steps:
@@ -52,3 +52,18 @@ def told(say: Steps) -> Iterator[None]:
             say.note(str(each.message))
         else:
             warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
+
+
+@contextmanager
+def shown_share(what: str, quiet: bool) -> Iterator[Callable[[float], None]]:
+    """Give a callback of the share done that shows it, and hears Ctrl-C."""
+    from wavelens._progress import progress_share
+
+    with progress_share(what, False if quiet else None) as show:
+
+        def told_share(done: float) -> None:
+            _interrupt.check()
+            if show is not None:
+                show(done)
+
+        yield told_share

@@ -19,6 +19,7 @@ from wavelens.data import ImageChunk, ImageSource, open_source
 from wavelens.data._arrays import ArraySource
 from wavelens.data._source import physical_memory
 from wavelens.exceptions import DataError, ModelError
+from wavelens.models._batch import usual_batch
 from wavelens.models._class_names import ClassNames, read_class_names
 from wavelens.models._features_file import FeaturesWriter, load_features
 from wavelens.models._labelled_features import LabelledFeatures
@@ -43,7 +44,7 @@ def extract_features(
     preprocessing: Preprocessing | None = None,
     image_range: tuple[float, float] | None = None,
     class_names: ClassNames | str | os.PathLike[str] | Sequence[str] | None = None,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     dtype: str = "float32",
     out: str | os.PathLike[str] | None = None,
     threads: int | None = None,
@@ -74,8 +75,9 @@ def extract_features(
     class_names : ClassNames, path or sequence of str, optional
         What the network's classes are called, see `read_class_names`: tells which output is which class,
         and turns folders named by ids into words.
-    batch_size : int
-        Images at a time. Memory is that of one batch of inputs and of the chosen layers before pooling.
+    batch_size : int, optional
+        Images at a time, by default as `open_model` has it. Memory is that of one batch of inputs and of the chosen
+        layers before pooling.
     dtype : {"float32", "float16"}
         Of the result.
     out : path, optional
@@ -115,7 +117,8 @@ def extract_features(
     (900, 384)
     """
     check_choice(dtype, "dtype", ("float32", "float16"))
-    check_integer(batch_size, "batch_size", low=1)
+    if batch_size is not None:
+        check_integer(batch_size, "batch_size", low=1)
     network = open_network(model, threads=threads)
     wanted = network.resolve(layers)
     names = class_names
@@ -125,6 +128,8 @@ def extract_features(
     source = open_images(images, labels, rule.color if rule is not None else None, network, progress)
     if rule is None:
         rule = recognise_preprocessing(network, **own_size(network, source))
+    if batch_size is None:
+        batch_size = usual_batch(rule.image_shape)
     task = _Task(network, source, rule, wanted, pool, batch_size, dtype, names, image_range)
     return task.run(None if out is None else Path(os.fsdecode(out)), progress)
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from wavelens._arguments import check_choice, check_integer
 from wavelens.exceptions import ModelError, WavelensWarning
+from wavelens.models._batch import SMALL_IMAGES, usual_batch
 from wavelens.models._callable_model import CallableModel
 from wavelens.models._class_names import ClassNames, read_class_names
 from wavelens.models._input_map import InputMap
@@ -35,7 +36,7 @@ def open_model(
     *,
     preprocessing: Preprocessing | Mapping[str, Any] | None = None,
     outputs: str | None = None,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     class_output: str | int | None = None,
     class_names: ClassNames | str | os.PathLike[str] | Sequence[str] | None = None,
     input_shape: tuple[int, int, int] | None = None,
@@ -58,8 +59,9 @@ def open_model(
         gets images as they are.
     outputs : {"probabilities", "logits"}, optional
         What the outputs are; recognised by default.
-    batch_size : int
-        Images that the network gets at a time; memory grows with it.
+    batch_size : int, optional
+        Images that the network gets at a time; memory grows with it. By default 8 photos of 224 × 224, or more of
+        smaller images, at most 32: more take longer each.
     class_output : str or int, optional
         Of several outputs the one with the classes, by name or place. By default the one that has as many
         values as there are `class_names`, or a telling name, or else the first flat one.
@@ -111,7 +113,8 @@ def open_model(
     """
     if isinstance(model, Model):
         return model
-    check_integer(batch_size, "batch_size", low=1)
+    if batch_size is not None:
+        check_integer(batch_size, "batch_size", low=1)
     names = class_names if isinstance(class_names, ClassNames | None) else read_class_names(class_names)
     shape = None if input_shape is None else _checked_shape(input_shape)
     rule, given = None, dict[str, Any]()
@@ -132,11 +135,11 @@ def open_model(
             input_shape=shape,
             outputs=outputs,
             class_names=names,
-            batch_size=batch_size,
+            batch_size=SMALL_IMAGES if batch_size is None else batch_size,
         )
-    common: dict[str, Any] = {"class_names": names, "batch_size": batch_size}
+    common: dict[str, Any] = {"class_names": names}
     if callable(model) and not _is_torch(model):
-        return _open_callable(model, rule, given, shape, outputs, common)
+        return _open_callable(model, rule, given, shape, outputs, batch_size, common)
     network = open_network(model, threads=threads)
     rule, shape = _input(network, rule, given, shape)
     common |= {
@@ -145,6 +148,7 @@ def open_model(
         "input_shape": shape,
         "preprocessing": rule,
         "fixed_batch": network.batch,
+        "batch_size": usual_batch(shape) if batch_size is None else batch_size,
         "_map": InputMap(dtype=network.input.dtype) if rule is None else InputMap.of(rule),
     }
     if network.kind == "ONNX file":
@@ -233,6 +237,7 @@ def _open_callable(
     given: dict[str, Any],
     shape: Shape | None,
     outputs: str | None,
+    batch_size: int | None,
     common: dict[str, Any],
 ) -> Model:
     if rule is None and given:
@@ -254,6 +259,7 @@ def _open_callable(
         "name": "function" if name == "<lambda>" else name,
         "kind": "function",
         "input_shape": shape,
+        "batch_size": usual_batch(shape) if batch_size is None else batch_size,
         "preprocessing": rule,
         "_map": InputMap() if rule is None else InputMap.of(rule),
         "has_gradient": False,
