@@ -187,10 +187,14 @@ def test_one_image_one_method_one_lambda(tmp_path):
     assert "Why " in page.text
     assert "slider" not in page.text
     assert "the probability of the explained class moves, as a share of itself, squared" in page.text
-    other = replace(alone, explanations=(replace(alone.explanations[0], distortion="kl"),))
+    assert "D(s) is the mean over noise v of ((p(z) − p(x))/p(x))²" in page.text
+    assert "Noise is Gaussian" in page.text
+    other = replace(alone, explanations=(replace(alone.explanations[0], distortion="kl", noise="zero"),))
     text = Page(write_explain_report(tmp_path / "kl", other, digit_model(), n_samples=2)).text
     assert "Distortion is the mean Kullback–Leibler divergence of the answer" in text
     assert "how far the probability" not in text
+    assert "mean over noise v of Σ p(x)·log(p(x)/p(z)) over all classes" in text
+    assert "In place of noise there is zero." in text
 
 
 def test_a_model_that_fails_on_an_image(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from wavelens.explain import Explanations
 from wavelens.report._explain_blocks import MeasureRow, Measures
 from wavelens.report._explain_story import ExplainStory
 from wavelens.report._page import Heading, Section, Text
@@ -141,6 +142,27 @@ def reading(story: ExplainStory) -> Section:
     )
 
 
+_formulas = {
+    "relative": "((p(z) − p(x))/p(x))², where p is the probability of y",
+    "probability": "(p(z) − p(x))², where p is the probability of y",
+    "l2": "Σ(p(z) − p(x))² over all classes, where p are their probabilities",
+    "kl": "Σ p(x)·log(p(x)/p(z)) over all classes, where p are their probabilities",
+    "maximize": "1 − p(z), where p is the probability of y",
+}
+_noises = {
+    "gaussian": "Noise is Gaussian, with mean and deviation of each scale of the image.",
+    "global": "Noise is Gaussian, with mean and deviation of all values of the image.",
+    "zero": "In place of noise there is zero.",
+    "blur": "In place of noise there is the blurred image.",
+    "mean": "In place of noise there is the image’s mean colour.",
+}
+
+
+def _formula(explanations: Explanations) -> str:
+    own = "a measure of its own of how far the answer to z is from that to x, where s is the mask"
+    return _formulas.get(explanations.distortion, own)
+
+
 def method(story: ExplainStory) -> Section:
     """Name the method and its sources."""
     transform = story.transform(0)
@@ -152,6 +174,7 @@ def method(story: ExplainStory) -> Section:
         values = ", ".join(f"{each:.3g}" for each in reversed(story.lambdas(p)))
         lams.append(f"for {story.title(p).lower()} {values}")
     evaluations = sum(story.evaluations(p) for p in range(story.n_paths))
+    first = story.found(0, 0)
     return Section(
         "method",
         "Method and sources",
@@ -160,10 +183,9 @@ def method(story: ExplainStory) -> Section:
                 (
                     "For each image x and class y a mask s with values from 0 to 1 is sought that makes D(s) + "
                     "λ·mean(s) "
-                    "small. D(s) is the mean over noise v of (p(x) − p(z))², where p is the probability of y and z = "
+                    f"small. D(s) is the mean over noise v of {_formula(first)} and z = "
                     f"clamp(Wᵀ(s∘Wx + (1 − s)∘v)) is the image with noise where s is 0.{basis} One mask serves all "
-                    "colours. Noise is Gaussian, with mean and deviation of each scale of the image. For pixels the "
-                    "same without W.",
+                    f"colours. {_noises.get(first.noise, '')} For pixels the same without W.",
                     f"λ was {joined(lams)}{_warm * (story.n_steps > 1)}. All searches together "
                     f"showed the network {evaluations:,} images.",
                     f"The answers below the pictures are means over {count(story.n_samples, 'draw')} of noise that no "
