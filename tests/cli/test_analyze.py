@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from wavelens.cli import main
+from wavelens.cli._values import stem
 from wavelens.patterns import PatternAnalysis
 
 
@@ -68,6 +69,22 @@ def test_the_default_folder_is_named_after_the_source(tmp_path, monkeypatch):
     write_folder(tmp_path / "my images")
     assert main(["analyze", "my images", "--coefficients", "5", "--quiet"]) == 0
     assert "report.html" in files(tmp_path / "wavelens-report-my-images")
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("photos/", "photos"),
+        ("a b.npz", "a-b"),
+        ("data/scans.tar.npz", "scans.tar"),
+        (".", "here"),
+        ("/", "images"),
+    ],
+)
+def test_names_of_results_come_from_the_source(source, expected, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert stem(source, "images") == expected
 
 
 def test_an_existing_result_stays_unless_forced(tmp_path, capsys):
