@@ -160,12 +160,18 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _fit(options: argparse.Namespace, data: ImageData, say: Steps) -> PatternAnalysis:
-    from wavelens.patterns._memory import memory_needed
+    import numpy as np
+
+    from wavelens.patterns._memory import memory_of
+    from wavelens.patterns._options import FitOptions
 
     shape = " x ".join(map(str, data.images.shape[1:]))
     say(f"finding the patterns of {len(data.labels):,} images ({shape}) in {len(data.class_names)} classes")
     analysis = make_analysis(options)
-    say.note(f"about {memory_needed(analysis, data.images, data.labels)} of memory will be needed")
+    fit_options = FitOptions.checked(analysis.get_params(deep=False))
+    sizes = np.bincount(data.labels)
+    need = memory_of(fit_options, len(data.images), data.images.shape[1:], data.images.dtype, sizes)
+    say.note(f"about {need} of memory will be needed")
     with told(say):
         return analysis.fit(data.images, data.labels)
 

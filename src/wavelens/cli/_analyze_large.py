@@ -32,12 +32,14 @@ def is_large(options: argparse.Namespace, out: Path, source: ImageSource) -> boo
 
     from wavelens.cli._analyze import make_analysis
     from wavelens.patterns._memory import fits_in_memory
+    from wavelens.patterns._options import FitOptions
 
     if options.resume and unfinished(out):
         return True
     sizes = np.bincount(source.labels)
     analysis = make_analysis(options)
-    return not fits_in_memory(analysis, source.n_images, source.image_shape, source.dtype, sizes)
+    options_of_fit = FitOptions.checked(analysis.get_params(deep=False))
+    return not fits_in_memory(options_of_fit, source.n_images, source.image_shape, source.dtype, sizes)
 
 
 def analyze_large(options: argparse.Namespace, out: Path, source: ImageSource, say: Steps) -> None:
@@ -126,11 +128,11 @@ def _seen(
 
     from wavelens.data._source import physical_memory
     from wavelens.patterns._memory import parse_bytes
-    from wavelens.patterns._memory_plan import PROGRAMME
+    from wavelens.patterns.fit._plan import PROGRAM
     from wavelens.report._shown_images import seen_for_report
 
     memory = physical_memory() if options.memory is None else parse_bytes(options.memory, "--memory")
-    free = max(memory - PROGRAMME, memory / _share_of_memory)
+    free = max(memory - PROGRAM, memory / _share_of_memory)
     # An image as it is and as numbers, all of its coefficients, and its row of UΣ with copies.
     pixels = int(np.prod(source.image_shape))
     each = pixels * (source.dtype.itemsize + 16) + 48 * analysis.sigma_.shape[1] + 1000
