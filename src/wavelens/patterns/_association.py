@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from wavelens._arguments import FloatArray, check_integer
 from wavelens.patterns._association_problem import ISOLATED_ANGLE, AssociationProblem, measure_all
-from wavelens.patterns._groups import check_groups
+from wavelens.patterns._groups import check_groups, group_labels
 from wavelens.patterns._result import FitResult
 
 __all__ = ["ISOLATED_ANGLE", "AssociationCurve", "AssociationResult", "association_curve", "association_test"]
@@ -192,8 +192,8 @@ def association_test(
     else:
         codes = check_groups(groups, len(labels))
         n_groups = int(codes.max()) + 1
-        group_labels = _label_of_groups(codes, labels, len(result.classes))
-        deals = [partial(_shuffled_groups, codes, group_labels, seed) for seed in seeds]
+        labels_of_groups = group_labels(codes, labels, len(result.classes))
+        deals = [partial(_shuffled_groups, codes, labels_of_groups, seed) for seed in seeds]
     statistic, isolated = problem.measure(labels)
     found = measure_all(problem, deals, "Shuffling labels", progress)
     null, isolated_null = found[:, 0], found[:, 1]
@@ -265,20 +265,8 @@ def _shuffled(labels: _Codes, seed: np.random.SeedSequence, share: float = 1.0) 
     return dealt
 
 
-def _label_of_groups(codes: _Codes, labels: _Codes, n_classes: int) -> _Codes:
-    counts = np.zeros((codes.max() + 1, n_classes), dtype=np.intp)
-    np.add.at(counts, (codes, labels), 1)
-    mixed = np.count_nonzero((counts > 0).sum(axis=1) > 1)
-    if mixed:
-        raise ValueError(
-            f"`groups` must have one class each, so that labels can be shuffled between them; {mixed} of "
-            f"{len(counts)} groups have images of several classes"
-        )
-    return np.asarray(counts.argmax(axis=1))
-
-
-def _shuffled_groups(codes: _Codes, group_labels: _Codes, seed: np.random.SeedSequence) -> _Codes:
-    return np.asarray(np.random.default_rng(seed).permutation(group_labels)[codes])
+def _shuffled_groups(codes: _Codes, labels_of_groups: _Codes, seed: np.random.SeedSequence) -> _Codes:
+    return np.asarray(np.random.default_rng(seed).permutation(labels_of_groups)[codes])
 
 
 def _pvalue(value: float, null: FloatArray) -> float:

@@ -40,6 +40,8 @@ def save_analysis(result: FitResult, parameters: dict[str, Any], path: str | os.
         "embedding": result.embedding,
         **gsvd_arrays(result.gsvd),
     }
+    if result.class_pictures is not None:
+        arrays["class_pictures"] = result.class_pictures
     if result.out_of_core is not None:
         # The left factors are those of triangular factors, and do not follow from the rows of UΣ.
         arrays |= left_arrays(result.gsvd)
@@ -137,4 +139,5 @@ def _restore(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> tup
         gsvd=gsvd_from_arrays(arrays, left),
         embedding=embedding,
         bandwidth=float(header["bandwidth"]),
+        class_pictures=arrays.get("class_pictures"),
     )

@@ -77,6 +77,9 @@ class FitResult:
     bandwidth : float
         Of the Gaussian similarity, in the units of the rows of UΣ.
     out_of_core : OutOfCore or None
+    class_pictures : array of float32, shape (n_classes, n, n_all_coefficients), or None
+        What sets each class apart from the others, in all coefficients (`_class_pictures`); None where the source
+        cannot read some images by their positions.
     """
 
     options: FitOptions
@@ -90,6 +93,7 @@ class FitResult:
     embedding: FloatArray
     bandwidth: float
     out_of_core: OutOfCore | None = None
+    class_pictures: FloatArray | None = None
 
     @property
     def sigma(self) -> FloatArray:

@@ -36,7 +36,7 @@ from wavelens.patterns.fit._plan import Plan
 from wavelens.patterns.fit._progress_estimate import PASSES, ProgressEstimator
 from wavelens.patterns.fit._read_ahead import ahead
 from wavelens.patterns.fit._row_store import RowStore, embedding_path, finished_embedding
-from wavelens.patterns.fit._sequence import Decomposition, changed, check_ledger
+from wavelens.patterns.fit._sequence import Decomposition, changed, check_ledger, read_some
 from wavelens.patterns.fit._work_folder import SELECTED, WorkFolder
 
 __all__ = ["InChunks"]
@@ -77,6 +77,10 @@ class InChunks:
         self._source = job.given.source
         self._fingerprint = self._source.fingerprint()
         self._wrote_selected = False  # all of them, in this process
+
+    def read(self, positions: npt.NDArray[np.intp]) -> npt.NDArray[Any] | None:
+        """Return some images by their positions; see `read_some`."""
+        return read_some(self._source, positions)
 
     def about(self, selection: Selection) -> OutOfCore:
         """Return how it went."""

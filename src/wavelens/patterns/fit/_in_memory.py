@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -25,14 +27,16 @@ class InMemory:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._labels = np.empty(0, np.intp)
+        self._images: npt.NDArray[Any] = np.empty(0)
+        self._positions = np.empty(0, np.intp)
         self._selected: FloatArray | None = None
 
     def select(self) -> Selection:
         """Read all images and select coefficients; only these are held afterwards."""
         job, options = self._job, self._job.options
         images, positions = read_all(job.given, options.progress)
+        self._images, self._positions = images, positions
         coefficients = job.basis.forward(as_images(images, "X"))
-        del images
         self._labels = job.given.codes[positions]
         counts = np.bincount(self._labels, minlength=job.n_classes)
         ledger = _positions_only(positions)
@@ -63,6 +67,10 @@ class InMemory:
         for i, left in enumerate(gsvd.u):
             embedding[self._labels == i] = left * (gsvd.sigma[i] / gsvd.weights[i].astype(gsvd.sigma.dtype))
         return embedding
+
+    def read(self, positions: npt.NDArray[np.intp]) -> npt.NDArray[Any] | None:
+        """Return some images by their positions."""
+        return np.asarray(self._images[np.searchsorted(self._positions, positions)])
 
     def about(self, selection: Selection) -> OutOfCore | None:
         """Return None: it was not out of core."""

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens._arguments import as_images, check_integer
-from wavelens._mapped import check_whole, contents_of, give_back, is_mapped, map_again
+from wavelens._mapped import check_whole, contents_of, give_back, is_mapped, map_again, picked_rows
 from wavelens._progress import progress_bar
 from wavelens.data import ImageChunk, ImageSource, open_source
 from wavelens.data._arrays import Positions, in_this_process
@@ -79,6 +79,11 @@ class GivenImages(ImageSource):
                 give_back(self._images)
             index = np.arange(first, first + len(images), dtype=np.intp)
             yield ImageChunk(images, self.labels[index], index)
+
+    def read(self, positions: npt.NDArray[np.intp]) -> ImageChunk:
+        """Read some images; see `ImageSource.read`."""
+        check_whole(self._images, self.name)
+        return ImageChunk(picked_rows(self._images, positions), self.labels[positions], positions)
 
     def part(self, first: int, last: int, labels: npt.NDArray[Any]) -> Callable[[], ImageSource]:
         """Name the mapped file; see `ImageSource.part`."""

@@ -22,9 +22,10 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from wavelens._arguments import FloatArray
 from wavelens.data import SkippedFile
@@ -51,7 +52,7 @@ from wavelens.patterns.fit._plan import Plan
 from wavelens.patterns.fit._progress_estimate import PASSES, ProgressEstimator, estimated_progress
 from wavelens.patterns.fit._row_store import RowStore, embedding_path, finished_embedding
 from wavelens.patterns.fit._run import check_room, environment, make_job_plan, pass_costs, run_fingerprint
-from wavelens.patterns.fit._sequence import Decomposition, check_ledger, run_fit
+from wavelens.patterns.fit._sequence import Decomposition, check_ledger, read_some, run_fit
 from wavelens.patterns.fit._work_folder import PARTS, WorkFolder
 
 if TYPE_CHECKING:
@@ -120,6 +121,10 @@ class OnCluster:
             random_state=options.random_state,
             dtype=str(job.dtype),
         )
+
+    def read(self, positions: npt.NDArray[np.intp]) -> npt.NDArray[Any] | None:
+        """Return some images by their positions; see `read_some`."""
+        return read_some(self._source, positions)
 
     def about(self, selection: Selection) -> OutOfCore:
         """Return how it went."""

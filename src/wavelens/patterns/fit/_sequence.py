@@ -8,6 +8,7 @@ nowhere where all is over in one go.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
@@ -17,10 +18,12 @@ import numpy.typing as npt
 from wavelens._arguments import FloatArray
 from wavelens._mapped import picked_rows
 from wavelens._progress import progress_share
+from wavelens.data import ImageSource
 from wavelens.exceptions import DataError
 from wavelens.linalg import HOGSVD, ho_gsvd, median_bandwidth
 from wavelens.linalg._bandwidth import SAMPLE
 from wavelens.linalg.streaming import TriangularFactor
+from wavelens.patterns._class_pictures import class_pictures
 from wavelens.patterns._options import FitOptions
 from wavelens.patterns._persistence import gsvd_arrays, gsvd_from_arrays, left_arrays
 from wavelens.patterns._result import FitResult, OutOfCore
@@ -30,7 +33,9 @@ from wavelens.patterns.fit._job import Job
 from wavelens.patterns.fit._ledger import Ledger
 from wavelens.patterns.fit._passes import FactorState, Selection
 
-__all__ = ["Decomposition", "Executor", "Progress", "check_ledger", "run_fit"]
+__all__ = ["Decomposition", "Executor", "Progress", "changed", "check_ledger", "read_some", "run_fit"]
+
+_read_at_once = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +77,9 @@ class Executor(Protocol):
 
     def embed(self, selection: Selection, found: Decomposition) -> FloatArray:
         """Read them for the third time; return their rows of UΣ."""
+
+    def read(self, positions: npt.NDArray[np.intp]) -> npt.NDArray[Any] | None:
+        """Return some images by their positions, ascending; None where that would take another pass."""
 
     def about(self, selection: Selection) -> OutOfCore | None:
         """Return how it went, if there is anything to say."""
@@ -130,7 +138,7 @@ def run_fit(job: Job, executor: Executor, progress: Progress) -> FitResult:
     bandwidth = _find_bandwidth(embedding, job.options)
     progress.finish(selection, found, bandwidth)
     positions = selection.ledger.positions
-    return FitResult(
+    result = FitResult(
         options=job.options,
         classes=job.given.classes,
         labels=job.given.codes[positions],
@@ -143,6 +151,21 @@ def run_fit(job: Job, executor: Executor, progress: Progress) -> FitResult:
         bandwidth=bandwidth,
         out_of_core=executor.about(selection),
     )
+    return replace(result, class_pictures=_class_pictures(result, executor))
+
+
+def _class_pictures(result: FitResult, executor: Executor) -> FloatArray | None:
+    if executor.read(result.positions[:1]) is None:
+        return None
+
+    def read(indices: npt.NDArray[np.intp]) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[Any]]]:
+        for first in range(0, len(indices), _read_at_once):
+            some = indices[first : first + _read_at_once]
+            images = executor.read(result.positions[some])
+            assert images is not None
+            yield some, images
+
+    return class_pictures(result, read)
 
 
 def check_ledger(name: str, expected: Ledger, found: Ledger) -> None:
@@ -159,6 +182,23 @@ def check_ledger(name: str, expected: Ledger, found: Ledger) -> None:
     block = expected.other_content(found)
     if block is not None:
         raise changed(name, f"images {block[0]:,} to {block[1]:,} are not the same in two passes")
+
+
+def read_some(source: ImageSource, positions: npt.NDArray[np.intp]) -> npt.NDArray[Any] | None:
+    """Return some images of a source, if it can read them without all that lie before.
+
+    Raises
+    ------
+    DataError
+        If some can no longer be read.
+    """
+    if type(source).read is ImageSource.read:
+        return None
+    chunk = source.read(positions)
+    if not np.array_equal(chunk.positions, positions):
+        position = int(np.setxor1d(chunk.positions, positions)[0])
+        raise changed(source.name, f"image {source.image_names[position]!r} can no longer be read")
+    return chunk.images
 
 
 def changed(name: str, what: str) -> DataError:
