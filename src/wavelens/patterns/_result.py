@@ -77,7 +77,7 @@ class FitResult:
     bandwidth : float
         Of the Gaussian similarity, in the units of the rows of UΣ.
     out_of_core : OutOfCore or None
-    class_pictures : array of float32, shape (n_classes, n, n_all_coefficients), or None
+    class_pictures : array of shape (n_classes, n, n_all_coefficients), or None
         What sets each class apart from the others, in all coefficients (`_class_pictures`); None where the source
         cannot read some images by their positions.
     """
