@@ -11,17 +11,18 @@ import json
 import math
 import os
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from wavelens._utils._atomic_write import atomic_write, final_path
+from wavelens._utils._replace_folder import temporary_folder
 from wavelens.data._archives import Archive
 from wavelens.data._labels import check_labels, encode_labels
 from wavelens.exceptions import DataError
@@ -65,19 +66,19 @@ class FeaturesWriter:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path.expanduser().resolve()
+        self.path = final_path(path.expanduser())
         self._columns: dict[str, _Column] = {}
+        self._open = ExitStack()
 
     def __enter__(self) -> FeaturesWriter:
-        folder = self.path.parent
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name}-partial-", dir=folder))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._folder = self._open.enter_context(temporary_folder(self.path))
         return self
 
-    def __exit__(self, _: type[BaseException] | None, __: object, ___: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         for each in self._columns.values():
             each.file.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._open.close()
 
     def append(self, layer: str, values: Array) -> None:
         """Add the values of some images.
@@ -127,8 +128,10 @@ class FeaturesWriter:
             "info": dict(info),
             "notes": list(notes),
         }
-        partial = self._folder / "features.npz"
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        with (
+            atomic_write(self.path) as file,
+            zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive,
+        ):
             _add(archive, HEADER, np.array(json.dumps(header, ensure_ascii=False)))
             if labels is not None:
                 _add(archive, "labels", np.asarray(labels, np.int64))
@@ -137,7 +140,6 @@ class FeaturesWriter:
                 _add(archive, "file_names", np.array(file_names, dtype=str))
             for name, column in self._columns.items():
                 self._pack(archive, keys[name], column)
-        partial.replace(self.path)
 
     def _pack(self, archive: zipfile.ZipFile, key: str, column: _Column) -> None:
         shape = (column.rows, math.prod(column.shape))
@@ -195,8 +197,7 @@ def load_features(
 
     Examples
     --------
-    >>> import tempfile
-    >>> import numpy as np
+    >>>     >>> import numpy as np
     >>> from wavelens.models import load_features
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     np.savez(folder + "/some.npz", features=np.eye(3), y=["cat", "dog", "cat"])
