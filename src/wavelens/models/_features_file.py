@@ -23,8 +23,8 @@ import numpy.typing as npt
 
 from wavelens._utils._atomic_write import atomic_write, final_path
 from wavelens._utils._replace_folder import temporary_folder
-from wavelens.data._archives import Archive
 from wavelens.data._labels import check_labels, encode_labels
+from wavelens.data._npz_archive import Archive
 from wavelens.exceptions import DataError
 from wavelens.models._class_names import ClassNames, read_class_names
 from wavelens.models._labelled_features import LabelledFeatures
