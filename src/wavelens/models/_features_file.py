@@ -22,6 +22,18 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens._utils._atomic_write import atomic_write, final_path
+from wavelens._utils._damaged_files import reading
+from wavelens._utils._file_schema import (
+    Indices,
+    Integer,
+    Labels,
+    ListOf,
+    Record,
+    Text,
+    check_arrays,
+    check_header,
+    require,
+)
 from wavelens._utils._replace_folder import temporary_folder
 from wavelens.data._labels import check_labels, encode_labels
 from wavelens.data._npz_archive import Archive
@@ -33,6 +45,20 @@ __all__ = ["FeaturesWriter", "load_features"]
 
 FORMAT = "wavelens-features"
 VERSION = 1
+_writer = "wavelens features"
+_header_schema = {
+    "source": Text(),
+    "layers": ListOf(
+        item=Record(fields={"name": Text(), "key": Text(), "shape": ListOf(item=Integer(low=1, high=2**40))})
+    ),
+    "info": Record(),
+    "notes": ListOf(item=Text()),
+}
+_schema = {
+    "labels": Indices(("n",), below="n_classes", optional=True),
+    "class_names": Labels(("n_classes",), text=True, optional=True),
+    "file_names": Labels(("n",), text=True, optional=True),
+}
 HEADER = "header"
 RESERVED = ("labels", "class_names", "file_names", HEADER)
 FEATURE_KEYS = ("features", "embeddings", "activations", "representations", "codes", "x", "data")
@@ -197,7 +223,8 @@ def load_features(
 
     Examples
     --------
-    >>>     >>> import numpy as np
+    >>> import tempfile
+    >>> import numpy as np
     >>> from wavelens.models import load_features
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     np.savez(folder + "/some.npz", features=np.eye(3), y=["cat", "dog", "cat"])
@@ -209,9 +236,11 @@ def load_features(
     archive = Archive(where)
     header = _header(archive)
     if header is not None and key is None and labels_key is None:
-        found = _own(archive, header)
+        with reading(where, _writer):
+            found = _own(archive, check_header(header, _header_schema, where))
     else:
-        found = _foreign(archive, header, key, labels_key, class_names)
+        with reading(where, "numpy.savez"):
+            found = _foreign(archive, header, key, labels_key, class_names)
     return found if class_names is None else found.with_class_names(class_names)
 
 
@@ -220,12 +249,12 @@ def _header(archive: Archive) -> dict[str, Any] | None:
         return None
     try:
         header = json.loads(str(archive.read(HEADER)))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         return None
-    version = header.get("format_version")
-    if not isinstance(version, int) or version > VERSION:
+    version = check_header(header, {"format_version": Integer(low=1)}, archive.path)["format_version"]
+    if version > VERSION:
         raise DataError(
             f"{archive.path}: written by a newer Wavelens (format {version}, {VERSION} is known); update it"
         )
@@ -233,22 +262,55 @@ def _header(archive: Archive) -> dict[str, Any] | None:
 
 
 def _own(archive: Archive, header: Mapping[str, Any]) -> LabelledFeatures:
-    try:
-        layers = {each["name"]: archive.read(each["key"]) for each in header["layers"]}
-        shapes = {each["name"]: tuple(each["shape"]) for each in header["layers"]}
-        labels = archive.read("labels").astype(np.intp) if "labels" in archive.keys else None
-        return LabelledFeatures(
-            layers=layers,
-            labels=labels,
-            class_names=_strings(archive, "class_names"),
-            file_names=_strings(archive, "file_names"),
-            source=str(header["source"]),
-            shapes=shapes,
-            info=header["info"],
-            notes=tuple(header["notes"]),
+    listed = header["layers"]
+    keys = [each["key"] for each in listed]
+    named = [each["name"] for each in listed]
+    require(
+        (
+            (bool(listed), "the header's 'layers' must name at least one layer"),
+            (len(set(named)) == len(named), "the header's 'layers' names a layer twice"),
+        ),
+        archive.path,
+    )
+    arrays = {each: archive.read(each) for each in dict.fromkeys(keys)}
+    beside = {
+        each: archive.read(each) for each in ("labels", "class_names", "file_names") if each in archive.keys
+    }
+    layers, sizes = _checked_layers(arrays, archive.path)
+    for each in listed:
+        width = layers[each["key"]].shape[1]
+        shape = tuple(each["shape"])
+        fits = math.prod(shape) == width
+        require(
+            [(fits, f"the array {each['key']!r} has {width} columns, not those of {shape}")], archive.path
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{archive.path}: the file is damaged: {error}") from error
+    class_names = _strings(archive, "class_names")
+    sizes["n_classes"] = len(class_names)
+    found, _ = check_arrays(beside, _schema, archive.path, sizes)
+    return LabelledFeatures(
+        layers={each["name"]: layers[each["key"]] for each in listed},
+        labels=found.get("labels"),
+        class_names=class_names,
+        file_names=_strings(archive, "file_names"),
+        source=header["source"],
+        shapes={each["name"]: tuple(each["shape"]) for each in listed},
+        info=header["info"],
+        notes=tuple(header["notes"]),
+    )
+
+
+def _checked_layers(arrays: Mapping[str, Array], path: Path) -> tuple[dict[str, Array], dict[str, int]]:
+    """Check the features but for their values, which are read, and compared with NaN, when they are used."""
+    n = None
+    for key, array in arrays.items():
+        kind = array.dtype.kind == "f" and array.dtype.itemsize in (2, 4, 8)
+        if not kind or array.ndim != 2 or 0 in array.shape or len(array) != (n := n or len(array)):
+            rows = "n" if n is None else f"n = {n}"
+            raise DataError(
+                f"{path}: the array {key!r} must hold floating-point numbers of shape ({rows}, d), got {array.dtype} "
+                f"of shape {array.shape}"
+            )
+    return dict(arrays), {"n": n or 0}
 
 
 def _foreign(
@@ -295,7 +357,8 @@ def _feature_keys(archive: Archive) -> list[str]:
             f"{archive.path}: none of the arrays is recognised as features: {archive.describe()}. Name them: "
             "key='...', labels_key='...' (--key, --labels-key), or call the array `features`"
         )
-    beside = [each for each in floats if each != main and archive.shape(each)[0] == archive.shape(main)[0]]
+    n = archive.shape(main)[:1]
+    beside = [each for each in floats if each != main and archive.shape(each)[:1] == n]
     return [main, *beside]
 
 
