@@ -21,6 +21,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from wavelens._mapped import check_whole
+
 __all__ = ["Member", "check_total", "map_member", "read_header", "read_member"]
 
 _magic = b"\x93NUMPY\x01\x00"
@@ -116,7 +118,9 @@ def map_member(path: Path, archive: zipfile.ZipFile, found: Member) -> npt.NDArr
     if offset % found.dtype.alignment or n_bytes == 0:
         return read_member(archive, found)
     order: Literal["C", "F"] = "F" if found.by_column else "C"
-    return np.memmap(path, found.dtype, "r", offset, found.shape, order)
+    array = np.memmap(path, found.dtype, "r", offset, found.shape, order)
+    check_whole(array)  # notes the state of the file, for later checks
+    return array
 
 
 def _parsed(text: bytes, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

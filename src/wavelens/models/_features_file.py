@@ -21,6 +21,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from wavelens._mapped import check_whole
 from wavelens._utils._atomic_write import atomic_write, final_path
 from wavelens._utils._damaged_files import reading
 from wavelens._utils._file_schema import (
@@ -120,6 +121,7 @@ class FeaturesWriter:
             file = (self._folder / str(len(self._columns))).open("w+b")
             self._columns[layer] = _Column(file, values.shape[1:], values.dtype)
         column = self._columns[layer]
+        check_whole(values, layer)
         column.file.write(np.ascontiguousarray(values).data)
         column.rows += len(values)
 
@@ -273,7 +275,7 @@ def _own(archive: Archive, header: Mapping[str, Any]) -> LabelledFeatures:
         archive.path,
     )
     arrays = {each: archive.read(each) for each in dict.fromkeys(keys)}
-    beside = {
+    beside: dict[str, Array] = {
         each: archive.read(each) for each in ("labels", "class_names", "file_names") if each in archive.keys
     }
     layers, sizes = _checked_layers(arrays, archive.path)

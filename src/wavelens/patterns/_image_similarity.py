@@ -132,7 +132,7 @@ def nearest_images(analysis: PatternAnalysis, images: npt.ArrayLike, n: int, of:
         found = _nearest_in_parts(analysis, places, k, of)
     else:
         sides = {} if of == "any" else {"labels": labels[places], "y_labels": labels}
-        found = k_nearest(analysis.embedding_[places], analysis.embedding_, k, of=of, **sides)
+        found = k_nearest(picked_rows(analysis.embedding_, places), analysis.embedding_, k, of=of, **sides)
     if of == "other":
         return found
     itself = found.indices == places[:, None]

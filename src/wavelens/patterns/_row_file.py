@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from wavelens._mapped import check_whole
 from wavelens._utils._atomic_write import sync_folder
 
 __all__ = ["RowFile", "map_rows"]
@@ -104,4 +105,5 @@ def _opened(path: Path, *, anew: bool) -> io.BufferedRandom:
 def map_rows(path: Path) -> npt.NDArray[Any]:
     """Map a finished file, for reading."""
     array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    check_whole(array)  # notes the state of the file, for later checks
     return array
