@@ -237,10 +237,6 @@ class Labels(ArrayField):
             return "must hold only True and False"
         if kind == "f" and not np.isfinite(array).all():
             return f"must be finite, got {_first(array, ~np.isfinite(array))}"
-        if kind == "U" and array.size:
-            codes = array.view(np.uint32)
-            if (codes > 0x10FFFF).any():
-                return "must hold texts, got characters that do not exist"
         if self.ascending and len(array) > 1 and not (array[1:] > array[:-1]).all():
             return "must be sorted and distinct"
         return None

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens._mapped import check_whole
+from wavelens._utils._text_arrays import check_characters
 
 __all__ = ["Member", "check_total", "map_member", "read_header", "read_member"]
 
@@ -98,6 +99,7 @@ def read_member(archive: zipfile.ZipFile, found: Member) -> npt.NDArray[Any]:
             buffer[done : done + len(block)] = block
             done += len(block)
         member.read(1)  # at its end zipfile compares the checksums
+    check_characters(flat, found.info.filename)
     return flat.reshape(found.shape, order="F" if found.by_column else "C")
 
 

@@ -14,6 +14,7 @@ from typing import IO, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from wavelens._utils._text_arrays import check_characters
 from wavelens.data._source import printable
 from wavelens.exceptions import DataError
 
@@ -105,7 +106,9 @@ def open_npy(path: Path) -> npt.NDArray[Any]:
                 )
             if 0 in header.shape or not header.shape:  # which cannot be mapped
                 return np.frombuffer(file.read(), header.dtype).reshape(header.shape)
-        return np.memmap(path, header.dtype, "r", header.start, header.shape, header.order)
+        array = np.memmap(path, header.dtype, "r", header.start, header.shape, header.order)
+        check_characters(array, "it")
+        return array
     except ValueError as error:
         raise DataError(f"{printable(str(path))}: cannot be read: {error}") from error
     except OSError as error:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from wavelens._utils._text_arrays import check_characters
 from wavelens.data._npy_header import NpyHeader, read_npy_header, refuse_objects, short_reason
 from wavelens.data._source import physical_memory, printable
 from wavelens.exceptions import DataError
@@ -237,6 +238,7 @@ class Archive:
                     header.shape,
                     header.order,
                 )
+                check_characters(array, f"the array {key!r}")
                 return array, None if member.size <= VERIFIED_AT_ONCE else member
             return self._load(info, header), None
         except _damages as error:
@@ -293,7 +295,9 @@ class Archive:
                 done += len(block)
             while file.read(_block):  # at the end zipfile compares the checksums
                 pass
-        return flat.view(header.dtype).reshape(header.shape, order=header.order)
+        array = flat.view(header.dtype).reshape(header.shape, order=header.order)
+        check_characters(array, "it")
+        return array
 
 
 def _data_offset(path: Path, member: zipfile.ZipInfo) -> int:
