@@ -371,5 +371,5 @@ def watched_fuzz(folder, name, n):
         time.sleep(0.1)
     outcomes, faults = results.get()
     process.join()
-    print(f"{name}: {n} files, {dict(outcomes)}, {len(faults)} faults")
+    print(f"{name}: {n} files, {dict(outcomes)}, {len(faults)} faults {dict(list(faults.items())[:3])}")
     return outcomes, faults

@@ -13,6 +13,8 @@ import re
 import secrets
 import shutil
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 try:
@@ -57,7 +59,8 @@ def create_file(target: Path) -> tuple[Path, int]:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     for _ in range(_attempts):
         path = sibling(target)
-        handle = os.open(path, flags, 0o666)
+        with _naming(target):
+            handle = os.open(path, flags, 0o666)
         if _claimed(path, handle):
             _copy_mode(target, handle)
             return path, handle
@@ -69,7 +72,8 @@ def create_folder(target: Path) -> tuple[Path, int | None]:
     """Create a temporary folder for `target`, with the mode that the umask asks for; return its path and lock."""
     for _ in range(_attempts):
         path = sibling(target)
-        path.mkdir()
+        with _naming(target):
+            path.mkdir()
         if fcntl is None:
             return path, None
         try:
@@ -80,6 +84,15 @@ def create_folder(target: Path) -> tuple[Path, int | None]:
             return path, handle
         os.close(handle)
     raise FileExistsError(f"no temporary folder can be created beside {target}")
+
+
+@contextmanager
+def _naming(target: Path) -> Iterator[None]:
+    """Let errors name the file or folder that was to be written, not the hidden one."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from error
 
 
 def lock(path: Path, *, wait: bool = False) -> int | None:

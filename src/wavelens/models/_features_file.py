@@ -93,7 +93,7 @@ class FeaturesWriter:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = final_path(path.expanduser())
+        self.path = final_path(path.expanduser().absolute())
         self._columns: dict[str, _Column] = {}
         self._open = ExitStack()
 
