@@ -99,29 +99,32 @@ def check_whole(array: npt.NDArray[Any], name: str = "") -> None:
     """Refuse a mapped file that was truncated or changed in place after it was mapped; for use before each read.
 
     Reading past the end of a file that has become shorter would kill the process with a signal (SIGBUS). A file
-    that was replaced by another of the same name does no harm: the map shows the old one. What cannot be excluded
-    is that the file becomes shorter between this check and the reading of the block, or that a network file
-    system loses it.
+    that was removed, or replaced by another of the same name, does no harm: the map shows the old one.
+    What cannot be excluded is that the file becomes shorter between this check and the reading of the block, or
+    that a network file system loses it.
 
     Raises
     ------
     DataError
-        If the file is gone, too short, or has been written to; names it.
+        If the file is too short, has been written to, or can no longer be read; names it.
     """
     found = _map_of(array)
     if found is None or not isinstance(found.filename, str | os.PathLike):
         return
+    stat: os.stat_result | None
     where = f"{name}: {found.filename}" if name else str(found.filename)
     buffer: mmap.mmap = found._mmap  # type: ignore[attr-defined]
     try:
-        stat = os.stat(found.filename)
         size = buffer.size()  # of the file that is mapped, whatever its name is by now
+        stat = os.stat(found.filename)
+    except FileNotFoundError:
+        stat = None
     except OSError as error:
         raise DataError(f"{where} can no longer be read: {error.strerror}") from error
     if size < found.offset + found.nbytes:
         raise DataError(f"{where} has become shorter since it was opened: it has {size:,} bytes")
-    if found.mode not in ("r", "c"):
-        return  # this process may write to it
+    if stat is None or found.mode not in ("r", "c"):
+        return  # it was removed, or this process may write to it
     state = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
     before = _states.setdefault(buffer, state)
     if state[:2] == before[:2] and state != before:

@@ -127,6 +127,8 @@ def test_a_replaced_file_leaves_the_map_as_it_was(tmp_path):
     np.save(tmp_path / "other.npy", np.zeros(2))
     os.replace(tmp_path / "other.npy", tmp_path / "rows.npy")
     assert np.array_equal(np.concatenate(list(row_blocks(rows))), np.arange(300.0).reshape(100, 3))
+    (tmp_path / "rows.npy").unlink()
+    assert np.array_equal(np.concatenate(list(row_blocks(rows))), np.arange(300.0).reshape(100, 3))
 
 
 def test_a_map_that_may_be_written_to_may_change(tmp_path):
