@@ -35,9 +35,9 @@ _attempts = 100
 
 @contextmanager
 def temporary_folder(target: Path) -> Iterator[Path]:
-    """Give a hidden folder beside `target`, on the same disk; what is left of it when the block ends is removed.
+    """Yield a hidden folder beside `target`, on the same disk, which is removed when the block ends.
 
-    Those of killed processes are removed first. The mode is what the umask asks for.
+    Those of killed processes are removed first. Its permissions follow the umask.
     """
     remove_abandoned(target.parent)
     path, handle = create_folder(target)

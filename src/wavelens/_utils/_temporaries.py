@@ -2,8 +2,8 @@
 
 A temporary is hidden and named ``.NAME.wavelens-PID-RANDOM.partial``. The process that writes it holds a lock
 (``flock``) on it, which the system releases when the process ends, however it ends. So a temporary without a lock
-has been abandoned. Where a file system has no locks, nothing can be told and nothing is removed; on Windows a file
-in use cannot be removed anyway.
+has been abandoned. On file systems without locks nothing is removed; on Windows a file in use cannot be removed
+anyway.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def lock(path: Path, *, wait: bool = False) -> int | None:
 
 
 def is_held(path: Path) -> bool:
-    """Tell whether a process may still be using a temporary."""
+    """Return whether a process may still be using a temporary."""
     if fcntl is None:
         return path.is_dir()
     try:

@@ -72,7 +72,7 @@ def check_output(out: Path, force: bool, *, resume: bool = False) -> None:
 
 @contextmanager
 def whole_folder(out: Path, force: bool, *, resume: bool = False) -> Iterator[Path]:
-    """Give a folder to write to, which becomes `out` if all goes well and vanishes otherwise.
+    """Yield a folder to write to, which becomes `out` on success and vanishes otherwise.
 
     It is a hidden folder beside `out` until then. Killed at any moment, the process leaves at `out` the old result
     or the new one; where the system cannot exchange two folders in one step, the next start puts the old one back.
