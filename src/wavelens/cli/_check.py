@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import json
-import os
 import shutil
 import sys
 import textwrap
@@ -13,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wavelens._utils._csv import open_csv
 from wavelens.cli._output import item, print_text
 from wavelens.cli._source import add_source_options, read_source
 from wavelens.cli._values import positive, seed
@@ -107,21 +106,17 @@ def _summary(data: ImageData, report: QualityReport, *, listed: bool) -> Iterato
 
 
 def _write_csv(path: Path, report: QualityReport) -> None:
-    partial = path.with_name(f".{path.name}-partial-{os.getpid()}")
-    try:
-        with partial.open("w", newline="", encoding="utf-8", errors="replace") as file:
-            writer = csv.writer(file)
-            writer.writerow(["finding", "image", "class", "other_image", "other_class", "value"])
-            writer.writerows(_rows(report))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with open_csv(path) as table:
+        table.row(["finding", "image", "class", "other_image", "other_class", "value"])
+        table.rows(_rows(report))
 
 
-def _rows(report: QualityReport) -> Iterator[list[str]]:
+def _rows(report: QualityReport) -> Iterator[list[object]]:
     names, classes, labels = report.image_names, report.class_names, report.labels
 
-    def row(finding: str, i: int, other: int = -1, other_class: str = "", value: str = "") -> list[str]:
+    def row(
+        finding: str, i: int, other: int = -1, other_class: str = "", value: float | None = None
+    ) -> list[object]:
         if other >= 0:
             return [finding, names[i], classes[labels[i]], names[other], classes[labels[other]], value]
         return [finding, names[i], classes[labels[i]], "", other_class, value]
@@ -130,7 +125,7 @@ def _rows(report: QualityReport) -> Iterator[list[str]]:
         for i in group[1:]:
             yield row("duplicate", i, group[0])
     for (i, j), distance in zip(report.near_pairs, report.near_distances, strict=True):
-        yield row("near-duplicate", i, j, value=f"{distance:.6g}")
+        yield row("near-duplicate", i, j, value=float(distance))
     for i, code in zip(report.label_doubts, report.suspected_classes, strict=True):
         yield row("label", i, other_class=classes[code])
     flags = (
@@ -141,7 +136,7 @@ def _rows(report: QualityReport) -> Iterator[list[str]]:
     for finding, flag in flags:
         for place in map(int, flag.nonzero()[0]):
             share = max(report.black_share[place], report.white_share[place])
-            yield row(finding, place, value=f"{share:.4g}" if finding == "saturated" else "")
+            yield row(finding, place, value=float(share) if finding == "saturated" else None)
 
 
 def _share(text: str) -> float:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wavelens._utils._atomic_write import atomic_write, write_text
 from wavelens.cli._hierarchy_input import HierarchyInput, read_input
 from wavelens.cli._output import check_output, command_line, item, print_text, whole_folder
 from wavelens.cli._steps import Steps, shown_share, told
@@ -203,21 +204,21 @@ def _write(
     summary: dict[str, Any],
     **results: Any,
 ) -> None:
-    import numpy as np
-
     from wavelens import report
+    from wavelens._utils._archive import write_npz
 
     graph = hierarchy.graph()
     hierarchy.save(folder / "hierarchy.npz")
     covariance = hierarchy.covariance_
-    np.savez(
-        folder / "covariance.npz",
-        covariance=covariance.matrix,
-        class_names=covariance.classes,
-        counts=covariance.counts,
-    )
-    (folder / "graph.json").write_text(graph.to_json(indent=1) + "\n", encoding="utf-8")
-    (folder / "graph.dot").write_text(graph.to_dot(), encoding="utf-8")
+    with atomic_write(folder / "covariance.npz") as file:
+        arrays = {
+            "covariance": covariance.matrix,
+            "class_names": covariance.classes,
+            "counts": covariance.counts,
+        }
+        write_npz(file, arrays)
+    write_text(folder / "graph.json", graph.to_json(indent=1) + "\n")
+    write_text(folder / "graph.dot", graph.to_dot())
     report.write_levels_csv(folder / "levels.csv", hierarchy)
     report.write_classes_csv(folder / "classes.csv", hierarchy)
     with shown_share("Drawing", options.quiet) as share:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens._arguments import as_array
+from wavelens._mapped import check_whole
 
 __all__ = ["Float64Array", "IntArray", "as_features", "as_labels", "label_kind", "row_chunks"]
 
@@ -62,6 +63,8 @@ def row_chunks(features: Any, name: str, *, least: int = 1) -> Iterator[tuple[in
     width = int(np.prod(features.shape[1:]))
     step = max(least, _numbers_at_once // width)
     for first in range(0, n, step):
+        if isinstance(features, np.ndarray):
+            check_whole(features, name)
         rows = np.asarray(features[first : first + step])
         if rows.dtype.kind not in "fiub":
             raise TypeError(f"`{name}` must hold real numbers, got dtype {rows.dtype}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import wavelens
+from wavelens._utils._atomic_write import write_text
 from wavelens.report import _explain_sections
 from wavelens.report._embed import clean
 from wavelens.report._explain_figures import evaluation_figures, image_figures
@@ -135,7 +136,7 @@ def write_explain_report(
         about="these images" if n > 1 else "this image",
     )
     path = folder / "report.html"
-    path.write_text(page.render(), encoding="utf-8")
+    write_text(path, page.render())
     told(1.0, "report.html")
     return path
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import wavelens
+from wavelens._utils._atomic_write import write_text
 from wavelens.hierarchy import ClassHierarchy, CompositionStability, LayerFlow
 from wavelens.plotting._style import shorten
 from wavelens.report import _hierarchy_sections, _hierarchy_trust
@@ -104,7 +105,7 @@ def write_hierarchy_report(
     sections = make_sections(_sections, story, progress)
     path = folder / "report.html"
     page = _page(story, sections, source, notes, command)
-    path.write_text(page.render(), encoding="utf-8")
+    write_text(path, page.render())
     if progress is not None:
         progress(1.0, "report.html")
     return path

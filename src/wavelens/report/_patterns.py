@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import wavelens
+from wavelens._utils._atomic_write import write_text
 from wavelens.patterns import (
     AssociationCurve,
     AssociationResult,
@@ -114,7 +115,7 @@ def write_patterns_report(
     story = Story(folder / "figures", analysis, data, table, more)
     sections = make_sections(SECTIONS, story, progress)
     path = folder / "report.html"
-    path.write_text(_page(story, sections, command, quality).render(), encoding="utf-8")
+    write_text(path, _page(story, sections, command, quality).render())
     if progress is not None:
         progress(1.0, "report.html")
     return path

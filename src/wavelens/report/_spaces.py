@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 import wavelens
+from wavelens._utils._atomic_write import write_text
 from wavelens.report import _spaces_operators, _spaces_sections
 from wavelens.report._embed import clean
 from wavelens.report._page import Page, Section, make_sections
@@ -117,7 +118,7 @@ def write_spaces_report(
     sections = make_sections(_sections, story, progress)
     path = folder / "report.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_page(story, sections, source, notes, command).render(), encoding="utf-8")
+    write_text(path, _page(story, sections, source, notes, command).render())
     if progress is not None:
         progress(1.0, "report.html")
     return path
