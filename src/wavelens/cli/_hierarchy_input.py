@@ -82,7 +82,7 @@ def _labelled(options: argparse.Namespace) -> tuple[LabelledFeatures, tuple[str,
 
 def _usual_pair(path: Path) -> tuple[str | None, str | None]:
     """Return the keys of images and labels where a file has them as Keras' datasets do."""
-    from wavelens.data._archives import Archive
+    from wavelens.data._npz_archive import Archive
 
     keys = set(Archive(path).keys)
     return ("x_train", "y_train") if {"x_train", "y_train"} <= keys else (None, None)
@@ -109,7 +109,7 @@ def _rows_as_classes(options: argparse.Namespace, found: LabelledFeatures) -> La
 
 def _misfit(source: str, n_rows: int) -> str:
     """Say which array of labels has not one for each row, if there is one."""
-    from wavelens.data._archives import Archive
+    from wavelens.data._npz_archive import Archive
 
     archive = Archive(Path(source).expanduser())
     for key in archive.keys:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from wavelens.data._npy_header import open_npy
 from wavelens.data._source import Codes, listed, natural_key
 from wavelens.exceptions import DataError
 
@@ -147,13 +148,8 @@ def read_label_file(path: Path, names: Sequence[str]) -> npt.NDArray[Any] | dict
     ``.npy`` holds one label an image. A text file (``.csv``, ``.tsv``, ``.txt``) holds one label a line, or
     a file name and a label, with or without a line of column names.
     """
-    try:
-        if path.suffix.lower() == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
-    except OSError as error:
-        raise DataError(f"{path}: cannot read the labels: {error.strerror or error}") from error
-    except ValueError as error:
-        raise DataError(f"{path}: cannot read the labels: {error}") from error
+    if path.suffix.lower() == ".npy":
+        return np.array(open_npy(path))
     rows = read_rows(path)
     if len(rows[0]) > 1:
         return _by_name(rows, names, path)

@@ -22,8 +22,8 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from wavelens.data._archives import Archive
 from wavelens.data._labels import check_labels, encode_labels
+from wavelens.data._npz_archive import Archive
 from wavelens.exceptions import DataError
 from wavelens.models._class_names import ClassNames, read_class_names
 from wavelens.models._labelled_features import LabelledFeatures
