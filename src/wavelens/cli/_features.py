@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wavelens.cli import _interrupt
+from wavelens.cli._source import add_trust_options
 from wavelens.cli._values import positive, seed, size, stem
 from wavelens.exceptions import WavelensError
 
@@ -54,6 +55,7 @@ def _add_image_options(group: Any) -> None:
     add("--split", help="part of a dataset with splits: train, test, val or all (default: train)")
     add("--limit", metavar="N", type=positive, help="use at most N images of each class (default: all)")
     add("--strict", action="store_true", help="refuse bad files (default: list them and leave them out)")
+    add_trust_options(add)
     add(
         "--seed",
         metavar="N",
@@ -164,6 +166,8 @@ def _extract(
         color="grey" if rule.color == "grey" else "rgb",
         limit=options.limit,
         strict=options.strict,
+        trust_external=options.trust_external,
+        fill_missing=options.fill_missing,
         progress=progress,
         random_state=options.seed,
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from wavelens.cli import _interrupt
 from wavelens.cli._features import add_preprocessing_options
 from wavelens.cli._output import check_output, command_line, item, print_text, whole_folder
+from wavelens.cli._source import add_trust_options
 from wavelens.cli._spaces_images import SpacesImages, open_spaces_images
 from wavelens.cli._steps import Steps, shown_share, told
 from wavelens.cli._values import positive, seed, stem
@@ -62,6 +63,7 @@ def _add_image_options(group: Any) -> None:
     add("--key", help="array of images inside an .npz file (default: recognised)")
     add("--labels-key", metavar="KEY", help="array of labels inside an .npz file (default: recognised)")
     add("--split", help="part of a dataset with splits: train, test, val or all (default: train)")
+    add_trust_options(add)
     add(
         "--limit",
         metavar="N",

@@ -267,6 +267,8 @@ def open_spaces_images(options: argparse.Namespace, network: NetworkSpaces, say:
         split=options.split,
         color="grey" if rule.color == "grey" else "rgb",
         limit=limit,
+        trust_external=options.trust_external,
+        fill_missing=options.fill_missing,
         progress=False if options.quiet else None,
         random_state=options.seed,
     )
