@@ -10,7 +10,7 @@ from wavelens.cli._values import positive, size
 if TYPE_CHECKING:
     from wavelens.data import ImageData, ImageSource
 
-__all__ = ["add_source_options", "add_trust_options", "open_images", "read_source"]
+__all__ = ["add_source_options", "add_trust_options", "add_trust_pickle", "open_images", "read_source"]
 
 
 def add_source_options(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +52,15 @@ def add_trust_options(add: Any) -> None:
         "--fill-missing",
         action="store_true",
         help="read chunks that a store lacks as its fill value (default: leave their images out)",
+    )
+
+
+def add_trust_pickle(parser: argparse.ArgumentParser) -> None:
+    """Add what allows torch to run code from the file of a network."""
+    parser.add_argument(
+        "--trust-pickle",
+        action="store_true",
+        help="open a .pt2 file even if that can run code from it (default: refuse)",
     )
 
 

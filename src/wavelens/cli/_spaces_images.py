@@ -132,6 +132,7 @@ class SpacesImages:
             class_names=self.names,
             batch_size=options.batch,
             threads=options.threads,
+            trust_pickle=options.trust_pickle,
         )
         counts = np.bincount(self.source.labels, minlength=len(self.source.class_names))
         columns = self._columns(model, counts)
