@@ -93,7 +93,29 @@ def test_an_exported_network_opens_as_torch_opens_it(torch: Any, exported: Path)
     assert [each.aliases for each in trusted.layers] == [each.aliases for each in network.layers]
 
 
-def test_an_empty_run_of_the_marker_is_seen(tmp_path: Path) -> None:
+def test_networks_with_several_outputs_and_open_sizes_open(torch: Any, tmp_path: Path) -> None:
+    class Several(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = torch.nn.Conv2d(1, 3, 3)
+
+        def forward(self, x: Any) -> Any:
+            x = torch.nn.functional.interpolate(self.first(x).relu(), scale_factor=2)
+            return {"maps": [x, x.mean((2, 3))], "more": (x.sum((1, 2, 3)),)}
+
+    any_size = torch.export.Dim.AUTO
+    program = torch.export.export(
+        Several(), (torch.zeros(3, 1, 8, 9),), dynamic_shapes=({0: any_size, 2: any_size, 3: any_size},)
+    )
+    torch.export.save(program, tmp_path / "x.pt2")
+    network = open_network(tmp_path / "x.pt2")
+    assert network.input.shape == (None, 1, None, None)
+    assert len(network.outputs) == 3
+    found = network.run(IMAGES, network.outputs)
+    assert found[network.outputs[0]].shape == (2, 3, 12, 12)
+
+
+def test_the_marker_shows_that_code_ran(tmp_path: Path) -> None:
     pickle.loads(pickle.dumps(Marker(tmp_path / "marker")))
     assert (tmp_path / "marker").exists()
 

@@ -55,7 +55,16 @@ _targets = (
 _with_files = frozenset({"from_file", "save", "load", "_save_parameter"})
 _needed_metadata = ("nn_module_stack", "torch_fn")
 _harmless_text = re.compile(r"[\w.\-/: ]*")
-_containers = frozenset({"builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict"})
+_containers = frozenset(
+    {
+        "builtins.tuple",
+        "builtins.list",
+        "builtins.dict",
+        "collections.OrderedDict",
+        "torch.fx.immutable_collections.immutable_list",
+        "torch.fx.immutable_collections.immutable_dict",
+    }
+)
 
 _functions = frozenset(
     {
