@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens._arguments import FloatArray
+from wavelens._utils._labels import as_labels
 from wavelens.linalg import median_bandwidth
 
 __all__ = ["check_bandwidth", "check_labels", "find_bandwidth"]
@@ -17,25 +18,9 @@ def check_labels(y: npt.ArrayLike, n_images: int) -> tuple[npt.NDArray[Any], npt
     """Return the classes, sorted, and the place of each label among them."""
     if y is None:
         raise ValueError("`PatternAnalysis` requires y to be passed, but the target y is None")
-    labels = np.asarray(y)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.shape != (n_images,):
-        raise ValueError(
-            f"`y` must hold one label for each of the {n_images} images, got shape {labels.shape}"
-        )
-    if labels.dtype.kind == "O":
-        kinds = {type(label) for label in labels}
-        if len(kinds) != 1:
-            named = ", ".join(sorted(kind.__name__ for kind in kinds))
-            raise TypeError(f"`y` must hold labels of one type, got {named}")
-        labels = np.array(labels.tolist())
-    if labels.dtype.kind not in "biufUS":
-        raise TypeError(f"`y` must hold numbers or strings, got dtype {labels.dtype}")
-    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-        raise ValueError(
-            f"`y` must not hold NaN, got one at image {int(np.flatnonzero(~np.isfinite(labels))[0])}"
-        )
+    labels = as_labels(y, n_images, "y")
+    if not n_images:
+        raise ValueError("`y` must hold at least two classes, got no label")
     classes, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
     if len(classes) < 2:
         raise ValueError(f"`y` must hold at least two classes, got one class, {classes[0].item()!r}")
