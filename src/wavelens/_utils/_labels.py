@@ -85,7 +85,7 @@ def as_labels(
     if kind in "mM":
         bad = np.flatnonzero(np.isnat(array))
         if len(bad):
-            raise ValueError(f"`{name}` must not hold NaT, got one at position {bad[0]}")
+            raise ValueError(f"`{name}` must not hold NaT, got NaT at position {bad[0]}")
     if kind in "US":
         bad = np.flatnonzero(np.char.str_len(np.char.strip(array)) == 0)
         if len(bad):
@@ -224,8 +224,8 @@ def _integers_among_floats(entries: list[Any], name: str) -> Labels:
 def _checked_floats(array: Labels, name: str) -> Labels:
     bad = np.flatnonzero(~np.isfinite(array))
     if len(bad):
-        what = "NaN" if np.isnan(array[bad[0]]) else "infinities"
-        raise ValueError(f"`{name}` must not hold {what}, got {array[bad[0]]} at position {bad[0]}")
+        value = "NaN" if np.isnan(array[bad[0]]) else array[bad[0]]
+        raise ValueError(f"`{name}` must not hold NaN or infinities, got {value} at position {bad[0]}")
     if array.dtype.itemsize > 8:
         with np.errstate(over="ignore"):
             short = array.astype(np.float64)
