@@ -80,6 +80,7 @@ def _open(options: argparse.Namespace) -> Model:
             class_names=options.labels,
             batch_size=options.batch,
             threads=options.threads,
+            trust_pickle=options.trust_pickle,
         )
     except ValueError as error:
         raise WavelensError(str(error).replace("`class_names`", f"--labels {options.labels}")) from error

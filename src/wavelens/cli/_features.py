@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wavelens.cli import _interrupt
+from wavelens.cli._source import add_trust_options, add_trust_pickle
 from wavelens.cli._values import positive, seed, size, stem
 from wavelens.exceptions import WavelensError
 
@@ -31,6 +32,7 @@ def add_command(commands: Any) -> None:
         "features", help="write what the layers of a network say of images", description=_description
     )
     parser.add_argument("--model", metavar="FILE", required=True, help="a network: .onnx or .pt2 (required)")
+    add_trust_pickle(parser)
     parser.add_argument("--list", action="store_true", help="only show the layers (default: run the network)")
     add = parser.add_argument_group("layers").add_argument
     add("--layers", metavar="A,B,…", help="names, see --list (default: the network's outputs)")
@@ -54,6 +56,7 @@ def _add_image_options(group: Any) -> None:
     add("--split", help="part of a dataset with splits: train, test, val or all (default: train)")
     add("--limit", metavar="N", type=positive, help="use at most N images of each class (default: all)")
     add("--strict", action="store_true", help="refuse bad files (default: list them and leave them out)")
+    add_trust_options(add)
     add(
         "--seed",
         metavar="N",
@@ -133,7 +136,7 @@ def run(options: argparse.Namespace) -> None:
 
     if options.threads is not None:
         wavelens.set_num_threads(options.threads)
-    network = open_network(options.model, threads=options.threads)
+    network = open_network(options.model, threads=options.threads, trust_pickle=options.trust_pickle)
     if options.list:
         _print_layers(network, options)
         return
@@ -164,6 +167,8 @@ def _extract(
         color="grey" if rule.color == "grey" else "rgb",
         limit=options.limit,
         strict=options.strict,
+        trust_external=options.trust_external,
+        fill_missing=options.fill_missing,
         progress=progress,
         random_state=options.seed,
     )

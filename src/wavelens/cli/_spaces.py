@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from wavelens.cli import _interrupt
 from wavelens.cli._features import add_preprocessing_options
 from wavelens.cli._output import check_output, command_line, item, print_text, whole_folder
+from wavelens.cli._source import add_trust_options, add_trust_pickle
 from wavelens.cli._spaces_images import SpacesImages, open_spaces_images
 from wavelens.cli._steps import Steps, shown_share, told
 from wavelens.cli._values import positive, seed, stem
@@ -37,6 +38,7 @@ def add_command(commands: Any) -> None:
         "spaces", help="show what the layers of a network keep, reject and want", description=_description
     )
     parser.add_argument("model", metavar="MODEL", help="a network: .onnx or .pt2")
+    add_trust_pickle(parser)
     add = parser.add_argument_group("layers").add_argument
     add(
         "--layer",
@@ -62,6 +64,7 @@ def _add_image_options(group: Any) -> None:
     add("--key", help="array of images inside an .npz file (default: recognised)")
     add("--labels-key", metavar="KEY", help="array of labels inside an .npz file (default: recognised)")
     add("--split", help="part of a dataset with splits: train, test, val or all (default: train)")
+    add_trust_options(add)
     add(
         "--limit",
         metavar="N",
@@ -103,7 +106,7 @@ def run(options: argparse.Namespace) -> None:
     if options.threads is not None:
         wavelens.set_num_threads(options.threads)
     with told(say):
-        network = NetworkSpaces.from_file(options.model)
+        network = NetworkSpaces.from_file(options.model, trust_pickle=options.trust_pickle)
         _check_layers(options.layer, network)
         images = None if options.images is None else open_spaces_images(options, network, say)
         network = network if images is None else images.seen_by(network)

@@ -132,6 +132,7 @@ class SpacesImages:
             class_names=self.names,
             batch_size=options.batch,
             threads=options.threads,
+            trust_pickle=options.trust_pickle,
         )
         counts = np.bincount(self.source.labels, minlength=len(self.source.class_names))
         columns = self._columns(model, counts)
@@ -267,6 +268,8 @@ def open_spaces_images(options: argparse.Namespace, network: NetworkSpaces, say:
         split=options.split,
         color="grey" if rule.color == "grey" else "rgb",
         limit=limit,
+        trust_external=options.trust_external,
+        fill_missing=options.fill_missing,
         progress=False if options.quiet else None,
         random_state=options.seed,
     )

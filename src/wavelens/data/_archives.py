@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from wavelens._utils._labels import join_labels
 from wavelens.data._arrays import Arrays, check_images
 from wavelens.data._labels import check_labels
 from wavelens.data._npy_header import open_npy
@@ -79,9 +80,11 @@ def read_npz(
         notes.append(f"The part {found[0].split!r} of the file was taken ({found[0].images}).")
     labels = None
     if own_labels and all(each.labels for each in found):
-        labels = np.concatenate(
-            [_labels(archive, each, len(part)) for each, part in zip(found, parts, strict=True)]
-        )
+        own = [_labels(archive, each, len(part)) for each, part in zip(found, parts, strict=True)]
+        try:
+            labels = join_labels(own)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{path}: {error}") from error
     return Arrays(
         images=parts[0] if len(parts) == 1 else np.concatenate(parts),
         name=printable(path.stem),

@@ -180,7 +180,7 @@ class ArraySource(ImageSource):
         self.image_shape = (*self._target.size, *((3,) if self._target.colour else ()))
         self._converts = self.image_shape != images.shape[1:]
         self.decodes = self._converts
-        native = images[:1].astype(images.dtype.newbyteorder("="))
+        native = np.zeros((1, *images.shape[1:]), images.dtype.newbyteorder("="))
         self.dtype = converted_dtype(native, self._target) if self._converts else native.dtype
         self._note_changes()
 
