@@ -10,6 +10,7 @@ import numpy.typing as npt
 from markupsafe import Markup
 
 from wavelens._arguments import FloatArray
+from wavelens._utils._names import without_isolates
 from wavelens.plotting._style import image_pixels
 from wavelens.report._page import Column, ImageBrowser, Section, Text
 from wavelens.report._pattern_story import Story
@@ -85,8 +86,8 @@ def _data(story: Story) -> tuple[Markup, bool]:
     digits = {key: _digits(column) for key, column in values.items()}
     h = 2 * float(story.analysis.bandwidth_) ** 2
     data = {
-        "names": [story.base_name(place) for place in range(len(story.images))],
-        "classes": story.names,
+        "names": [without_isolates(story.base_name(place)) for place in range(len(story.images))],
+        "classes": list(map(without_isolates, story.names)),
         "colors": [story.class_color(i) for i in range(len(story.names))],
         "labels": story.analysis.labels_.tolist(),
         "values": {key: _rounded(column, digits[key] + 1) for key, column in values.items()},
