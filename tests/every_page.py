@@ -26,7 +26,7 @@ from wavelens.report import (
 from wavelens.report._shown_images import seen_for_report
 from wavelens.spaces import NetworkSpaces, ideal_inputs
 
-__all__ = ["KINDS", "write_page"]
+__all__ = ["KINDS", "dataset", "write_page"]
 
 
 def _distinct(names, n):
@@ -34,7 +34,8 @@ def _distinct(names, n):
     return [f"{names[i % len(names)]}{i // len(names) or ''}" for i in range(n)]
 
 
-def _dataset(names, n_classes, n=48):
+def dataset(names, n_classes, n=48):
+    """Return labelled images with copies and empty ones among them, and files that were left out."""
     rng = np.random.default_rng(0)
     labels = np.arange(n) % n_classes
     images = rng.uniform(0, 200, (n, 16, 16)) + 20 * labels[:, None, None]
@@ -54,7 +55,7 @@ def _dataset(names, n_classes, n=48):
 
 
 def _patterns(folder, names, n_classes):
-    data = _dataset(names, n_classes)
+    data = dataset(names, n_classes)
     analysis = PatternAnalysis(n_coefficients=8).fit(data.images, data.labels)
     return write_patterns_report(
         folder,

@@ -6,10 +6,9 @@ import re
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 
-import numpy as np
 import pytest
 from every_page import KINDS, write_page
-from html_page import Page, check_page
+from html_page import Page
 
 from wavelens._utils._names import visible
 from wavelens.report._content_security import content_security_policy
@@ -139,28 +138,3 @@ def test_what_is_written_stays():
     for name in ("cat", "名前 \U0001f600", "نام‌ها", "क्‍ष", "\U0001f468\u200d\U0001f469", "naïve"):
         assert visible(name) == name
     assert visible("\udcff") == "\N{REPLACEMENT CHARACTER}"
-
-
-@pytest.mark.parametrize("scale", [1e155, 1e300, 1e-200, 1e-300])
-@pytest.mark.parametrize("kind", ["two_classes", "many_classes"])
-def test_values_at_the_ends_of_the_range_make_a_page_or_a_sentence(tmp_path, monkeypatch, kind, scale):
-    import every_page
-
-    from wavelens.exceptions import WavelensError
-
-    dataset = every_page._dataset
-
-    def scaled(*arguments):
-        data = dataset(*arguments)
-        np.multiply(data.images, scale / 200, out=data.images)
-        return data
-
-    monkeypatch.setattr(every_page, "_dataset", scaled)
-    try:
-        path = write_page(kind, tmp_path, ("cat", "dog"))
-    except (WavelensError, ValueError) as error:
-        path, sentence = None, str(error)
-    if path is None:
-        assert re.search(r"images", sentence)
-    else:
-        check_page(path.read_text(encoding="utf-8"))

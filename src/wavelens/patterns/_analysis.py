@@ -37,6 +37,7 @@ from wavelens.patterns._sample import SampledFrom
 from wavelens.patterns._scoring import HeldOutScore, class_evidence, held_out_score, score
 from wavelens.patterns._streamed_choice import choose_by_sketch
 from wavelens.patterns._streamed_fit import fit_in_folder
+from wavelens.patterns._value_range import check_squares
 
 __all__ = ["PatternAnalysis"]
 
@@ -844,7 +845,7 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
     @property
     def _common_strength(self) -> FloatArray:
         """Root of Σ_i σ_i²: 1 in the "csd" normalization, the norm of the unscaled pattern in "unit"."""
-        return np.asarray(np.sqrt((self.sigma_**2).sum(axis=0)))
+        return np.asarray(np.sqrt((check_squares(self.sigma_, self.gsvd_.v) ** 2).sum(axis=0)))
 
     def _class_index(self, class_: object, name: str = "class_") -> int:
         check_is_fitted(self)

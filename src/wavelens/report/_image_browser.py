@@ -84,7 +84,6 @@ def _data(story: Story) -> tuple[Markup, bool]:
         "place": table.spectrum,
     }
     digits = {key: _digits(column) for key, column in values.items()}
-    h = 2 * float(story.analysis.bandwidth_) ** 2
     data = {
         "names": [without_isolates(story.base_name(place)) for place in range(len(story.images))],
         "classes": list(map(without_isolates, story.names)),
@@ -94,9 +93,9 @@ def _data(story: Story) -> tuple[Markup, bool]:
         "digits": digits,
         "outClass": table.out_class.tolist(),
         "same": table.near_same.tolist(),
-        "sameSimilarity": _percent(np.exp(-(table.near_same_distance**2) / h)),
+        "sameSimilarity": _percent(_similarity(table.near_same_distance, story)),
         "other": table.near_other.tolist(),
-        "otherSimilarity": _percent(np.exp(-(table.near_other_distance**2) / h)),
+        "otherSimilarity": _percent(_similarity(table.near_other_distance, story)),
         "sprites": sprites.as_dict() if sprites else None,
     }
     return as_script_data(data), sprites is not None
@@ -121,6 +120,10 @@ def _digits(values: FloatArray) -> int:
 def _rounded(values: FloatArray, digits: int) -> list[float]:
     # Adding 0 leaves no "-0.0"; whole numbers are written as such.
     return [int(v) if v == int(v) else v for v in (np.round(values.astype(float), digits) + 0.0).tolist()]
+
+
+def _similarity(distance: FloatArray, story: Story) -> FloatArray:
+    return np.exp(-((distance / story.analysis.bandwidth_) ** 2) / 2)
 
 
 def _percent(similarity: FloatArray) -> list[list[int]]:
