@@ -15,60 +15,9 @@ import fault_runs
 import numpy as np
 import pytest
 from campaign import examples, factor
+from file_damage import cases, damaged_copy
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends SIGSTOP")
-
-BLOCK = 512
-
-
-def _flipped(content, other, rng):
-    content[int(rng.integers(len(content)))] ^= 1 << int(rng.integers(8))
-
-
-def _zeroed(content, other, rng):
-    first = int(rng.integers(max(1, len(content) - BLOCK)))
-    content[first : first + BLOCK] = bytes(len(content[first : first + BLOCK]))
-
-
-def _two_blocks_exchanged(content, other, rng):
-    blocks = len(content) // BLOCK
-    if blocks > 1:
-        i, j = (int(each) * BLOCK for each in rng.choice(blocks, 2, replace=False))
-        content[i : i + BLOCK], content[j : j + BLOCK] = content[j : j + BLOCK], content[i : i + BLOCK]
-
-
-def _a_block_of_another_run(content, other, rng):
-    first = int(rng.integers(max(1, min(len(content), len(other)) - BLOCK)))
-    content[first : first + BLOCK] = other[first : first + BLOCK]
-
-
-def _the_file_of_another_run(content, other, rng):
-    content[:] = other
-
-
-def _short(content, other, rng):
-    del content[int(rng.integers(len(content))) :]
-
-
-def _long(content, other, rng):
-    content.extend(bytes(BLOCK))
-
-
-def _empty(content, other, rng):
-    content.clear()
-
-
-DAMAGES = (
-    _flipped,
-    _zeroed,
-    _two_blocks_exchanged,
-    _a_block_of_another_run,
-    _the_file_of_another_run,
-    _short,
-    _long,
-    _empty,
-    None,  # the file is missing
-)
 
 
 def held_still(context, path, folder, moments, **more):
@@ -111,26 +60,6 @@ def folders(sources, processes, tmp_path_factory):
     return folders_of
 
 
-def cases(pairs, rng, most):
-    """Return cases of a folder, a file in it and a damage: all of them, or some drawn at random."""
-    found = []
-    for copy, foreign in pairs:
-        for file in sorted(each for each in copy.rglob("*") if each.is_file() and each.stat().st_size):
-            same = foreign / file.relative_to(copy)
-            found += [(copy, file, same, damage) for damage in DAMAGES if damage is not None or file.name]
-    order = rng.permutation(len(found))
-    # Every file and every damage once before any comes twice.
-    chosen, seen = [], set()
-    for i in order:
-        copy, file, _, damage = found[i]
-        key = (file.name, damage)
-        if key not in seen:
-            seen.add(key)
-            chosen.append(found[i])
-    chosen += [found[i] for i in order if not any(found[i] is each for each in chosen)]
-    return chosen[:most]
-
-
 @pytest.mark.parametrize("cache", [True, False])
 @pytest.mark.parametrize("kind", ["npy", "png"])
 def test_found_when_the_run_goes_on(kind, cache, folders, sources, processes, tmp_path, record_property):
@@ -139,17 +68,7 @@ def test_found_when_the_run_goes_on(kind, cache, folders, sources, processes, tm
     failures, n = [], 0
     for copy, file, same, damage in cases(folders(kind, cache), rng, examples(45, 1000)):
         work = tmp_path / "work"
-        shutil.rmtree(work, ignore_errors=True)
-        shutil.copytree(copy, work)
-        target = work / file.relative_to(copy)
-        before = target.read_bytes()
-        content = bytearray(before)
-        if damage is None:
-            target.unlink()
-        else:
-            damage(content, same.read_bytes() if same.exists() else bytes(len(content)), rng)
-            target.write_bytes(content)
-        if bytes(content) == before and damage is not None:
+        if not damaged_copy(copy, work, file, same, damage, rng):
             continue
         n += 1
         job = {"path": str(path), "work": str(work), "outcome": str(tmp_path / "outcome"), "cache": cache}

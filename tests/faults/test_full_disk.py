@@ -30,14 +30,18 @@ def disk(tmp_path):
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+def write_on(file, content):
+    while True:
+        file.write(content)
+
+
 def fill(folder):
     """Leave no room on a disk."""
     path = folder / "filler"
     with path.open("wb", buffering=0) as file:
         for size in (1 << 20, 1 << 12, 1):
             with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
-                while True:
-                    file.write(bytes(size))
+                write_on(file, bytes(size))
     return path
 
 
