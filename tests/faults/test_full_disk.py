@@ -47,7 +47,7 @@ def fill(folder):
 
 @pytest.mark.parametrize("cache", [True, False])
 @pytest.mark.parametrize("kind", ["npy", "png"])
-def test_a_disk_that_fills_up(kind, cache, disk, sources, processes, tmp_path):
+def test_a_disk_that_fills_up(kind, cache, disk, sources, processes, tmp_path, record_property):
     path, expected = sources(kind)
     rng = np.random.default_rng([cache, kind == "npy"])
     refused, kept = 0, 0
@@ -74,12 +74,13 @@ def test_a_disk_that_fills_up(kind, cache, disk, sources, processes, tmp_path):
         readings = 2 if cache else 3
         kept += int(found["n_chunks_read"]) < readings * -(-len(expected["labels_"]) // fault_runs.CHUNK)
         subprocess.run(["rm", "-r", job["work"]], check=True)
+    record_property("fits refused on a full disk", refused)
     assert refused
     assert kept
 
 
 @pytest.mark.parametrize("cache", [True, False])
-def test_files_that_may_not_grow(cache, sources, processes, tmp_path):
+def test_files_that_may_not_grow(cache, sources, processes, tmp_path, record_property):
     """A limit of the size of files stops at every write in turn."""
     path, expected = sources("npy")
     rng = np.random.default_rng(cache)
@@ -103,4 +104,5 @@ def test_files_that_may_not_grow(cache, sources, processes, tmp_path):
             fault_runs.check_same(found, expected)
         found = fault_runs.result_of(fault_runs.process_of(processes, job), job)
         fault_runs.check_same(found, expected)
+    record_property("fits refused on a full disk", refused)
     assert refused

@@ -99,9 +99,10 @@ def disturbed(tmp_path, cluster, processes, undisturbed):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_client_is_killed(kind, disturbed):
+def test_the_client_is_killed(kind, disturbed, record_property):
     run, expected, lasts = disturbed(kind)
     rng = np.random.default_rng(0)
+    kills = 0
     for i in range(examples(1, 4)):
         killed = 0
         for _ in range(examples(3, 8)):
@@ -111,11 +112,13 @@ def test_the_client_is_killed(kind, disturbed):
             process.kill()
             process.join()
         assert killed
+        kills += killed
         fault_runs.check_same(run.finish(f"work{i}"), expected)
+    record_property("kills of the client", kills)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_scheduler_is_killed(kind, disturbed, cluster):
+def test_the_scheduler_is_killed(kind, disturbed, cluster, record_property):
     run, expected, lasts = disturbed(kind)
     rng = np.random.default_rng(1)
     for i in range(examples(1, 10)):
@@ -130,6 +133,7 @@ def test_the_scheduler_is_killed(kind, disturbed, cluster):
         for _ in range(2):
             cluster.start_worker()
         fault_runs.check_same(run.finish(f"work{i}"), expected)
+    record_property("kills of the scheduler", examples(1, 10))
 
 
 @pytest.mark.parametrize(("kind", "how"), CHANGES)
@@ -157,7 +161,7 @@ def test_the_source_changes(kind, how, disturbed):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_files_of_the_work_folder_are_damaged(kind, disturbed, cluster, processes):
+def test_files_of_the_work_folder_are_damaged(kind, disturbed, cluster, processes, record_property):
     run, expected, lasts = disturbed(kind)
     rng = np.random.default_rng(2)
     (run.folder / "other").mkdir()
@@ -184,5 +188,6 @@ def test_files_of_the_work_folder_are_damaged(kind, disturbed, cluster, processe
                 failures.append(f"{what}: {found[0]}: {found[1][:200]}")
         except AssertionError as error:
             failures.append(f"{what}: {' '.join(str(error).split())[:100]}")
+    record_property("damages", n)
     assert n > 3
     assert not failures, "\n".join([f"{len(failures)} of {n}", *failures])
