@@ -30,3 +30,16 @@ def sources(tmp_path_factory):
         return known[kind]
 
     return source_of
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say how many faults there were: what the tests have recorded."""
+    counts = {}
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for name, n in report.user_properties if report.when == "call" else ():
+                counts[name] = counts.get(name, 0) + n
+    if counts:
+        terminalreporter.section("faults")
+        for name, n in counts.items():
+            terminalreporter.line(f"{n:,} {name}")

@@ -66,7 +66,7 @@ def test_found_when_the_run_goes_on(kind, cache, folders, sources, processes, tm
     path, expected = sources(kind)
     rng = np.random.default_rng([cache, kind == "npy"])
     failures, n = [], 0
-    for copy, file, same, damage in cases(folders(kind, cache), rng, examples(45, 1000)):
+    for copy, file, same, damage in cases(folders(kind, cache), rng, examples(25, 600)):
         work = tmp_path / "work"
         if not damaged_copy(copy, work, file, same, damage, rng):
             continue
@@ -81,6 +81,6 @@ def test_found_when_the_run_goes_on(kind, cache, folders, sources, processes, tm
                 failures.append(f"{what}: {found[0]}: {found[1][:200]}")
         except AssertionError as error:
             failures.append(f"{what}: {' '.join(str(error).split())[:100]}")
-    record_property("damages", n)
+    record_property("damaged files of a run", n)
     assert n > 10
     assert not failures, "\n".join([f"{len(failures)} of {n}", *failures])

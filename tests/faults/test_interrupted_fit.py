@@ -33,6 +33,6 @@ def test_stopped_by_a_signal(kind, sent, sources, processes, tmp_path, record_pr
             # A chunk takes a fiftieth of a second: nobody waits for a pass.
             assert process.exitcode is not None
             assert time.monotonic() - begun < 10
-    record_property("signals", stopped)
+    record_property("signals to a fit", stopped)
     found = fault_runs.result_of(fault_runs.process_of(processes, job), job)
     fault_runs.check_same(found, expected)

@@ -45,4 +45,4 @@ def test_killed_again_and_again(kind, cache, sources, processes, tmp_path, recor
         else:
             job |= {"pause": 0}
             fault_runs.check_same(fault_runs.result_of(fault_runs.process_of(processes, job), job), expected)
-    record_property("kills", killed)
+    record_property("kills of a fit", killed)

@@ -188,6 +188,6 @@ def test_files_of_the_work_folder_are_damaged(kind, disturbed, cluster, processe
                 failures.append(f"{what}: {found[0]}: {found[1][:200]}")
         except AssertionError as error:
             failures.append(f"{what}: {' '.join(str(error).split())[:100]}")
-    record_property("damages", n)
+    record_property("damaged files of a run on a cluster", n)
     assert n > 3
     assert not failures, "\n".join([f"{len(failures)} of {n}", *failures])
