@@ -22,7 +22,7 @@ from wavelens._utils._atomic_write import atomic_write, write_text
 from wavelens.plotting._style import GRID, INK, MUTED, PANEL, Display
 from wavelens.report._page import Chart
 
-__all__ = ["FigureFolder", "as_data_uri", "as_small_data_uri", "clean"]
+__all__ = ["FigureFolder", "as_data_uri", "as_small_data_uri"]
 
 _largest_thumbnail = 320
 _most_exact_pixels = 1200
@@ -131,9 +131,3 @@ def as_small_data_uri(pixels: npt.NDArray[np.uint8]) -> str:
     if image.width * image.height > _most_exact_pixels:
         return jpeg
     return min(jpeg, as_data_uri(pixels), key=len)
-
-
-def clean(text: object) -> str:
-    """Return text that can be written as UTF-8 and shown: no lone surrogates, no control characters."""
-    written = str(text).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]", "\N{REPLACEMENT CHARACTER}", written)
