@@ -391,7 +391,7 @@ def check_out(out: FloatArray | None, shape: tuple[int, ...], dtype: np.dtype[An
 def _check_apart(out: FloatArray, source: npt.NDArray[Any], name: str) -> None:
     """Raise `ValueError` if writing to `out` would change `source`, from which the result is computed."""
     try:
-        shared = np.shares_memory(out, source, max_work=_overlap_work)
+        shared = np.shares_memory(out, source, max_work=_overlap_work)  # type: ignore[arg-type]
     except np.exceptions.TooHardError:
         shared = True
     if shared:
