@@ -346,11 +346,7 @@ namespace {
 template <class T>
 void divide_by_triangle(MatrixView<const T> triangle, const Dense<T>& inverse, Dense<T>& p) {
   if (inverse.cols > 0) return solve_upper_right<T>(triangle, inverse.view(), p.view());
-  char right = 'R', upper = 'U', plain = 'N';
-  int m = lapack_int(p.rows), n = lapack_int(p.cols), ld = p.ld(), ldt = std::max(1, n);
-  T one = 1;
-  lapack<T>().trsm(&right, &upper, &plain, &plain, &m, &n, &one, const_cast<T*>(triangle.data), &ldt,
-                   p.data(), &ld);
+  divide_by_upper(triangle, p);
 }
 
 }  // namespace
