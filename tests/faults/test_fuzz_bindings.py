@@ -120,6 +120,10 @@ def first_nonfinite(a: Arguments) -> dict[str, Any]:
     return {"a": a.floats(a.size(), a.size())}
 
 
+def row_checksums(a: Arguments) -> dict[str, Any]:
+    return {"rows": a.integers(0, 256, a.size(low=0), a.size(70, low=0), dtype=np.uint8)}
+
+
 def gemm(a: Arguments) -> dict[str, Any]:
     k = a.size(low=0)
     return {"a": a.floats(a.size(), k), "b": a.floats(k, a.size())}
@@ -345,6 +349,7 @@ BUILDERS = {
     build.__name__: build
     for build in (
         first_nonfinite,
+        row_checksums,
         gemm,
         pivoted_qr,
         project,
