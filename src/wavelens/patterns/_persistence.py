@@ -45,10 +45,11 @@ _Analysis = TypeVar("_Analysis", bound="PatternAnalysis")
 _format = "wavelens.patterns.PatternAnalysis"
 _format_version = 2
 _writer = "PatternAnalysis.save"
+_largest_image = 2**31
 _solver_parts = ("scale", "pivots", "project", "triangle", "z")
 
 _header_schema = {
-    "image_shape": ListOf(item=Integer(low=1, high=2**31)),
+    "image_shape": ListOf(item=Integer(low=1, high=2**20)),
     "bandwidth": Real(low=0),
     "parameters": Record(
         fields={
@@ -230,6 +231,7 @@ def _restore(
         parameters["weights"] = arrays["weights"]
     analysis = make(**parameters)
     shape = tuple(header["image_shape"])
+    require([(math.prod(shape) < _largest_image, f"the header's 'image_shape' is {shape}, too large")], path)
     analysis.basis_ = make_basis(shape, analysis.basis, analysis.wavelet, analysis.level, analysis.mode)
     analysis.n_features_in_ = math.prod(shape)
     sizes = {"n_coefficients of the basis": analysis.basis_.n_coefficients}
