@@ -61,7 +61,7 @@ _header_schema = {
             "normalization": Text(choices=("unit", "csd")),
             "weights": Text(choices=("size", "array"), nullable=True),
             "bandwidth": AnyOf(options=(Real(low=0), Text(choices=("median",)))),
-            "random_state": Integer(low=0, nullable=True),
+            "random_state": Integer(low=0),
             "progress": Flag(nullable=True),
             "basis": Text(choices=("wavelet", "pixel"), optional=True),
             "rank": Text(choices=("full", "any"), optional=True),
