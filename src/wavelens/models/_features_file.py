@@ -22,7 +22,9 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from wavelens.data._archives import as_strings
 from wavelens.data._labels import check_labels, encode_labels
+from wavelens.data._npy_header import short_reason
 from wavelens.data._npz_archive import Archive
 from wavelens.exceptions import DataError
 from wavelens.models._class_names import ClassNames, read_class_names
@@ -219,12 +221,14 @@ def _header(archive: Archive) -> dict[str, Any] | None:
         return None
     try:
         header = json.loads(str(archive.read(HEADER)))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         return None
     version = header.get("format_version")
-    if not isinstance(version, int) or version > VERSION:
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise DataError(f"{archive.path}: the file is damaged: its format version is {version!r}")
+    if version > VERSION:
         raise DataError(
             f"{archive.path}: written by a newer Wavelens (format {version}, {VERSION} is known); update it"
         )
@@ -235,19 +239,34 @@ def _own(archive: Archive, header: Mapping[str, Any]) -> LabelledFeatures:
     try:
         layers = {each["name"]: archive.read(each["key"]) for each in header["layers"]}
         shapes = {each["name"]: tuple(each["shape"]) for each in header["layers"]}
-        labels = archive.read("labels").astype(np.intp) if "labels" in archive.keys else None
+        class_names = _strings(archive, "class_names")
+        labels = _codes(archive.read("labels"), class_names) if "labels" in archive.keys else None
+        if not isinstance(header["info"], dict) or not all(isinstance(each, str) for each in header["notes"]):
+            raise ValueError("its header is not as it was written")
+        for name, each in layers.items():
+            if each.dtype.kind != "f" or each.shape[1:] != (math.prod(shapes[name]),):
+                raise ValueError(f"the layer {name!r} is {each.dtype} of shape {each.shape}")
         return LabelledFeatures(
             layers=layers,
             labels=labels,
-            class_names=_strings(archive, "class_names"),
+            class_names=class_names,
             file_names=_strings(archive, "file_names"),
             source=str(header["source"]),
             shapes=shapes,
             info=header["info"],
             notes=tuple(header["notes"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{archive.path}: the file is damaged: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, IndexError) as error:
+        raise DataError(f"{archive.path}: the file is damaged: {short_reason(error)}") from error
+
+
+def _codes(labels: Array, class_names: Sequence[str]) -> Array:
+    """Return labels that point into the class names."""
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise ValueError(f"its labels are {labels.dtype} of shape {labels.shape}")
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(class_names):
+        raise ValueError(f"its labels are beyond the {len(class_names)} class names")
+    return labels.astype(np.intp)
 
 
 def _foreign(
@@ -336,6 +355,6 @@ def _strings(archive: Archive, key: str) -> tuple[str, ...]:
     if key not in archive.keys:
         return ()
     values = archive.read(key)
-    if values.dtype.kind == "S":
-        return tuple(each.decode("utf-8", "replace") for each in values.tolist())
-    return tuple(str(each) for each in values.tolist())
+    if values.ndim != 1:
+        raise DataError(f"{archive.path}: {key} must be a list of names, got shape {values.shape}")
+    return tuple(as_strings(values))
