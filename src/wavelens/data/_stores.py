@@ -18,6 +18,7 @@ from wavelens.data._archives import CLASS_NAME_KEYS, FILE_NAME_KEYS, IMAGE_KEYS,
 from wavelens.data._arrays import CHANNELS, Arrays, ArraySource, first_nonfinite
 from wavelens.data._hdf5 import Hdf5File
 from wavelens.data._labels import check_labels
+from wavelens.data._magnitude import Magnitude
 from wavelens.data._npy_header import short_reason
 from wavelens.data._resize import convert_images
 from wavelens.data._source import Codes, ImageChunk, ImageData, ImageSource, SkippedFile, listed
@@ -184,6 +185,7 @@ class StoreSource(ArraySource):
         """Read `size` images at a time, image by image where that fails; see `ImageSource.chunks`."""
         check_integer(size, "size", low=1)
         check_integer(start, "start", low=0)
+        magnitude = Magnitude(self.dtype)
         for first in range(start, self.n_images, size):
             index = np.arange(first, min(first + size, self.n_images), dtype=np.intp)
             images, index = self._read(index)
@@ -195,6 +197,8 @@ class StoreSource(ArraySource):
                 raise DataError(
                     f"{self.name}: the images must be finite, got {images[place]} in image {name!r}"
                 )
+            magnitude.add(images)
+            self._check_magnitude(magnitude, all_seen=start == 0 and first + size >= self.n_images)
             if self._converts:
                 images = convert_images(images, self._target)
             yield ImageChunk(images, self.labels[index], index)
