@@ -40,7 +40,9 @@ def test_names_stay_text(page):
     cells = page.run("[...document.querySelectorAll('#places tbody th')].map((cell) => cell.textContent)")
     assert set(names[:3]) <= set(cells)
     # Of the long one the ends are shown; what points at it is told more.
-    titles = page.run("[...document.querySelectorAll('#places tbody th bdi[title]')].map((each) => each.title)")
+    titles = page.run(
+        "[...document.querySelectorAll('#places tbody th bdi[title]')].map((each) => each.title)"
+    )
     assert titles == [names[3]]
     assert len(cells) == 30
 
