@@ -123,7 +123,12 @@ def read_store(
         what = "none of the arrays is recognised as the images" if key is None else f"no array {key!r}"
         held = opened.describe() or "nothing"
         raise DataError(f"{path}: {what}; it holds {held}. Name it: key='...' (--key)")
-    images = _Stored(_open_array(opened, path, images_key), key=images_key, access=access)
+    found = _open_array(opened, path, images_key)
+    if len(found.array.shape) not in (3, 4):
+        raise DataError(
+            f"{path}: {images_key} must hold images (n, height, width[, channels]), got {found.array.shape}"
+        )
+    images = _Stored(found, key=images_key, access=access)
     if images.dtype.kind not in "fiub" or images.ndim not in (3, 4) or 0 in images.shape:
         raise DataError(
             f"{path}: {images_key} must hold images (n, height, width[, channels]) of real numbers, got "
