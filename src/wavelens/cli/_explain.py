@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> None:
     check_output(out, options.force)
     files = find_files(options.images, options.limit)
     check_options(options)
-    say = Steps(options.quiet)
+    say = Steps(options)
     say(f"opening {options.model}")
     with told(say):
         model = _open(options)

@@ -117,7 +117,7 @@ def run(options: argparse.Namespace) -> None:
     """Read, factorize, compare, report."""
     out = options.out or Path(f"wavelens-hierarchy-{stem(options.source, 'features')}")
     check_output(out, options.force)
-    say = Steps(options.quiet)
+    say = Steps(options)
     say("loading the engine")
     import wavelens
     from wavelens import report

@@ -95,7 +95,7 @@ def run(options: argparse.Namespace) -> None:
     out = options.out or Path(f"wavelens-spaces-{stem(options.model, 'model')}")
     check_output(out, options.force)
     _check_model(options.model)
-    say = Steps(options.quiet)
+    say = Steps(options)
     say(f"opening {options.model}")
     import wavelens
     from wavelens.spaces import NetworkSpaces

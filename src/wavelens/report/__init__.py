@@ -14,7 +14,7 @@ from wavelens.report._hierarchy_tables import (
 )
 from wavelens.report._pattern_csv import write_patterns_csv
 from wavelens.report._pattern_story import LabelledImages
-from wavelens.report._patterns import write_patterns_report
+from wavelens.report._patterns import patterns_in_words, write_patterns_report
 from wavelens.report._spaces import write_spaces_report
 from wavelens.report._spaces_tables import summarize_spaces, write_energy_csv, write_spaces_csv
 from wavelens.report._tables import (
@@ -31,6 +31,7 @@ __all__ = [
     "LabelledImages",
     "hierarchy_in_words",
     "image_table",
+    "patterns_in_words",
     "summarize",
     "summarize_association",
     "summarize_explanations",

@@ -1,0 +1,41 @@
+"""Messages that name the options of a command instead of the arguments of a function."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+__all__ = ["in_options"]
+
+# `name`, or `name=value`; the option may follow it already, as in "`size`, --size" and "`size` (--size)".
+_argument = re.compile(
+    r"`(?P<name>\w+)(?P<value>=[^`]*)?`(?:(?: \((?P<bracketed>--[\w-]+)\))|(?:, (?P<after>--[\w-]+)))?"
+)
+_renamed = {"folder": "out"}
+
+
+def in_options(text: str, options: argparse.Namespace, *, quoted: bool = True) -> str:
+    """Return a message of a function with a command's options in place of arguments.
+
+    Parameters
+    ----------
+    text : str
+        Names arguments in backquotes.
+    options : argparse.Namespace
+        Of the command. Its `operands` are those that have no option.
+    quoted : bool, default True
+        Leave the backquotes around a name.
+    """
+    operands = getattr(options, "operands", ())
+
+    def option(found: re.Match[str]) -> str:
+        named = found["bracketed"] or found["after"]
+        if named:
+            return named
+        name = _renamed.get(found["name"], found["name"])
+        if name in operands or not hasattr(options, name):
+            return found[0]
+        flag = "--" + name.replace("_", "-")
+        return f"`{flag}`" if quoted and not found["value"] else flag
+
+    return _argument.sub(option, text)
