@@ -16,7 +16,7 @@ options = Namespace(operands=("source",), source="x", labels_key=None, size=None
     [
         ("`labels_key` must be a text", "`--labels-key` must be a text"),
         ("`size` must be one, `labels_key` another", "`--size` must be one, `--labels-key` another"),
-        ("pass `size=(8, 8)`", "pass --size"),
+        ("pass `size=(8, 8)`", "pass --size (8, 8)"),
         ("`resume=True` goes on", "--resume goes on"),
         ("give `size` (--size): a number", "give --size: a number"),
         ("give it (`size`, --size)", "give it (--size)"),

@@ -36,6 +36,9 @@ def in_options(text: str, options: argparse.Namespace, *, quoted: bool = True) -
         if name in operands or not hasattr(options, name):
             return found[0]
         flag = "--" + name.replace("_", "-")
-        return f"`{flag}`" if quoted and not found["value"] else flag
+        if found["value"]:
+            value = found["value"][1:]
+            return flag if value == "True" else f"{flag} {value}"
+        return f"`{flag}`" if quoted else flag
 
     return _argument.sub(option, text)

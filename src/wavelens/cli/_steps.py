@@ -11,14 +11,23 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from wavelens.cli import _interrupt
 from wavelens.cli._option_names import in_options
 from wavelens.cli._output import print_text
 from wavelens.workflows import WorkflowProgress
 
-__all__ = ["Steps", "as_json", "set_threads", "shown_share", "terminal_width", "told", "warnings_as_notes"]
+__all__ = [
+    "Steps",
+    "as_json",
+    "print_findings",
+    "set_threads",
+    "shown_share",
+    "terminal_width",
+    "told",
+    "warnings_as_notes",
+]
 
 
 class Steps(WorkflowProgress):
@@ -113,3 +122,17 @@ def as_json(summary: dict[str, Any]) -> str:
 def terminal_width() -> int:
     """Return the width of text on this terminal, at most 100 characters."""
     return min(100, shutil.get_terminal_size((100, 24)).columns)
+
+
+class _Report(Protocol):
+    def summary(self, width: int = ...) -> str: ...
+
+
+def print_findings(options: argparse.Namespace, report: _Report, page: Path, steps: Steps) -> None:
+    """Print the findings in words, or with `--json` what is in ``summary.json``, and where the page is."""
+    if options.json:
+        print_text((page.parent / "summary.json").read_text(encoding="utf-8").rstrip())
+        return
+    if not options.quiet:
+        print_text(report.summary(terminal_width()))
+    steps.done(page)

@@ -24,24 +24,29 @@ if TYPE_CHECKING:
     from wavelens.workflows._analysis_report import AnalysisReport
     from wavelens.workflows._analyze import analyze
     from wavelens.workflows._check import CheckReport, check
+    from wavelens.workflows._hierarchy import HierarchyReport, build_hierarchy
     from wavelens.workflows._image_options import ImageOptions
     from wavelens.workflows._progress import WorkflowProgress
 
 _modules = {
     "AnalysisReport": "_analysis_report",
     "CheckReport": "_check",
+    "HierarchyReport": "_hierarchy",
     "ImageOptions": "_image_options",
     "WorkflowProgress": "_progress",
     "analyze": "_analyze",
+    "build_hierarchy": "_hierarchy",
     "check": "_check",
 }
 
 __all__ = [
     "AnalysisReport",
     "CheckReport",
+    "HierarchyReport",
     "ImageOptions",
     "WorkflowProgress",
     "analyze",
+    "build_hierarchy",
     "check",
 ]
 

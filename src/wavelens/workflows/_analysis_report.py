@@ -20,7 +20,7 @@ from wavelens.patterns import (
 from wavelens.quality import QualityReport
 from wavelens.report import ImageTable
 from wavelens.workflows._progress import WorkflowProgress, as_progress
-from wavelens.workflows._result_folder import WORK, result_folder
+from wavelens.workflows._result_folder import WORK, result_folder, summary_numbers
 from wavelens.workflows._text import findings_text
 
 __all__ = ["AnalysisReport"]
@@ -159,9 +159,7 @@ class AnalysisReport:
                     progress=lambda done, _: share(done),
                     **self._sections(),
                 )
-            numbers = self.to_dict()
-            version = numbers.pop("wavelens")
-            report.write_summary(out / "summary.json", {"wavelens": version, "command": command} | numbers)
+            report.write_summary(out / "summary.json", summary_numbers(self.to_dict(), command))
             if self.images_read is not None:
                 receiver.step("writing the numbers of all images")
                 report.write_all_images_csv(out / "all-images.csv", self.analysis, self.images_read)

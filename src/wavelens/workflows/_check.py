@@ -16,7 +16,7 @@ from wavelens.quality import QualityReport, check_images
 from wavelens.report import write_summary
 from wavelens.workflows._image_options import ImageOptions, open_images, source_name
 from wavelens.workflows._progress import WorkflowProgress, as_progress
-from wavelens.workflows._result_folder import result_folder
+from wavelens.workflows._result_folder import result_folder, summary_numbers
 from wavelens.workflows._text import bullets
 
 __all__ = ["CheckReport", "check"]
@@ -130,7 +130,7 @@ class CheckReport:
         as_progress(progress).step("writing the results")
         with result_folder(folder, force) as out:
             self.to_csv(out / "images.csv")
-            write_summary(out / "summary.json", {**self.to_dict(), "command": command})
+            write_summary(out / "summary.json", summary_numbers(self.to_dict(), command))
         return folder / "summary.json"
 
     def __repr__(self) -> str:

@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from wavelens.exceptions import WavelensError
 
-__all__ = ["WORK", "result_folder"]
+__all__ = ["WORK", "result_folder", "summary_numbers"]
 
 WORK = "work"
 """Folder inside a result's folder where `wavelens analyze` keeps an unfinished run."""
@@ -36,3 +37,8 @@ def result_folder(folder: str | os.PathLike[str], force: bool, *, resume: bool =
                 text = text.replace(option, argument)
             error.args = (text, *error.args[1:])
         raise
+
+
+def summary_numbers(numbers: dict[str, Any], command: str | None) -> dict[str, Any]:
+    """Return the numbers of a result with the command that made it, for ``summary.json``."""
+    return {"wavelens": numbers["wavelens"], "command": command} | numbers
