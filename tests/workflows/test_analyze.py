@@ -142,7 +142,7 @@ def test_saving_leaves_signals_of_the_session_alone(report, tmp_path):
         ({"permutations": -1}, ValueError, "permutations"),
         ({"held_out": 1}, ValueError, "held_out"),
         ({"resume": True}, ValueError, "work_dir"),
-        ({"images": {"size": 8}}, TypeError, "images"),
+        ({"image_options": {"size": 8}}, TypeError, "image_options"),
         ({"progress": "yes"}, TypeError, "progress"),
         ({"groups": ["a"] * 60}, WavelensError, "groups"),
         ({"groups": ["a", "b"]}, ValueError, "groups"),
@@ -168,7 +168,11 @@ def test_groups_may_be_an_array_or_a_specification(tmp_path):
 
 def test_images_are_read_as_the_options_say():
     found = analyze(
-        "digits", images=ImageOptions(limit=12, size=(6, 6)), coefficients=5, permutations=0, progress=False
+        "digits",
+        image_options=ImageOptions(limit=12, size=(6, 6)),
+        coefficients=5,
+        permutations=0,
+        progress=False,
     )
     assert found.data.images.shape == (120, 6, 6)
     assert found.source == "digits"

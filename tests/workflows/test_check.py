@@ -65,7 +65,7 @@ def test_an_earlier_result_stays_unless_forced(report, tmp_path):
 
 def test_labels_are_not_needed_and_options_are_passed_on():
     steps = Steps()
-    report = check(make_images()[0], images=ImageOptions(size=(6, 5)), near=0.0, progress=steps)
+    report = check(make_images()[0], image_options=ImageOptions(size=(6, 5)), near=0.0, progress=steps)
     assert report.data.image_shape == (6, 5)
     assert not len(report.quality.near_pairs)
     assert any("30 images" in step for step in steps.steps)

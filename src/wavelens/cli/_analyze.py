@@ -122,7 +122,7 @@ def run(options: argparse.Namespace) -> None:
         report = analyze(
             options.source,
             options.labels,
-            images=image_options(options),
+            image_options=image_options(options),
             wavelet=options.wavelet,
             level=options.level,
             mode=options.mode,

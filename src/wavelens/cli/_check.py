@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     report = check(
         options.source,
         options.labels,
-        images=image_options(options),
+        image_options=image_options(options),
         near=options.near,
         seed=options.seed,
         progress=_Notes(options),

@@ -11,7 +11,7 @@ __all__ = ["in_options"]
 _argument = re.compile(
     r"`(?P<name>\w+)(?P<value>=[^`]*)?`(?:(?: \((?P<bracketed>--[\w-]+)\))|(?:, (?P<after>--[\w-]+)))?"
 )
-_renamed = {"folder": "out"}
+_renamed = {"folder": "out", "batch_size": "batch", "value_range": "range"}
 
 
 def in_options(text: str, options: argparse.Namespace, *, quoted: bool = True) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from wavelens.workflows._analysis_report import AnalysisReport
     from wavelens.workflows._analyze import analyze
     from wavelens.workflows._check import CheckReport, check
+    from wavelens.workflows._features import FeatureExtraction, extract_features
     from wavelens.workflows._hierarchy import HierarchyReport, build_hierarchy
     from wavelens.workflows._image_options import ImageOptions
     from wavelens.workflows._progress import WorkflowProgress
@@ -31,23 +32,27 @@ if TYPE_CHECKING:
 _modules = {
     "AnalysisReport": "_analysis_report",
     "CheckReport": "_check",
+    "FeatureExtraction": "_features",
     "HierarchyReport": "_hierarchy",
     "ImageOptions": "_image_options",
     "WorkflowProgress": "_progress",
     "analyze": "_analyze",
     "build_hierarchy": "_hierarchy",
     "check": "_check",
+    "extract_features": "_features",
 }
 
 __all__ = [
     "AnalysisReport",
     "CheckReport",
+    "FeatureExtraction",
     "HierarchyReport",
     "ImageOptions",
     "WorkflowProgress",
     "analyze",
     "build_hierarchy",
     "check",
+    "extract_features",
 ]
 
 

@@ -26,7 +26,7 @@ def analyze(
     source: object,
     labels: object = None,
     *,
-    images: ImageOptions | None = None,
+    image_options: ImageOptions | None = None,
     wavelet: str = "db3",
     level: int | None = None,
     mode: str = "periodization",
@@ -56,7 +56,7 @@ def analyze(
         The images, as `wavelens.data.load` takes them.
     labels : array or path, optional
         One label for each image; by default the source's.
-    images : ImageOptions, optional
+    image_options : ImageOptions, optional
         How the images are read.
     wavelet : str, default "db3"
         A discrete wavelet, as PyWavelets names it.
@@ -128,7 +128,7 @@ def analyze(
     --------
     >>> import wavelens
     >>> from wavelens.workflows import ImageOptions
-    >>> report = wavelens.analyze("digits", images=ImageOptions(limit=30), coefficients=10, permutations=5)
+    >>> report = wavelens.analyze("digits", image_options=ImageOptions(limit=30), coefficients=10, permutations=5)
     >>> report
     <AnalysisReport 'digits': 300 images, 10 patterns>
     >>> print(report.summary().splitlines()[0])
@@ -152,7 +152,7 @@ def analyze(
     if scheduler is not None:
         import_module("wavelens.distributed")  # An extra: better missed now than after looking at the images.
     receiver.step(f"reading {source_name(source)}")
-    opened = open_images(source, labels, images, seed, receiver)
+    opened = open_images(source, labels, image_options, seed, receiver)
     analysis = PatternAnalysis(
         wavelet=wavelet,
         level=level,

@@ -189,7 +189,7 @@ def check(
     source: object,
     labels: object = None,
     *,
-    images: ImageOptions | None = None,
+    image_options: ImageOptions | None = None,
     near: float = 0.4,
     seed: int = 0,
     progress: WorkflowProgress | bool | None = None,
@@ -202,7 +202,7 @@ def check(
         The images, as `wavelens.data.open_source` takes them, labeled or not.
     labels : array or path, optional
         One label for each image; by default the source's.
-    images : ImageOptions, optional
+    image_options : ImageOptions, optional
         How the images are read.
     near : float, default 0.4
         Near-duplicates are nearer than this share of the distance to the fifth nearest image.
@@ -237,7 +237,7 @@ def check(
     """
     receiver = as_progress(progress)
     receiver.step(f"reading {source_name(source)}")
-    data = open_images(source, labels, images, seed, receiver).load(progress=receiver.bars)
+    data = open_images(source, labels, image_options, seed, receiver).load(progress=receiver.bars)
     for note in (*data.notes, *(f"left out {each}" for each in data.skipped)):
         receiver.note(note)
     receiver.step(f"checking {data.n_images:,} images")

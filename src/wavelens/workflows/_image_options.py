@@ -45,12 +45,12 @@ class ImageOptions:
 
 
 def open_images(
-    source: object, labels: object, images: ImageOptions | None, seed: int, progress: WorkflowProgress
+    source: object, labels: object, options: ImageOptions | None, seed: int, progress: WorkflowProgress
 ) -> ImageSource:
     """Open a dataset without reading its images yet."""
-    options = ImageOptions() if images is None else images
+    options = ImageOptions() if options is None else options
     if not isinstance(options, ImageOptions):
-        raise TypeError(f"`images` must be an ImageOptions or None, got {options!r}")
+        raise TypeError(f"`image_options` must be an ImageOptions or None, got {options!r}")
     with argument_names(random_state="`seed`"):
         return open_source(source, labels, **asdict(options), progress=progress.bars, random_state=seed)
 

@@ -26,7 +26,7 @@ class WorkflowProgress:
     >>> class Log(WorkflowProgress):
     ...     def step(self, text):
     ...         print(text)
-    >>> report = check("digits", images=ImageOptions(limit=5), progress=Log(bars=False))
+    >>> report = check("digits", image_options=ImageOptions(limit=5), progress=Log(bars=False))
     reading digits
     checking 50 images
     """
