@@ -14,7 +14,7 @@ _argument = re.compile(
 _renamed = {"folder": "out", "batch_size": "batch", "value_range": "range"}
 
 
-def in_options(text: str, options: argparse.Namespace, *, quoted: bool = True) -> str:
+def in_options(text: str, options: argparse.Namespace) -> str:
     """Return a message of a function with a command's options in place of arguments.
 
     Parameters
@@ -23,8 +23,11 @@ def in_options(text: str, options: argparse.Namespace, *, quoted: bool = True) -
         Names arguments in backquotes.
     options : argparse.Namespace
         Of the command. Its `operands` are those that have no option.
-    quoted : bool, default True
-        Leave the backquotes around a name.
+
+    Returns
+    -------
+    str
+        Only a name at the beginning keeps its backquotes.
     """
     operands = getattr(options, "operands", ())
 
@@ -38,7 +41,9 @@ def in_options(text: str, options: argparse.Namespace, *, quoted: bool = True) -
         flag = "--" + name.replace("_", "-")
         if found["value"]:
             value = found["value"][1:]
+            if value == "False":
+                return f"--no-{flag[2:]}"
             return flag if value == "True" else f"{flag} {value}"
-        return f"`{flag}`" if quoted else flag
+        return flag if found.start() else f"`{flag}`"
 
     return _argument.sub(option, text)

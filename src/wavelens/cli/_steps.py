@@ -47,12 +47,13 @@ class Steps(WorkflowProgress):
         """Print the description of a step that begins."""
         _interrupt.check()
         if not self.quiet:
+            text = in_options(text, self._options)
             print(f"[{time.perf_counter() - self._start:6.1f} s] {text}", file=sys.stderr, flush=True)
 
     def note(self, text: str) -> None:
         """Print a sentence that is worth knowing."""
         if not self.quiet:
-            text = in_options(text, self._options, quoted=False)
+            text = in_options(text, self._options)
             print(f"           note: {text}", file=sys.stderr, flush=True)
 
     def preview(self, text: str) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from wavelens.report._association_section import summarize_association
 from wavelens.report._explain import write_explain_report
-from wavelens.report._explain_summary import summarize_explanations, usual_explanations
+from wavelens.report._explain_summary import (
+    explanations_in_words,
+    summarize_explanations,
+    usual_explanations,
+)
 from wavelens.report._hierarchy import write_hierarchy_report
 from wavelens.report._hierarchy_tables import (
     hierarchy_in_words,
@@ -29,6 +33,7 @@ from wavelens.report._tables import (
 __all__ = [
     "ImageTable",
     "LabelledImages",
+    "explanations_in_words",
     "hierarchy_in_words",
     "image_table",
     "patterns_in_words",

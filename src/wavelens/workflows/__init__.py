@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from wavelens.workflows._analysis_report import AnalysisReport
     from wavelens.workflows._analyze import analyze
     from wavelens.workflows._check import CheckReport, check
+    from wavelens.workflows._explain import ExplanationReport, explain
     from wavelens.workflows._features import FeatureExtraction, extract_features
     from wavelens.workflows._hierarchy import HierarchyReport, build_hierarchy
     from wavelens.workflows._image_options import ImageOptions
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _modules = {
     "AnalysisReport": "_analysis_report",
     "CheckReport": "_check",
+    "ExplanationReport": "_explain",
     "FeatureExtraction": "_features",
     "HierarchyReport": "_hierarchy",
     "ImageOptions": "_image_options",
@@ -39,12 +41,14 @@ _modules = {
     "analyze": "_analyze",
     "build_hierarchy": "_hierarchy",
     "check": "_check",
+    "explain": "_explain",
     "extract_features": "_features",
 }
 
 __all__ = [
     "AnalysisReport",
     "CheckReport",
+    "ExplanationReport",
     "FeatureExtraction",
     "HierarchyReport",
     "ImageOptions",
@@ -52,6 +56,7 @@ __all__ = [
     "analyze",
     "build_hierarchy",
     "check",
+    "explain",
     "extract_features",
 ]
 
