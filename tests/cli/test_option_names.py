@@ -22,6 +22,8 @@ options = Namespace(
         ("`strict=False` reads all", "--no-strict reads all"),
         ("`resume=True` goes on", "--resume goes on"),
         ("give `size` (--size): a number", "give --size: a number"),
+        ("`size=(8, 8)` (--size 8x8) helps", "--size 8x8 helps"),
+        ("`size` or --size would tell", "--size would tell"),
         ("give it (`size`, --size)", "give it (--size)"),
         ("choose another `folder`", "choose another --out"),
         ("`source` is read", "`source` is read"),

@@ -7,9 +7,9 @@ import re
 
 __all__ = ["in_options"]
 
-# `name`, or `name=value`; the option may follow it already, as in "`size`, --size" and "`size` (--size)".
+# `name` or `name=value`; the option may follow it already: "`size`, --size", "`size` or --size", "`size` (--size)".
 _argument = re.compile(
-    r"`(?P<name>\w+)(?P<value>=[^`]*)?`(?:(?: \((?P<bracketed>--[\w-]+)\))|(?:, (?P<after>--[\w-]+)))?"
+    r"`(?P<name>\w+)(?P<value>=[^`]*)?`(?: \((?P<bracketed>--[^()]+)\)|(?:,| or) (?P<after>--[\w-]+))?"
 )
 _renamed = {"folder": "out", "batch_size": "batch", "value_range": "range"}
 

@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,9 +23,7 @@ __all__ = [
     "as_json",
     "print_findings",
     "set_threads",
-    "shown_share",
     "terminal_width",
-    "told",
     "warnings_as_notes",
 ]
 
@@ -61,8 +59,6 @@ class Steps(WorkflowProgress):
         if not self.quiet:
             print_text(text)
 
-    __call__ = step
-
     def done(self, page: Path) -> None:
         """Print where the report is."""
         if not self.quiet:
@@ -87,24 +83,6 @@ def warnings_as_notes(progress: WorkflowProgress) -> Iterator[None]:
 
         warnings.showwarning = note  # type: ignore[assignment]
         yield
-
-
-told = warnings_as_notes
-
-
-@contextmanager
-def shown_share(what: str, quiet: bool) -> Iterator[Callable[[float], None]]:
-    """Yield a callback of the share done that shows it, and hears Ctrl-C."""
-    from wavelens._progress import progress_share
-
-    with progress_share(what, False if quiet else None) as show:
-
-        def told_share(done: float) -> None:
-            _interrupt.check()
-            if show is not None:
-                show(done)
-
-        yield told_share
 
 
 def set_threads(count: int | None) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from wavelens.workflows._hierarchy import HierarchyReport, build_hierarchy
     from wavelens.workflows._image_options import ImageOptions
     from wavelens.workflows._progress import WorkflowProgress
+    from wavelens.workflows._spaces import SpacesReport, measure_spaces
 
 _modules = {
     "AnalysisReport": "_analysis_report",
@@ -37,12 +38,14 @@ _modules = {
     "FeatureExtraction": "_features",
     "HierarchyReport": "_hierarchy",
     "ImageOptions": "_image_options",
+    "SpacesReport": "_spaces",
     "WorkflowProgress": "_progress",
     "analyze": "_analyze",
     "build_hierarchy": "_hierarchy",
     "check": "_check",
     "explain": "_explain",
     "extract_features": "_features",
+    "measure_spaces": "_spaces",
 }
 
 __all__ = [
@@ -52,12 +55,14 @@ __all__ = [
     "FeatureExtraction",
     "HierarchyReport",
     "ImageOptions",
+    "SpacesReport",
     "WorkflowProgress",
     "analyze",
     "build_hierarchy",
     "check",
     "explain",
     "extract_features",
+    "measure_spaces",
 ]
 
 
