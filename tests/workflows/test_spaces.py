@@ -101,7 +101,7 @@ def test_notes_are_reported_and_kept():
         ({"seed": -1}, ValueError, "`seed`"),
         ({"images": digit_images(2), "image_options": {"limit": 2}}, TypeError, "`image_options`"),
         ({"model": "missing.onnx"}, WavelensError, r"missing\.onnx"),
-        ({"model": len}, TypeError, "len"),
+        ({"model": len}, TypeError, "`model`"),
     ],
 )
 def test_errors_name_the_argument(arguments, error, name):

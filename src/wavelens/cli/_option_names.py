@@ -11,6 +11,7 @@ __all__ = ["in_options"]
 _argument = re.compile(
     r"`(?P<name>\w+)(?P<value>=[^`]*)?`(?: \((?P<bracketed>--[^()]+)\)|(?:,| or) (?P<after>--[\w-]+))?"
 )
+_not_options = ("run", "operands")
 _renamed = {"folder": "out", "batch_size": "batch", "value_range": "range"}
 
 
@@ -36,7 +37,7 @@ def in_options(text: str, options: argparse.Namespace) -> str:
         if named:
             return named
         name = _renamed.get(found["name"], found["name"])
-        if name in operands or not hasattr(options, name):
+        if name in operands or name not in vars(options) or name in _not_options:
             return found[0]
         flag = "--" + name.replace("_", "-")
         if found["value"]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from wavelens.workflows._argument_names import argument_names
 from wavelens.workflows._progress import WorkflowProgress
 from wavelens.workflows._watched_source import watched
 
-__all__ = ["FittedDataset", "RunPlace", "fit_dataset"]
+__all__ = ["FittedDataset", "RunPlace", "fit_dataset", "resume_note"]
 
 _most_shown = 10_000
 _share_of_memory = 8
@@ -61,17 +63,13 @@ class RunPlace:
     restart: bool = False
     scheduler: Any = None
 
-    @property
-    def unfinished(self) -> bool:
-        """Whether `work_dir` holds a run that has not come to its end."""
-        return self.work_dir is not None and (self.work_dir / "run.json").is_file()
-
     def is_large(self, analysis: PatternAnalysis, source: ImageSource) -> bool:
         """Decide whether the images are read in chunks. Everything else follows from this one decision."""
-        if self.scheduler is not None or (self.resume and self.unfinished):
+        if self.scheduler is not None or (self.resume and has_unfinished_run(self.work_dir)):
             return True
         sizes = np.bincount(source.labels)
-        return not fits_in_memory(analysis, source.n_images, source.image_shape, source.dtype, sizes)
+        with argument_names(**_fit_names):
+            return not fits_in_memory(analysis, source.n_images, source.image_shape, source.dtype, sizes)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -108,24 +106,33 @@ class FittedDataset:
         return self.groups[sampled.places[self.drawn]]
 
 
+def has_unfinished_run(work_dir: Path | None) -> bool:
+    """Return whether a folder holds a run that can be resumed."""
+    return work_dir is not None and (work_dir / "run.json").is_file()
+
+
+@contextmanager
+def resume_note(work_dir: Path | None, progress: WorkflowProgress) -> Iterator[None]:
+    """Note how to go on where work is stopped and its run is kept in `work_dir`."""
+    try:
+        yield
+    except (KeyboardInterrupt, OSError):
+        if has_unfinished_run(work_dir):
+            progress.note(f"what is done is kept in {work_dir}: `resume=True` goes on from there")
+        raise
+
+
 def fit_dataset(
     analysis: PatternAnalysis,
     source: ImageSource,
     groups: object,
-    place: RunPlace,
+    place: RunPlace | None,
     progress: WorkflowProgress,
 ) -> FittedDataset:
-    """Fit an analysis to the images of a source, wherever they fit."""
-    with argument_names(**_fit_names):
-        large = place.is_large(analysis, source)
-    if not large:
+    """Fit an analysis to the images of a source: in chunks at `place`, or in memory where it is None."""
+    if place is None:
         return _fit_in_memory(analysis, source, groups, progress)
-    try:
-        return _fit_in_chunks(analysis, source, groups, place, progress)
-    except (KeyboardInterrupt, OSError):
-        if place.unfinished:
-            progress.note(f"what is done is kept in {place.work_dir}: `resume=True` goes on from there")
-        raise
+    return _fit_in_chunks(analysis, source, groups, place, progress)
 
 
 def _fit_in_memory(
@@ -155,7 +162,7 @@ def _fit_in_chunks(
         raise DataError(f"{source.name}: no labels: pass `labels`, one for each image")
     check_classes(source)
     _announce(source, place, progress)
-    if place.unfinished and place.restart and not place.resume:
+    if has_unfinished_run(place.work_dir) and place.restart and not place.resume:
         assert place.work_dir is not None
         shutil.rmtree(place.work_dir)
     run: dict[str, Any] = {"work_dir": place.work_dir, "resume": place.resume and place.work_dir is not None}
@@ -187,7 +194,7 @@ def _fit_in_chunks(
 
 
 def _announce(source: ImageSource, place: RunPlace, progress: WorkflowProgress) -> None:
-    continued = place.resume and place.unfinished
+    continued = place.resume and has_unfinished_run(place.work_dir)
     shape = " x ".join(map(str, source.image_shape))
     what = "continuing with" if continued else "finding the patterns of"
     where = "in chunks" if place.scheduler is None else f"on the cluster of {place.scheduler}"

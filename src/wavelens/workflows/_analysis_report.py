@@ -19,6 +19,7 @@ from wavelens.patterns import (
 )
 from wavelens.quality import QualityReport
 from wavelens.report import ImageTable
+from wavelens.workflows._analysis_fit import resume_note
 from wavelens.workflows._progress import WorkflowProgress, as_progress
 from wavelens.workflows._result_folder import WORK, result_folder, summary_numbers
 from wavelens.workflows._text import findings_text
@@ -144,7 +145,13 @@ class AnalysisReport:
         """
         receiver = as_progress(progress)
         folder = Path(folder).expanduser()
-        with result_folder(folder, force, resume=self._keeps_work_in(folder)) as out:
+        # The run's own folder may lie in the result's, which replaces it.
+        work_dir = self._work_dir()
+        inside = work_dir is not None and work_dir.resolve() == (folder / WORK).resolve()
+        with (
+            resume_note(work_dir, receiver),
+            result_folder(folder, force, resume=inside) as out,
+        ):
             receiver.step("drawing the report")
             report.write_images_csv(out / "images.csv", self.table, self.data, self.quality)
             report.write_patterns_csv(out / "patterns.csv", self.analysis, self.data.class_names)
@@ -173,9 +180,6 @@ class AnalysisReport:
         names = ("quality", "association", "association_curve", "held_out", "comparison")
         return {name: getattr(self, name) for name in names}
 
-    def _keeps_work_in(self, folder: Path) -> bool:
-        """Return whether the run of this result worked in the folder it is saved to."""
+    def _work_dir(self) -> Path | None:
         about = self.analysis.out_of_core_
-        if about is None or about.work_dir is None:
-            return False
-        return Path(about.work_dir).resolve() == (folder / WORK).resolve()
+        return None if about is None or about.work_dir is None else Path(about.work_dir)

@@ -13,7 +13,7 @@ from wavelens._bytes import parse_bytes
 from wavelens._freed import give_back_freed
 from wavelens.patterns import PatternAnalysis
 from wavelens.report import image_table
-from wavelens.workflows._analysis_fit import RunPlace, fit_dataset
+from wavelens.workflows._analysis_fit import RunPlace, fit_dataset, resume_note
 from wavelens.workflows._analysis_report import AnalysisReport
 from wavelens.workflows._association import AnalysisTests
 from wavelens.workflows._image_options import ImageOptions, open_images, source_name
@@ -167,20 +167,23 @@ def analyze(
         rank=rank,
         memory_limit=memory,
     )
-    fitted = fit_dataset(analysis, opened, groups, place, receiver)
-    found = tests.run(fitted, receiver)
-    give_back_freed()
-    receiver.step(f"comparing the images by {analysis.sigma_.shape[1]:,} patterns")
+    large = place.is_large(analysis, opened)
+    with resume_note(place.work_dir if large else None, receiver):
+        fitted = fit_dataset(analysis, opened, groups, place if large else None, receiver)
+        found = tests.run(fitted, receiver)
+        give_back_freed()
+        receiver.step(f"comparing the images by {analysis.sigma_.shape[1]:,} patterns")
+        table = image_table(fitted.shown)
     return AnalysisReport(
         source=source_name(source, opened.name),
         analysis=fitted.analysis,
         shown=fitted.shown,
         data=fitted.data,
-        table=image_table(fitted.shown),
+        table=table,
         quality=found.quality,
         association=found.association,
         association_curve=found.association_curve,
         held_out=found.held_out,
         comparison=found.comparison,
-        images_read=None if fitted.drawn is None else opened,
+        images_read=opened if large else None,
     )
