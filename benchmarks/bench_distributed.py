@@ -37,7 +37,7 @@ def analyse(path: Path, m: int, memory: str, scheduler: Any = None) -> tuple[Pat
 
 def prepare() -> None:
     """On a worker: import what the tasks need."""
-    import_module("wavelens.patterns._cluster_steps")
+    import_module("wavelens.patterns.fit._cluster_tasks")
 
 
 def peak() -> int:

@@ -13,6 +13,7 @@ PYBIND11_MODULE(_core, m) {
   wavelens::register_gemm(m);
   wavelens::register_project(m);
   wavelens::register_ho_gsvd(m);
+  wavelens::register_row_checksums(m);
   wavelens::register_streaming(m);
   wavelens::register_wavelet(m);
 }

@@ -16,6 +16,7 @@ void register_pivoted_qr(pybind11::module_& m);
 void register_gemm(pybind11::module_& m);
 void register_project(pybind11::module_& m);
 void register_ho_gsvd(pybind11::module_& m);
+void register_row_checksums(pybind11::module_& m);
 void register_streaming(pybind11::module_& m);
 void register_wavelet(pybind11::module_& m);
 

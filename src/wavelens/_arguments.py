@@ -85,8 +85,12 @@ def as_float_matrix(a: npt.ArrayLike, name: str, *, finite: bool = True) -> Floa
     return array
 
 
-def as_images(images: npt.ArrayLike, name: str, *, shape: tuple[int, ...] | None = None) -> npt.NDArray[Any]:
+def as_images(
+    images: npt.ArrayLike, name: str, *, shape: tuple[int, ...] | None = None, finite: bool = True
+) -> npt.NDArray[Any]:
     """Return `images` as an array (n_images, height, width[, channels]) of its own real dtype; never a copy.
+
+    Without `finite`, the entries are not read.
 
     Raises
     ------
@@ -110,7 +114,7 @@ def as_images(images: npt.ArrayLike, name: str, *, shape: tuple[int, ...] | None
         )
     if array.size == 0:
         raise ValueError(f"`{name}` must not be empty, got shape {array.shape}")
-    if array.dtype.kind == "f" and not np.isfinite(array.sum(dtype=np.float64)):
+    if finite and array.dtype.kind == "f" and not np.isfinite(array.sum(dtype=np.float64)):
         refuse_nonfinite_image(array, name)
     return array
 

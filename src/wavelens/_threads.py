@@ -78,8 +78,13 @@ def _blas() -> Any:
 
 
 def blas_libraries() -> list[str]:
-    """Return name and version of the BLAS that the engine uses."""
-    return [f"{each['internal_api']} {each['version']}" for each in _blas().info()]
+    """Return name, version and kernel of the BLAS that the engine uses: "openblas 0.3.30 (SkylakeX)"."""
+
+    def named(library: dict[str, Any]) -> str:
+        kernel = library.get("architecture")
+        return f"{library['internal_api']} {library['version']}" + (f" ({kernel})" if kernel else "")
+
+    return [named(each) for each in _blas().info()]
 
 
 _limit_lock = threading.Lock()

@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-import wavelens.patterns._out_of_core as out_of_core
+import wavelens.patterns.fit._sequence as sequence
 from wavelens.cli import main
 from wavelens.patterns import PatternAnalysis
 
@@ -38,7 +38,7 @@ def test_interrupted_and_continued(source, small, tmp_path, capsys, monkeypatch)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(out_of_core, "ho_gsvd", stop)
+        patch.setattr(sequence, "ho_gsvd", stop)
         assert main(command) == 130
     assert [each.name for each in out.iterdir()] == ["work"]
     assert f"what is done is kept in {out / 'work'}: --resume goes on from there" in capsys.readouterr().err

@@ -197,7 +197,7 @@ def test_rows_come_over_the_network_where_no_folder_is_shared(client, data, tmp_
     expected = PatternAnalysis(n_coefficients=30).fit(tmp_path / "x.npy", data[1], scheduler=client)
 
     def look_in(file):
-        import wavelens.patterns._cluster_steps as steps
+        import wavelens.patterns.fit._cluster_tasks as steps
 
         steps.TOKEN = file
 

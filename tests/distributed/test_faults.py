@@ -21,7 +21,7 @@ from wavelens.data import open_source
 from wavelens.distributed import Cluster, connected, cut
 from wavelens.exceptions import DataError
 from wavelens.patterns import PatternAnalysis
-from wavelens.patterns._remaining import Remaining
+from wavelens.patterns.fit._progress_estimate import ProgressEstimator
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="sends SIGKILL"),
@@ -62,7 +62,7 @@ def same(found, whole):
 
 def during(monkeypatch, name, after, act):
     """Act once in the course of a pass, when so many of its portions are done."""
-    begin, update = Remaining.begin, Remaining.update
+    begin, update = ProgressEstimator.begin, ProgressEstimator.update
     state = {"pass": "", "seen": 0, "acted": 0}
 
     def begun(self, name, done=0):
@@ -77,8 +77,8 @@ def during(monkeypatch, name, after, act):
                 act()
         update(self, done)
 
-    monkeypatch.setattr(Remaining, "begin", begun)
-    monkeypatch.setattr(Remaining, "update", updated)
+    monkeypatch.setattr(ProgressEstimator, "begin", begun)
+    monkeypatch.setattr(ProgressEstimator, "update", updated)
     return state
 
 
@@ -110,8 +110,8 @@ def test_workers_over_tcp_one_of_which_is_killed(images, whole, by_hand, monkeyp
 
     for _ in range(2):
         by_hand.start_worker()
-    begin = Remaining.begin
-    update = Remaining.update
+    begin = ProgressEstimator.begin
+    update = ProgressEstimator.update
     seen = {}
 
     def begun(self, name, done=0):
@@ -124,8 +124,8 @@ def test_workers_over_tcp_one_of_which_is_killed(images, whole, by_hand, monkeyp
             exchange()
         update(self, done)
 
-    monkeypatch.setattr(Remaining, "begin", begun)
-    monkeypatch.setattr(Remaining, "update", updated)
+    monkeypatch.setattr(ProgressEstimator, "begin", begun)
+    monkeypatch.setattr(ProgressEstimator, "update", updated)
     with connected(by_hand.address) as client:
         client.wait_for_workers(2, timeout=60)
         same(fit(images, client, work_dir=tmp_path / "work"), whole)
@@ -176,9 +176,9 @@ def test_the_scheduler_is_lost_and_another_goes_on(images, whole, by_hand, name,
     by_hand.start_scheduler()
     by_hand.start_worker()
     passes = []
-    begin = Remaining.begin
+    begin = ProgressEstimator.begin
     monkeypatch.setattr(
-        Remaining, "begin", lambda self, name, done=0: (passes.append(name), begin(self, name, done))
+        ProgressEstimator, "begin", lambda self, name, done=0: (passes.append(name), begin(self, name, done))
     )
     with pytest.raises(DataError, match="holds a run already"):
         fit(images, by_hand.address, work_dir=out)

@@ -34,21 +34,21 @@ def images(tmp_path_factory):
 
 def fit(path, work, resume, *, largest_file=0, pause=0.0, cache=True, n_coefficients=30):
     """Fit with a checkpoint after every chunk, each of which takes at least `pause` seconds."""
-    import wavelens.patterns._streamed_fit as streamed
+    import wavelens.patterns.fit._in_chunks as in_chunks
 
-    streamed.seconds_between_checkpoints = 0.0
+    in_chunks.seconds_between_checkpoints = 0.0
     if largest_file:
         import resource
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, resource.RLIM_INFINITY))
     if pause:
-        update = streamed.Remaining.update
+        update = in_chunks.ProgressEstimator.update
 
         def slowly(self, done):
             time.sleep(pause)
             update(self, done)
 
-        streamed.Remaining.update = slowly
+        in_chunks.ProgressEstimator.update = slowly
     analysis = PatternAnalysis(n_coefficients=n_coefficients, progress=False)
     return analysis.fit(path, work_dir=work, resume=resume, cache=cache, chunk_size=CHUNK)
 
@@ -197,14 +197,14 @@ def test_what_has_changed_is_named(images, whole, tmp_path):
         fit(mine, work, resume=True)
 
 
-@pytest.mark.parametrize("name", ["run.json", "sketch.npz", "factors.npz"])
+@pytest.mark.parametrize("name", ["run.json", "selection.npz", "factors.npz"])
 def test_a_damaged_state_is_refused(images, tmp_path, monkeypatch, name):
-    import wavelens.patterns._out_of_core as out_of_core
+    import wavelens.patterns.fit._sequence as sequence
 
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(out_of_core, "ho_gsvd", stop)
+    monkeypatch.setattr(sequence, "ho_gsvd", stop)
     with pytest.raises(KeyboardInterrupt):
         fit(images, tmp_path, resume=False)
     monkeypatch.undo()
@@ -217,7 +217,7 @@ def test_a_damaged_state_is_refused(images, tmp_path, monkeypatch, name):
 
 
 def test_one_run_at_a_time(images, tmp_path):
-    from wavelens.patterns._work_folder import WorkFolder
+    from wavelens.patterns.fit._work_folder import WorkFolder
 
     with (
         WorkFolder(tmp_path).opened(),

@@ -12,7 +12,7 @@ from scipy.stats import kstest
 import wavelens
 from wavelens.linalg import ho_gsvd
 from wavelens.patterns import AssociationResult, PatternAnalysis
-from wavelens.patterns._association_problem import ISOLATED_ANGLE, problem_of
+from wavelens.patterns._association_problem import ISOLATED_ANGLE, AssociationProblem
 
 
 def noise(seed, n=120, n_classes=2, size=4, dtype=np.float64):
@@ -64,7 +64,7 @@ def test_a_permutation_is_a_refit_on_the_chosen_coefficients(n_classes, weights)
     images, labels = images[keep], labels[keep]
     given = np.linspace(0.5, 3, n_classes) if weights == "array" else weights
     found = analysis(images, labels, 12, weights=given)
-    problem = problem_of(found)
+    problem = AssociationProblem(found.result_)
     chosen = found.basis_.forward(images)[:, found.coefficients_]
     for seed in range(3):
         dealt = np.random.default_rng(seed).permutation(labels)
@@ -79,7 +79,9 @@ def test_a_class_with_fewer_images_than_patterns():
     dealt = np.r_[np.ones(8, dtype=np.intp), np.zeros(52, dtype=np.intp)]
     chosen = found.basis_.forward(images)[:, found.coefficients_]
     again = ho_gsvd([chosen[dealt == i] for i in range(2)])
-    np.testing.assert_allclose(problem_of(found).measure(dealt), definition(again.sigma), atol=1e-7)
+    np.testing.assert_allclose(
+        AssociationProblem(found.result_).measure(dealt), definition(again.sigma), atol=1e-7
+    )
 
 
 @pytest.mark.parametrize("n_classes", [2, 4])

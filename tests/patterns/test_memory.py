@@ -48,7 +48,7 @@ def test_more_of_anything_takes_more():
         {"n_coefficients": 900},
     ):
         assert estimate_memory(**base | change).total >= total
-    assert estimate_memory(**base, dtype="float32").choosing == estimate_memory(**base).choosing / 2
+    assert estimate_memory(**base, dtype="float32").selecting == estimate_memory(**base).selecting / 2
     with pytest.raises(ValueError, match="`n_images` must be at least 1"):
         estimate_memory(0, (4, 4), n_coefficients=1)
 
@@ -66,20 +66,20 @@ def test_what_fits_is_done_and_the_same(data):
     np.testing.assert_array_equal(limited.sigma_, free.sigma_)
 
 
-@pytest.mark.parametrize("n_coefficients", [100, None])
-def test_what_does_not_fit_is_refused_with_what_would(data, n_coefficients):
+@pytest.mark.parametrize(("n_coefficients", "megabytes"), [(100, 210), (None, 200)])
+def test_what_does_not_fit_is_refused_with_what_would(data, n_coefficients, megabytes):
     images, labels = data
     with pytest.raises(DataError) as caught:
-        PatternAnalysis(n_coefficients=n_coefficients, memory_limit=200_000_000).fit(images, labels)
+        PatternAnalysis(n_coefficients=n_coefficients, memory_limit=megabytes * 1_000_000).fit(images, labels)
     message = str(caught.value)
     assert "400 images of 96 x 96 would take about 2" in message
-    assert "more than the 200 MB allowed" in message
+    assert f"{megabytes} MB of `memory_limit`" in message
     assert "as float32" in message
     # What is advised does fit.
     side = int(message.split("images of ")[2].split(" x ")[0])
     assert 8 <= side < 96
-    assert estimate_memory(400, (side, side), n_coefficients=n_coefficients or 200).total <= 200_000_000
-    PatternAnalysis(n_coefficients=n_coefficients and 50, memory_limit=200_000_000).fit(
+    assert estimate_memory(400, (side, side), n_coefficients=n_coefficients or 200).total <= megabytes * 1e6
+    PatternAnalysis(n_coefficients=n_coefficients and 50, memory_limit=megabytes * 1_000_000).fit(
         images[:, :side, :side], labels
     )
 

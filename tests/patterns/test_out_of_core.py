@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,9 +16,10 @@ from PIL import Image
 from wavelens.data import ImageChunk, ImageSource, load, open_source
 from wavelens.exceptions import DataError, WavelensWarning
 from wavelens.patterns import PatternAnalysis
-from wavelens.patterns._memory_plan import make_plan
-from wavelens.patterns._passes import SketchState, embed_chunk, factor_chunk, sketch_chunk
-from wavelens.patterns._remaining import Remaining
+from wavelens.patterns.fit._ledger import row_checksums
+from wavelens.patterns.fit._passes import Chunk, FactorState, SketchState, embed_rows
+from wavelens.patterns.fit._plan import make_plan
+from wavelens.patterns.fit._progress_estimate import ProgressEstimator
 
 
 @pytest.fixture(scope="module")
@@ -107,31 +109,40 @@ def test_duplicates_lower_the_rank(tmp_path):
         PatternAnalysis(n_coefficients=20, rank="any").fit(images, labels, work_dir=tmp_path / "c")
 
 
-def test_steps_on_chunks_merge_to_the_whole(data):
+def test_states_of_chunks_merge_to_that_of_the_whole(data):
     """What a cluster does: every chunk by itself, then a merge in any order."""
     images, labels = data
     whole = in_memory(data, n_coefficients=30)
-    options = {"basis": whole.basis_, "n_classes": 3, "sketch_rows": 60, "random_state": 0}
-    places = [np.arange(first, min(first + 90, 700)) for first in range(0, 700, 90)]
-    states = [sketch_chunk(images[p], labels[p], p, **options) for p in places]
-    first = states[5]
+    basis = whole.basis_
+    positions = [np.arange(first, min(first + 90, 700)) for first in range(0, 700, 90)]
+
+    def chunk(p, columns=slice(None)):
+        return Chunk(basis.forward(images[p])[:, columns], labels[p], p, row_checksums(images[p]))
+
+    def sketch(p):
+        return SketchState.empty(basis.n_coefficients, 3, 60, 0).add(chunk(p))
+
+    states = [sketch(p) for p in positions]
+    first = states[5].copy()
     for i in (2, 0, 7, 1, 6, 3, 4):
-        first.merge(SketchState.from_arrays(states[i].to_arrays(), whole.basis_.n_coefficients))
-    assert first.ranges == [[0, 700]]
+        first.merge(SketchState.from_arrays(states[i].to_arrays(), basis.n_coefficients))
+    at_once = sketch(np.arange(700))
+    assert first.ledger.ranges == [[0, 700]]
+    assert first.ledger.other_content(at_once.ledger) is None
     assert first.counts.tolist() == np.bincount(labels).tolist()
-    at_once = sketch_chunk(images, labels, np.arange(700), **options)
     np.testing.assert_allclose(first.sketch.matrix, at_once.sketch.matrix, atol=1e-8)
-    with pytest.raises(ValueError, match=r"twice|both|before"):
+    with pytest.raises(ValueError, match=r"both|before"):
         first.merge(states[0])
-    chosen = whole.basis_.forward(images)[:, whole.coefficients_]
-    factors = factor_chunk(chosen[places[0]], labels[places[0]], n_classes=3)
-    for p in places[1:]:
-        factors.merge(factor_chunk(chosen[p], labels[p], n_classes=3))
+    columns = whole.coefficients_
+    factors = FactorState.empty(3)
+    for p in positions:
+        factors.merge(FactorState.empty(3).add(chunk(p, columns)))
+    selected = basis.forward(images)[:, columns]
     for i, factor in enumerate(factors.factors):
-        r, rows = np.asarray(factor.r), chosen[labels == i]
+        r, rows = np.asarray(factor.r), selected[labels == i]
         assert factor.n_rows == len(rows)
         np.testing.assert_allclose(r.T @ r, rows.T @ rows, rtol=1e-9, atol=1e-9 * np.abs(rows).max() ** 2)
-    embedded = embed_chunk(chosen[:5], gsvd=whole.gsvd_, dtype=np.float32)
+    embedded = embed_rows(selected[:5], whole.gsvd_, np.float32)
     np.testing.assert_allclose(embedded, whole.embedding_[:5], rtol=1e-3, atol=1e-4)
 
 
@@ -177,7 +188,7 @@ def test_saved_and_loaded(data, tmp_path):
 
 def test_without_a_folder_nothing_stays(data, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr("wavelens.patterns._analysis.fits_in_memory", lambda *_: False)
+    monkeypatch.setattr("wavelens.patterns.fit._run.fits_in_memory", lambda *_: False)
     np.save(tmp_path / "x.npy", data[0])
     found = PatternAnalysis(n_coefficients=30).fit(tmp_path / "x.npy", data[1])
     assert len(list(tmp_path.glob("wavelens-*"))) == 1
@@ -265,26 +276,27 @@ def test_a_plan_keeps_to_its_limit_or_says_what_would_fit():
         "n_all": 4096,
         "image_bytes": 4096,
         "number_bytes": 8,
+        "rows_of_sketch": lambda m: 2 * m,
     }
     for limit in (10**9, 2 * 10**9, 4 * 10**9):
-        plan, base = make_plan(limit, None, 512, given=True, **sizes)
+        plan, base = make_plan(limit, None, n_selected=512, **sizes)
         assert base + plan.peak <= limit
         assert plan.chunk >= 16
-    fewer, _ = make_plan(10**9, None, 4096, given=False, **sizes)
-    assert 500 < fewer.n_kept < 4096
-    with pytest.raises(
-        DataError, match=r"even out of core, in \w+, more than the 1.00 GB allowed.*would fit"
-    ):
-        make_plan(10**9, None, 4096, given=True, **sizes)
-    with pytest.raises(DataError, match="Nothing useful would fit"):
-        make_plan(10**7, None, 5, given=False, **sizes)
+        assert plan.n_selected == 512
+    with pytest.raises(DataError, match=r"`n_coefficients`=(\d+)") as refused:
+        make_plan(10**9, None, n_selected=4096, **sizes)
+    fewer = int(re.search(r"`n_coefficients`=(\d+)", str(refused.value))[1])
+    assert 500 < fewer < 4096
+    make_plan(10**9, None, n_selected=fewer, **sizes)
+    with pytest.raises(DataError, match="memory_limit"):
+        make_plan(10**7, None, n_selected=5, **sizes)
 
 
 LIMITED = """
 import json, resource, sys
 import numpy as np
 from wavelens.patterns import PatternAnalysis
-from wavelens.patterns._memory_plan import resident_memory
+from wavelens.patterns.fit._plan import resident_memory
 limit = 480_000_000
 resource.setrlimit(resource.RLIMIT_DATA, (limit + 200_000_000, limit + 200_000_000))
 labels = np.arange(100_000) % 4
@@ -314,10 +326,10 @@ def test_the_limit_is_kept_though_the_file_is_larger(tmp_path):
 
 def test_the_time_left_is_near_the_truth(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("wavelens.patterns._remaining.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("wavelens.patterns.fit._progress_estimate.time.perf_counter", lambda: now[0])
     told = []
     # The passes take 1, 4 and 2 s an image; half as long was guessed for the last.
-    clock = Remaining(10, {"a": 1.0, "b": 4.0, "c": 1.0}, lambda *each: told.append((now[0], *each)))
+    clock = ProgressEstimator(10, {"a": 1.0, "b": 4.0, "c": 1.0}, lambda *each: told.append((now[0], *each)))
     for name, seconds in (("a", 1.0), ("b", 4.0), ("c", 2.0)):
         clock.begin(name)
         for i in range(10):
@@ -342,3 +354,26 @@ def test_arguments_are_checked(data, tmp_path):
     with pytest.raises(DataError, match="holds other things"):
         PatternAnalysis(n_coefficients=5).fit(*data, work_dir=tmp_path)
     assert Path(tmp_path / "x.txt").exists()
+
+
+def test_a_class_that_lacks_rank_in_the_first_coefficients_takes_others(tmp_path):
+    """With any executor every number is accepted up to the largest that works."""
+    digits = load("digits")
+    np.save(tmp_path / "x.npy", digits.images)
+    options = {"wavelet": "haar", "n_coefficients": 20}
+    memory = PatternAnalysis(**options).fit(digits.images, digits.labels)
+    assert memory.sigma_.shape[1] == 20
+    for cache in (False, True):
+        chunks = PatternAnalysis(**options).fit(
+            tmp_path / "x.npy",
+            digits.labels,
+            work_dir=tmp_path / f"work {cache}",
+            cache=cache,
+            chunk_size=256,
+        )
+        same(chunks, memory)
+        np.testing.assert_allclose(
+            chunks.transform(digits.images[:9]),
+            chunks.embedding_[:9],
+            atol=1e-9 * np.abs(chunks.embedding_).max(),
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -105,12 +106,17 @@ def test_the_test_of_association(tmp_path, n_classes, weights):
     np.testing.assert_allclose(curves[0], curves[1], rtol=1e-7)
 
 
+def limited(analysis, memory_limit):
+    result = analysis.result_
+    analysis.result_ = replace(result, options=replace(result.options, memory_limit=memory_limit))
+
+
 def test_what_does_not_fit_is_refused(tmp_path):
     disk, _ = both(tmp_path)
-    disk.memory_limit = "50MB"
+    limited(disk, 50_000_000)
     with pytest.raises(DataError, match="to shuffle the labels of 3 classes with 12 patterns would take"):
         disk.association_test(5)
-    disk.memory_limit = 1000
+    limited(disk, 1000)
     with pytest.raises(DataError, match=r"similarities of each two of .* images would take"):
         disk.similarity(0)
 

@@ -84,7 +84,7 @@ class FolderSource(ImageSource):
         self.name = printable(root.resolve().name) or str(root)
         self.skipped = []
         self._unreadable: set[int] = set()
-        self._strict = strict
+        self.strict = strict
         listing = list_folder(root, split, by_class=labels is None)
         self.notes = list(listing.notes)
         self._check_listing(listing)
@@ -206,7 +206,7 @@ class FolderSource(ImageSource):
             positions = np.arange(first, min(first + size, self.n_images), dtype=np.intp)
             images = np.empty((len(positions), *self.image_shape), self.dtype)
             index, _ = self._decode(positions, images, lambda: None)
-            if self._strict:
+            if self.strict:
                 self._refuse_skipped()
             if len(index):
                 yield ImageChunk(images[: len(index)], self.labels[index], index)
@@ -257,7 +257,7 @@ class FolderSource(ImageSource):
                     else:
                         index.append(position)
                         images.append(result.pixels)
-            if self._strict:
+            if self.strict:
                 self._refuse_skipped()
             if index:
                 found = np.array(index, dtype=np.intp)
@@ -268,7 +268,7 @@ class FolderSource(ImageSource):
         images = self._allocate()
         with progress_bar(self.n_images, "Reading the images", progress) as bar:
             index, facts = self._decode(np.arange(self.n_images, dtype=np.intp), images, bar.update)
-        if self._strict:
+        if self.strict:
             self._refuse_skipped()
         data = self._gather(images[: len(index)], index)
         return replace(

@@ -152,9 +152,12 @@ class ImageSource(ABC):
         Files that cannot be read. Reading may add to it.
     decodes : bool
         Whether reading is work (files are decoded or unpacked) and not only a copy of bytes.
+    strict : bool
+        Whether a file that cannot be read is an error, rather than listed and left out.
     """
 
     decodes: bool = True
+    strict: bool = False
     name: str
     labels: Codes
     class_names: tuple[str, ...]

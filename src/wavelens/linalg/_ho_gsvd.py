@@ -424,6 +424,30 @@ def _square(factor: TriangularFactor) -> FloatArray:
     return square
 
 
+def check_options(
+    ridge: object,
+    weights: npt.ArrayLike | None,
+    normalization: str,
+    n_matrices: int | None,
+    dtype: npt.DTypeLike,
+) -> None:
+    """Check the options of `ho_gsvd` before there are matrices; `n_matrices` is None where not even that is known.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `ho_gsvd` would.
+    """
+    check_choice(normalization, "normalization", ("csd", "unit"))
+    kind = np.dtype(dtype)
+    _checked_ridge(ridge, kind)
+    n = n_matrices
+    if n is None:
+        known = weights is None or isinstance(weights, str)
+        n = 1 if known else len(np.atleast_1d(as_array(weights, "weights")))  # type: ignore[arg-type]
+    _checked_weights(weights, [1] * n, kind)
+
+
 def _checked_rtol(rtol: float | None, n_rows: list[int], m: int, dtype: np.dtype[Any]) -> float:
     if rtol is None:
         return float(max(sum(n_rows), m) * np.finfo(dtype).eps)

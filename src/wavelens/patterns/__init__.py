@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from wavelens.patterns._analysis import PatternAnalysis
 from wavelens.patterns._association import AssociationCurve, AssociationResult
+from wavelens.patterns._class_patterns import ClassPatternTest
 from wavelens.patterns._classes import ClassMatrices, PatternTable
 from wavelens.patterns._compare_bases import BasisComparison, BasisResult, compare_bases
 from wavelens.patterns._locality import Locality
 from wavelens.patterns._memory import MemoryEstimate, estimate_memory
-from wavelens.patterns._results import Patterns, Reconstruction, SigmaAssociation, Spectrum
+from wavelens.patterns._results import ClassPatterns, Patterns, Reconstruction, SigmaAssociation, Spectrum
 from wavelens.patterns._scoring import HeldOutScore
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "BasisComparison",
     "BasisResult",
     "ClassMatrices",
+    "ClassPatternTest",
+    "ClassPatterns",
     "HeldOutScore",
     "Locality",
     "MemoryEstimate",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -12,31 +13,30 @@ from scipy.stats import rankdata, spearmanr
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from wavelens._arguments import FloatArray, as_float_matrix, as_images, check_choice, check_integer
-from wavelens._mapped import is_mapped, picked_rows, row_blocks
-from wavelens._progress import progress_share
-from wavelens.linalg import HOGSVD, ClassSimilarity, Nearest, gaussian_similarity, ho_gsvd
+from wavelens._arguments import FloatArray, as_float_matrix, as_images, check_integer
+from wavelens._mapped import picked_rows, row_blocks
+from wavelens.linalg import HOGSVD, ClassSimilarity, Nearest, gaussian_similarity
 from wavelens.patterns._association import (
     AssociationCurve,
     AssociationResult,
     association_curve,
     association_test,
 )
-from wavelens.patterns._checks import check_bandwidth, check_labels, find_bandwidth
+from wavelens.patterns._basis import Basis
+from wavelens.patterns._class_patterns import ClassPatternTest, Moments, class_pattern_test
+from wavelens.patterns._class_pictures import class_moments, class_patterns
 from wavelens.patterns._classes import ClassMatrices, PatternTable, class_matrices, pattern_table
-from wavelens.patterns._coefficients import Basis, choose_coefficients, make_basis
 from wavelens.patterns._contract import ImageContract
-from wavelens.patterns._fit import Fit
 from wavelens.patterns._image_similarity import images_to_classes, nearest_images, spectrum_between
-from wavelens.patterns._input import is_dask, is_source, labelled, read_all
-from wavelens.patterns._memory import fits_in_memory, refuse_beyond, refuse_square
+from wavelens.patterns._memory import refuse_square
+from wavelens.patterns._options import FitOptions
 from wavelens.patterns._persistence import load_analysis, save_analysis
 from wavelens.patterns._reconstruction import order_by_contribution
-from wavelens.patterns._results import Patterns, Reconstruction, SigmaAssociation, Spectrum
+from wavelens.patterns._result import FitResult
+from wavelens.patterns._results import ClassPatterns, Patterns, Reconstruction, SigmaAssociation, Spectrum
 from wavelens.patterns._sample import SampledFrom
-from wavelens.patterns._scoring import HeldOutScore, class_evidence, held_out_score, score
-from wavelens.patterns._streamed_choice import choose_by_sketch
-from wavelens.patterns._streamed_fit import fit_in_folder
+from wavelens.patterns._scoring import SHRINKAGE, HeldOutScore, class_evidence, held_out_score, score
+from wavelens.patterns.fit import fit_images
 
 __all__ = ["PatternAnalysis"]
 
@@ -58,8 +58,8 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
     mode : str, default "periodization"
         How images go on past their edges.
     n_coefficients : int or None, default None
-        How many coefficients to keep. None takes the largest number that leaves every class with full column
-        rank; with ``rank="any"`` half the number of images.
+        How many coefficients to select. None takes pivots for as long as every class has full column rank in
+        them; with ``rank="any"``, half as many as there are images. The memory never changes the number.
     ridge : float, default 1e-3
         The parameter π of the HO-GSVD. With two classes nothing depends on it.
     normalization : {"unit", "csd"}, default "unit"
@@ -86,9 +86,10 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
     memory_limit : int, str or None, default None
         Bytes for the whole process, or a text such as "2GB" or "500 MiB". Where by `estimate_memory` more would
         be needed, `fit` reads sources and mapped arrays in chunks, and refuses arrays in memory.
-    pivoting : {"auto", "sketch"}, default "auto"
-        How coefficients are chosen. "auto": from all of them in memory, from a sketch of them out of core.
-        "sketch": from the same sketch either way, so that both find the same to rounding.
+    pivoting : {"sketch", "full"}, default "sketch"
+        What the selection of coefficients goes by. "sketch": a sketch of the images' coefficients with twice as
+        many rows as coefficients are selected, or all of them where there are at most three times as many images.
+        "full": all of them, however many; in chunks or on a cluster they are then held in memory.
     similarity_method : {"auto", "exact", "landmarks", "features"}, default "auto"
         How images are compared with classes: each with every other, or, of very many, near enough by landmarks
         or random features with an error that is measured (`wavelens.linalg.class_similarity`). "auto" is
@@ -164,7 +165,7 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         basis: Literal["wavelet", "pixel"] = "wavelet",
         rank: Literal["full", "any"] = "full",
         memory_limit: int | str | None = None,
-        pivoting: Literal["auto", "sketch"] = "auto",
+        pivoting: Literal["sketch", "full"] = "sketch",
         similarity_method: Literal["auto", "exact", "landmarks", "features"] = "auto",
     ) -> None:
         self.wavelet = wavelet
@@ -240,11 +241,11 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
 
         Notes
         -----
-        Out of core the images are read three times: the choice among coefficients goes by a sketch of them
-        (`RowSketch`), the decomposition by a triangular factor for each class, and the rows of UΣ are written
-        to disk, as float32 beyond 256 MB. The sketch may choose other coefficients than a fit in memory
-        would, about as good; with ``pivoting="sketch"`` both choose alike. Without `n_coefficients`, as many
-        are taken as fit the memory.
+        The same options give the same coefficients and σ, to rounding, however the images are read and however
+        much memory there is. Out of core they are read three times: for the sketch that coefficients are selected
+        by (`RowSketch`), for a triangular factor of each class, and for the rows of UΣ, which are written to disk,
+        as float32 beyond 256 MB. Every pass checks that it sees the images of the first one, each at its position
+        and with the same content.
 
         On a cluster the same passes run on portions of the images, whose states merge between workers; the result
         is the same to rounding, and for one `chunk_size` and clusters of any size the same to the bit.
@@ -253,74 +254,37 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         the portions it held; with `work_dir`, a run whose client or scheduler was stopped goes on with the pass
         that it was in.
         """
-        if resume and work_dir is None:
-            raise ValueError("`resume` needs `work_dir`, the folder of the run to continue")
-        if scheduler is not None or is_dask(X):
-            if cache:
-                raise ValueError("`cache` must be None or False on a cluster: workers share no disk for it")
-            from wavelens.patterns._cluster_fit import fit_on_cluster
-
-            return self._take(*fit_on_cluster(self, X, y, work_dir, resume, chunk_size, scheduler))
-        if is_source(X) or work_dir is not None or is_mapped(X):
-            given = labelled(X, y)
-            source, sizes = given.source, np.bincount(given.codes)
-            if work_dir is not None or not fits_in_memory(
-                self, source.n_images, source.image_shape, source.dtype, sizes
-            ):
-                return self._take(
-                    given.classes, fit_in_folder(self, given, work_dir, resume, cache, chunk_size)
-                )
-            if is_source(X):
-                X, codes = read_all(given, self.progress)
-                y = given.classes[codes]
-        images = as_images(X, "X")
-        classes, labels = check_labels(y, len(images))
-        check_bandwidth(self.bandwidth)
-        check_choice(self.similarity_method, "similarity_method", ("auto", "exact", "landmarks", "features"))
-        basis = make_basis(images.shape[1:], self.basis, self.wavelet, self.level, self.mode)
-        refuse_beyond(self, images, labels)
-        coefficients = basis.forward(images)
-        if not coefficients.any():
-            raise ValueError("`X` must hold images that are not all zero")
-        with progress_share("Choosing coefficients", self.progress) as progress:
-            if check_choice(self.pivoting, "pivoting", ("auto", "sketch")) == "sketch":
-                columns, ranks = choose_by_sketch(self, coefficients, classes, labels, progress)
-            else:
-                columns, ranks = choose_coefficients(
-                    coefficients, classes, labels, self.n_coefficients, self.rank, self.random_state, progress
-                )
-        members = [np.flatnonzero(labels == i) for i in range(len(classes))]
-        blocks = [coefficients[np.ix_(rows, columns)] for rows in members]
-        del coefficients
-        with progress_share("Finding patterns", self.progress) as progress:
-            gsvd = ho_gsvd(
-                blocks,
-                ridge=self.ridge,
-                weights=self.weights,
-                normalization=self.normalization,
-                progress=progress,
+        options = FitOptions.checked(self.get_params(deep=False))
+        return self._take(
+            fit_images(
+                options,
+                X,
+                y,
+                work_dir=work_dir,
+                resume=resume,
+                cache=cache,
+                chunk_size=chunk_size,
+                scheduler=scheduler,
             )
-        embedding = np.empty((len(images), gsvd.sigma.shape[1]), dtype=gsvd.sigma.dtype)
-        for i, rows in enumerate(members):
-            embedding[rows] = gsvd.u[i] * (gsvd.sigma[i] / gsvd.weights[i].astype(gsvd.sigma.dtype))
-        bandwidth = find_bandwidth(embedding, self.bandwidth, self.random_state)
-        places = np.arange(len(images), dtype=np.intp)
-        return self._take(classes, Fit(basis, labels, places, columns, ranks, gsvd, embedding, bandwidth))
+        )
 
-    def _take(self, classes: npt.NDArray[Any], fit: Fit) -> Self:
+    def _take(self, result: FitResult) -> Self:
         """Become fitted. Nothing is set before all is known: a fit that fails leaves what was there."""
-        self.classes_, self.labels_ = classes, fit.labels
-        self.n_features_in_ = int(np.prod(fit.basis.shape))
-        self.basis_: Basis = fit.basis
-        self.coefficients_, self.class_ranks_ = fit.columns, fit.ranks
-        self.gsvd_: HOGSVD = fit.gsvd
-        self.sigma_ = fit.gsvd.sigma
-        self.embedding_ = fit.embedding
-        self.bandwidth_ = fit.bandwidth
-        self.image_positions_ = fit.positions
-        self.out_of_core_ = fit.about
+        self.result_ = result
+        self.classes_, self.labels_ = result.classes, result.labels
+        self.n_features_in_ = int(np.prod(result.basis.shape))
+        self.basis_: Basis = result.basis
+        self.coefficients_, self.class_ranks_ = result.columns, result.ranks
+        self.gsvd_: HOGSVD = result.gsvd
+        self.sigma_ = result.sigma
+        self.embedding_ = result.embedding
+        self.bandwidth_ = result.bandwidth
+        self.image_positions_ = result.positions
+        self.out_of_core_ = result.out_of_core
         self.sampled_from_: SampledFrom | None = None
         self._class_similarity: ClassSimilarity | None = None
+        self._class_moments: Moments | None = None
+        self._class_pattern_tests: dict[tuple[bytes | None, int, int], ClassPatternTest] = {}
         return self
 
     # Images and rows of UΣ
@@ -338,7 +302,7 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         array of shape (n_images, n_patterns)
         """
         check_is_fitted(self)
-        return self.gsvd_.transform(self._chosen(X))
+        return self.gsvd_.transform(self._selected(X))
 
     def inverse_transform(self, rows: npt.ArrayLike) -> FloatArray:
         """Return the images that rows of UΣ stand for.
@@ -357,7 +321,7 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         matrix = as_float_matrix(rows, "rows")
         if matrix.shape[1] != self.sigma_.shape[1]:
             raise ValueError(f"`rows` must have shape (n_images, {self.sigma_.shape[1]}), got {matrix.shape}")
-        return self._images_of(matrix @ self.gsvd_.v.T)
+        return self.result_.images_of(matrix @ self.gsvd_.v.T)
 
     def reconstruct(self, images: npt.ArrayLike, n_patterns: int | npt.ArrayLike) -> Reconstruction:
         """Rebuild images from the patterns that contribute most to them (equation 2 of the paper).
@@ -402,7 +366,7 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
             residuals[i] = norms_left[counts] / (norms[i] or 1.0)
             for j, count in enumerate(counts):
                 kept[i, j, order[i, :count]] = row[order[i, :count]]
-        rebuilt = self._images_of(kept.reshape(-1, r) @ v.T)
+        rebuilt = self.result_.images_of(kept.reshape(-1, r) @ v.T)
         return Reconstruction(
             n_patterns=counts,
             images=rebuilt.reshape(len(batch), len(counts), *batch.shape[1:]),
@@ -429,7 +393,7 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         """
         check_is_fitted(self)
         rows = self.embedding_ if images is None else self.transform(images)
-        strength = self._common_strength
+        strength = self.result_.strength
         return np.concatenate([np.linalg.norm(part / strength, axis=1) for part in row_blocks(rows)])
 
     # Patterns and classes
@@ -450,7 +414,7 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         check_is_fitted(self)
         high = self.sigma_.shape[1] - 1
         places = [check_integer(i, "indices", low=0, high=high) for i in np.atleast_1d(np.asarray(indices))]
-        return self._images_of(self.gsvd_.v[:, places].T)
+        return self.result_.images_of(self.gsvd_.v[:, places].T)
 
     def angles(self, class_: object, other: object | None = None) -> FloatArray:
         """Return the angle of each pattern between a class and another.
@@ -494,6 +458,94 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         indices = np.lexsort((-self.sigma_[own], -angle))[:n]
         return Patterns(indices, self.pattern_images(indices), self.sigma_[:, indices], angle[indices])
 
+    def class_pattern_test(
+        self,
+        groups: npt.ArrayLike | None = None,
+        n_shuffles: int = 39,
+        random_state: int = 0,
+        *,
+        progress: bool | None = None,
+    ) -> ClassPatternTest:
+        """Judge what sets each class apart from the others on held-out images, beside shuffled labels.
+
+        Parameters
+        ----------
+        groups : array of shape (n_images,) or None, default None
+            Images that belong together, such as the slices of a patient, each group of one class: they are held out
+            and shuffled together. Without them, images nearly the same as held-out ones may be learnt from.
+        n_shuffles : int, default 39
+            How often labels are shuffled; 39 give the limit of 5 % exactly.
+        random_state : int, default 0
+            Seed of folds and shuffles.
+        progress : bool or None, default None
+            As the parameter of the class.
+
+        Returns
+        -------
+        ClassPatternTest
+            Of all classes; kept for `class_patterns` with the same arguments.
+
+        Notes
+        -----
+        Of more than 20,000 images a sample is looked at. For N classes and m = min(200, n/8) coefficients, O(N m³)
+        for each of five folds and each shuffle.
+        """
+        check_is_fitted(self)
+        given = None if groups is None else np.asarray(groups)
+        key = (None if given is None else given.tobytes(), n_shuffles, random_state)
+        if key not in self._class_pattern_tests:
+            self._class_pattern_tests[key] = class_pattern_test(
+                self.result_, given, n_shuffles, random_state, progress=_or(progress, self.progress)
+            )
+        return self._class_pattern_tests[key]
+
+    def class_patterns(
+        self,
+        class_: object,
+        against: object | None = None,
+        *,
+        groups: npt.ArrayLike | None = None,
+        n_shuffles: int = 39,
+        random_state: int = 0,
+    ) -> ClassPatterns:
+        """Return what sets a class apart from the others, or from another one, and whether it is beyond chance.
+
+        Parameters
+        ----------
+        class_
+            A label.
+        against : label or None, default None
+            Another class; None: all others.
+        groups, n_shuffles, random_state
+            As in `class_pattern_test`.
+
+        Returns
+        -------
+        ClassPatterns
+            At most eight patterns.
+
+        Examples
+        --------
+        >>> from wavelens.data import load
+        >>> from wavelens.patterns import PatternAnalysis
+        >>> digits = load("digits")
+        >>> analysis = PatternAnalysis(n_coefficients=40).fit(digits.images, digits.labels)
+        >>> found = analysis.class_patterns(0)
+        >>> bool(found.held_out[0] > 2 * found.by_chance), found.images.shape
+        (True, (8, 8, 8))
+        """
+        own = self._class_index(class_)
+        other = None if against is None else self._other_index(against, own)
+        if self._class_moments is None:
+            self._class_moments = class_moments(self.result_)
+        if other is None:
+            test = self.class_pattern_test(groups, n_shuffles, random_state)
+        else:
+            test = class_pattern_test(
+                self.result_, groups, n_shuffles, random_state, classes=(own, other), progress=self.progress
+            )
+        return class_patterns(self.result_, self._class_moments, test, own, other)
+
     def sigma_association(self, class_: object, other: object) -> SigmaAssociation:
         """Tell whether patterns that are strong in one class tend to be weak in another.
 
@@ -523,7 +575,7 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         PatternTable
         """
         check_is_fitted(self)
-        return pattern_table(self)
+        return pattern_table(self.result_)
 
     def class_matrices(self) -> ClassMatrices:
         """Return how alike each two classes are, and how many patterns they share.
@@ -533,7 +585,7 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         ClassMatrices
         """
         check_is_fitted(self)
-        return class_matrices(self)
+        return class_matrices(self.result_, self.class_similarity_)
 
     # Images and classes
 
@@ -556,7 +608,7 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
             If the n² numbers, and the n rows, are beyond `memory_limit` or the machine's memory.
         """
         members = self._members(class_)
-        refuse_square(self, len(members))
+        refuse_square(self.result_, len(members))
         return gaussian_similarity(picked_rows(self.embedding_, members), bandwidth=self.bandwidth_)
 
     def similarity_to_classes(self) -> FloatArray:
@@ -573,7 +625,7 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         """Mean similarity of each image to each class, how it was found, and its error."""
         check_is_fitted(self)
         if self._class_similarity is None:
-            self._class_similarity = images_to_classes(self)
+            self._class_similarity = images_to_classes(self.result_)
         return self._class_similarity
 
     def nearest_images(self, images: npt.ArrayLike, n: int = 5, of: str = "any") -> Nearest:
@@ -594,7 +646,7 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
             ``indices, distances``, both (n_chosen, n), nearest first; distances of rows of UΣ.
         """
         check_is_fitted(self)
-        return nearest_images(self, images, n, of)
+        return nearest_images(self.result_, images, n, of)
 
     def isolated(self, class_: object, n: int = 10) -> npt.NDArray[np.intp]:
         """Return the images of a class that are least similar to the rest of it, most isolated first.
@@ -619,7 +671,11 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         """
         i = self._class_index(class_)
         j = self._other_index(other, i)
-        return spectrum_between(self, i, j)
+        if self.sampled_from_ is not None:
+            whole = self.sampled_from_.whole.spectrum(class_, other)
+            here, found_here = self.sampled_from_.find(whole.indices)
+            return replace(whole, indices=here, values=whole.values[found_here])
+        return spectrum_between(self.result_, self.class_similarity_, i, j)
 
     def borderline(self, class_: object, other: object, n: int = 10) -> npt.NDArray[np.intp]:
         """Return the images of `class_` that lie nearest to `other` on the spectrum, nearest first."""
@@ -678,7 +734,9 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         8·m² bytes for each class, twice.
         """
         check_is_fitted(self)
-        return association_test(self, n_permutations, random_state, groups, _or(progress, self.progress))
+        return association_test(
+            self.result_, n_permutations, random_state, groups, _or(progress, self.progress)
+        )
 
     def association_curve(
         self,
@@ -705,10 +763,10 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         AssociationCurve
         """
         check_is_fitted(self)
-        return association_curve(self, shares, n_repeats, random_state, _or(progress, self.progress))
+        return association_curve(self.result_, shares, n_repeats, random_state, _or(progress, self.progress))
 
     def class_evidence(
-        self, X: npt.ArrayLike, *, shrinkage: float = 0.1, log: bool = False
+        self, X: npt.ArrayLike, *, shrinkage: float = SHRINKAGE, log: bool = False
     ) -> npt.NDArray[np.float64]:
         """Return how well each class explains images: the likelihood of their coefficients in the patterns.
 
@@ -737,7 +795,7 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         O(n N m²) for N classes, m patterns and n images.
         """
         rows = self.transform(X)
-        return class_evidence(self, rows, shrinkage=shrinkage, log=log)
+        return class_evidence(self.result_, rows, shrinkage=shrinkage, log=log)
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
         """Return the class with most evidence for each image, shape (n_images,)."""
@@ -761,7 +819,7 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         float
         """
         check_is_fitted(self)
-        return score(self, X, y, balanced=balanced)
+        return score(self.result_, self.predict(X), y, balanced=balanced)
 
     def held_out_score(
         self,
@@ -801,7 +859,13 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         taken.
         """
         return held_out_score(
-            self, images, labels, groups, n_splits, random_state, _or(progress, self.progress)
+            FitOptions.checked(self.get_params(deep=False)),
+            images,
+            labels,
+            groups,
+            n_splits,
+            random_state,
+            _or(progress, self.progress),
         )
 
     # Files
@@ -815,7 +879,7 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
             Replaced if it exists.
         """
         check_is_fitted(self)
-        save_analysis(self, path)
+        save_analysis(self.result_, self.get_params(deep=False), path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -828,23 +892,13 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         DataError
             If the file is damaged, something else, or of a newer format.
         """
-        return load_analysis(path, cls)
+        parameters, result = load_analysis(path)
+        return cls(**parameters)._take(result)
 
     # Helpers
 
-    def _chosen(self, X: npt.ArrayLike) -> FloatArray:
-        images = as_images(X, "X", shape=self.basis_.shape)
-        return self.basis_.forward(images)[:, self.coefficients_]
-
-    def _images_of(self, chosen: FloatArray) -> FloatArray:
-        full = np.zeros((len(chosen), self.basis_.n_coefficients), dtype=chosen.dtype)
-        full[:, self.coefficients_] = chosen
-        return self.basis_.inverse(full)
-
-    @property
-    def _common_strength(self) -> FloatArray:
-        """Root of Σ_i σ_i²: 1 in the "csd" normalization, the norm of the unscaled pattern in "unit"."""
-        return np.asarray(np.sqrt((self.sigma_**2).sum(axis=0)))
+    def _selected(self, X: npt.ArrayLike) -> FloatArray:
+        return self.result_.selected_coefficients(as_images(X, "X", shape=self.basis_.shape))
 
     def _class_index(self, class_: object, name: str = "class_") -> int:
         check_is_fitted(self)

@@ -19,17 +19,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from wavelens._arguments import FloatArray, check_integer
-from wavelens.patterns._association_problem import ISOLATED_ANGLE, measure_all, problem_of
-from wavelens.patterns._groups import check_groups
-
-if TYPE_CHECKING:
-    from wavelens.patterns._analysis import PatternAnalysis
+from wavelens.patterns._association_problem import ISOLATED_ANGLE, AssociationProblem, measure_all
+from wavelens.patterns._groups import check_groups, group_labels
+from wavelens.patterns._result import FitResult
 
 __all__ = ["ISOLATED_ANGLE", "AssociationCurve", "AssociationResult", "association_curve", "association_test"]
 
@@ -178,7 +175,7 @@ class AssociationCurve:
 
 
 def association_test(
-    analysis: PatternAnalysis,
+    result: FitResult,
     n_permutations: int = 200,
     random_state: int = 0,
     groups: npt.ArrayLike | None = None,
@@ -187,16 +184,16 @@ def association_test(
     """See `PatternAnalysis.association_test`."""
     n_permutations = check_integer(n_permutations, "n_permutations", low=1)
     seeds = _seeds(random_state, n_permutations)
-    problem = problem_of(analysis)
-    labels = analysis.labels_
+    problem = AssociationProblem(result)
+    labels = result.labels
     if groups is None:
         n_groups = None
         deals = [partial(_shuffled, labels, seed) for seed in seeds]
     else:
         codes = check_groups(groups, len(labels))
         n_groups = int(codes.max()) + 1
-        group_labels = _label_of_groups(codes, labels, len(analysis.classes_))
-        deals = [partial(_shuffled_groups, codes, group_labels, seed) for seed in seeds]
+        labels_of_groups = group_labels(codes, labels, len(result.classes))
+        deals = [partial(_shuffled_groups, codes, labels_of_groups, seed) for seed in seeds]
     statistic, isolated = problem.measure(labels)
     found = measure_all(problem, deals, "Shuffling labels", progress)
     null, isolated_null = found[:, 0], found[:, 1]
@@ -215,14 +212,14 @@ def association_test(
         isolated_pvalue=_pvalue(isolated, isolated_null),
         isolated_difference=isolated - float(isolated_null.mean()),
         n_images=len(labels),
-        n_classes=len(analysis.classes_),
+        n_classes=len(result.classes),
         n_patterns=problem.n_patterns,
         n_groups=n_groups,
     )
 
 
 def association_curve(
-    analysis: PatternAnalysis,
+    result: FitResult,
     shares: Sequence[float] = (0.0, 0.25, 0.5, 0.75, 1.0),
     n_repeats: int = 5,
     random_state: int = 0,
@@ -234,16 +231,16 @@ def association_curve(
     if values.ndim != 1 or not len(values) or not ((values >= 0) & (values <= 1)).all():
         raise ValueError(f"`shares` must be numbers between 0 and 1, got {shares}")
     values = np.sort(values)
-    problem = problem_of(analysis)
+    problem = AssociationProblem(result)
     # Without shuffling all repeats are the same.
     shuffled = [share for share in values if share > 0]
     seeds = _seeds(random_state, len(shuffled) * n_repeats)
     deals = [
-        partial(_shuffled, analysis.labels_, seed, share)
+        partial(_shuffled, result.labels, seed, share)
         for seed, share in zip(seeds, np.repeat(shuffled, n_repeats), strict=True)
     ]
     found = np.empty((len(values) * n_repeats, 2))
-    found[: len(found) - len(deals)] = problem.measure(analysis.labels_)
+    found[: len(found) - len(deals)] = problem.measure(result.labels)
     if deals:
         found[len(found) - len(deals) :] = measure_all(problem, deals, "Shuffling shares of labels", progress)
     statistic, isolated = np.moveaxis(found.reshape(len(values), n_repeats, 2), 2, 0)
@@ -268,20 +265,8 @@ def _shuffled(labels: _Codes, seed: np.random.SeedSequence, share: float = 1.0) 
     return dealt
 
 
-def _label_of_groups(codes: _Codes, labels: _Codes, n_classes: int) -> _Codes:
-    counts = np.zeros((codes.max() + 1, n_classes), dtype=np.intp)
-    np.add.at(counts, (codes, labels), 1)
-    mixed = np.count_nonzero((counts > 0).sum(axis=1) > 1)
-    if mixed:
-        raise ValueError(
-            f"`groups` must have one class each, so that labels can be shuffled between them; {mixed} of "
-            f"{len(counts)} groups have images of several classes"
-        )
-    return np.asarray(counts.argmax(axis=1))
-
-
-def _shuffled_groups(codes: _Codes, group_labels: _Codes, seed: np.random.SeedSequence) -> _Codes:
-    return np.asarray(np.random.default_rng(seed).permutation(group_labels)[codes])
+def _shuffled_groups(codes: _Codes, labels_of_groups: _Codes, seed: np.random.SeedSequence) -> _Codes:
+    return np.asarray(np.random.default_rng(seed).permutation(labels_of_groups)[codes])
 
 
 def _pvalue(value: float, null: FloatArray) -> float:

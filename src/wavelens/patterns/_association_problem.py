@@ -1,13 +1,14 @@
-"""What a labelling of the images makes of the patterns; `_association` tells the mathematics.
+"""How strongly patterns are associated with classes under a labelling; `_association` explains the mathematics.
 
-The rows of UΣ are in memory, or in a mapped file that is read anew, some MB at a time, for each labelling.
+The rows of UΣ, in memory or in a mapped file, are read some MB at a time for each labelling; what makes them
+orthonormal is done to their Gram matrices, which are summed in float64.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,17 +18,14 @@ from scipy.linalg.lapack import dpotri, spotri
 
 from wavelens._arguments import FloatArray
 from wavelens._bytes import said_bytes
-from wavelens._mapped import is_mapped, row_blocks
+from wavelens._mapped import is_mapped, picked_rows, row_blocks
 from wavelens._progress import progress_bar
 from wavelens._threads import blas_threads, num_threads
 from wavelens.exceptions import DataError
-from wavelens.patterns._memory import parse_bytes
-from wavelens.patterns._memory_plan import resident_memory
+from wavelens.patterns._result import FitResult
+from wavelens.patterns.fit._plan import resident_memory
 
-if TYPE_CHECKING:
-    from wavelens.patterns._analysis import PatternAnalysis
-
-__all__ = ["ISOLATED_ANGLE", "Problem", "measure_all", "problem_of"]
+__all__ = ["ISOLATED_ANGLE", "AssociationProblem", "measure_all"]
 
 # A pattern is nearly isolated if its strongest class has σ = tan(π/4 + π/5) = 6.3 times that of any other.
 ISOLATED_ANGLE = np.pi / 5
@@ -37,8 +35,12 @@ _block_bytes = 1 << 24
 _Codes = npt.NDArray[np.intp]
 
 
-class Problem:
-    """An orthonormal basis of all images, and what the HO-GSVD depends on besides.
+class AssociationProblem:
+    """The rows of UΣ of all images, and what the HO-GSVD depends on besides.
+
+    Parameters
+    ----------
+    result : FitResult
 
     Attributes
     ----------
@@ -49,22 +51,42 @@ class Problem:
         Of the rows of UΣ.
     most_at_once : int
         How many labellings may be measured at the same time.
+
+    Raises
+    ------
+    DataError
+        If rows are in a mapped file and the matrices for one labelling are beyond `memory_limit`.
     """
 
-    def __init__(self, analysis: PatternAnalysis) -> None:
-        self.weights: npt.NDArray[np.float64] = analysis.gsvd_.weights
-        self.ridge = float(analysis.ridge)
-        self.n_patterns = int(analysis.sigma_.shape[1])
-        self.dtype = analysis.embedding_.dtype
-        self.most_at_once = num_threads()
+    def __init__(self, result: FitResult) -> None:
+        self.weights: npt.NDArray[np.float64] = result.gsvd.weights
+        self.ridge = float(result.options.ridge)
+        self.n_patterns = result.n_patterns
+        self.dtype = result.embedding.dtype
+        self._rows = result.embedding
+        self._strength = result.strength.astype(np.float64)
+        self.most_at_once = self._fitting(result.options.memory_limit)
+        self._upper: FloatArray | None = None
+        if np.ptp(self.weights) > 0:
+            # The rows over the strengths are orthonormal times the weights; without these, in another basis.
+            everyone = np.zeros(len(self._rows), dtype=np.intp)
+            self._upper = cholesky(self._summed(everyone, range(1))[0], check_finite=False)
 
     def grams(self, labels: _Codes) -> list[FloatArray]:
         """Return YᵀY of the rows of each class as upper triangles."""
-        raise NotImplementedError
+        return [self._orthonormal(each) for each in self._summed(labels, range(len(self.weights)))]
 
     def gram_of_one(self, labels: _Codes, i: int) -> FloatArray:
         """Return YᵀY of the rows of class i, or YYᵀ if these are fewer, as an upper triangle."""
-        raise NotImplementedError
+        members = np.flatnonzero(labels == i)
+        if len(members) >= self.n_patterns:
+            return self._orthonormal(self._summed(labels, range(i, i + 1))[0])
+        rows = picked_rows(self._rows, members) / self._strength
+        if self._upper is None:
+            rows *= self.weights[0]
+        else:
+            rows = solve_triangular(self._upper, rows.T, trans="T", check_finite=False).T
+        return _gram(np.asfortranarray(rows))
 
     def measure(self, labels: _Codes) -> tuple[float, float]:
         """Return the spread of the angles and the share of nearly isolated patterns."""
@@ -106,47 +128,6 @@ class Problem:
         symm = ssymm if single else dsymm
         return np.stack([(z * symm(1.0, gram, z)).sum(axis=0, dtype=np.float64) for gram in grams])
 
-
-class _InMemory(Problem):
-    def __init__(self, analysis: PatternAnalysis) -> None:
-        super().__init__(analysis)
-        basis = analysis.embedding_ / analysis._common_strength
-        if np.ptp(self.weights) > 0:
-            # These rows are orthonormal times the weights; without the weights, they are so in another basis.
-            lower = cholesky(basis.T @ basis, lower=True)
-            basis = solve_triangular(lower, basis.T, lower=True).T
-        else:
-            basis *= basis.dtype.type(self.weights[0])
-        self._basis = np.ascontiguousarray(basis)
-
-    def grams(self, labels: _Codes) -> list[FloatArray]:
-        return [_gram(self._basis[labels == i].T) for i in range(len(self.weights))]
-
-    def gram_of_one(self, labels: _Codes, i: int) -> FloatArray:
-        rows = self._basis[labels == i]
-        n, m = rows.shape
-        return _gram(rows.T if n >= m else np.asfortranarray(rows))
-
-
-class _Mapped(Problem):
-    """What makes the rows orthonormal is done to their Gram matrices, which are summed up in float64."""
-
-    def __init__(self, analysis: PatternAnalysis) -> None:
-        super().__init__(analysis)
-        self._rows = analysis.embedding_
-        self._strength = analysis._common_strength.astype(np.float64)
-        self.most_at_once = self._fitting(analysis.memory_limit)
-        self._upper: FloatArray | None = None
-        if np.ptp(self.weights) > 0:
-            everyone = np.zeros(len(self._rows), dtype=np.intp)
-            self._upper = cholesky(self._summed(everyone, range(1))[0], check_finite=False)
-
-    def grams(self, labels: _Codes) -> list[FloatArray]:
-        return [self._orthonormal(each) for each in self._summed(labels, range(len(self.weights)))]
-
-    def gram_of_one(self, labels: _Codes, i: int) -> FloatArray:
-        return self._orthonormal(self._summed(labels, range(i, i + 1))[0])
-
     def _orthonormal(self, gram: FloatArray) -> FloatArray:
         if self._upper is not None:
             return np.asfortranarray(_congruent(gram, self._upper))
@@ -171,36 +152,25 @@ class _Mapped(Problem):
             total /= self._strength[:, None]
         return totals
 
-    def _fitting(self, memory_limit: int | str | None) -> int:
+    def _fitting(self, memory_limit: int | None) -> int:
         """Return how many labellings can be measured at once within the memory that is allowed."""
-        if memory_limit is None:
+        if memory_limit is None or not is_mapped(self._rows):
             return num_threads()
         # The sums, the same made orthonormal, what the eigenproblem takes, and a block with its rows by class.
         matrices = 1 if len(self.weights) == 2 else 2 * len(self.weights)
         each = 8 * (matrices + 5) * self.n_patterns**2 + 3 * _block_bytes
-        limit, base = parse_bytes(memory_limit, "memory_limit"), resident_memory()
-        if base + each > limit:
+        base = resident_memory()
+        if base + each > memory_limit:
             raise DataError(
                 f"to shuffle the labels of {len(self.weights):,} classes with {self.n_patterns:,} patterns would take "
-                f"about {said_bytes(base + each)} of memory, more than the {said_bytes(limit)} allowed; allow more, "
-                "or analyse with fewer coefficients"
+                f"about {said_bytes(base + each)} of memory, more than the {said_bytes(memory_limit)} of "
+                "`memory_limit`; raise it, or analyze with fewer coefficients"
             )
-        return int(min(num_threads(), (limit - base) // each))
-
-
-def problem_of(analysis: PatternAnalysis) -> Problem:
-    """Return the problem of a fitted analysis.
-
-    Raises
-    ------
-    DataError
-        If rows are in a mapped file and the matrices for one labelling are beyond `memory_limit`.
-    """
-    return _Mapped(analysis) if is_mapped(analysis.embedding_) else _InMemory(analysis)
+        return int(min(num_threads(), (memory_limit - base) // each))
 
 
 def measure_all(
-    problem: Problem, deals: Sequence[Any], what: str, progress: bool | None
+    problem: AssociationProblem, deals: Sequence[Any], what: str, progress: bool | None
 ) -> npt.NDArray[np.float64]:
     """Measure labellings, each made by a function when its turn comes; shape (n, 2)."""
     # Half of an eigenproblem runs at the speed of memory on any number of threads; two at once use them better.

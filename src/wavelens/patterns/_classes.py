@@ -8,7 +8,7 @@ same as an angle beyond π/8 against the strongest other class.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,8 @@ from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 
 from wavelens._arguments import FloatArray
-
-if TYPE_CHECKING:
-    from wavelens.patterns._analysis import PatternAnalysis
+from wavelens.linalg import ClassSimilarity
+from wavelens.patterns._result import FitResult
 
 __all__ = ["HELD", "ClassMatrices", "PatternTable", "class_matrices", "pattern_table"]
 
@@ -132,34 +131,33 @@ class ClassMatrices:
         return np.asarray(linkage(squareform(distance, checks=False), "average", optimal_ordering=True))
 
 
-def pattern_table(analysis: PatternAnalysis) -> PatternTable:
+def pattern_table(result: FitResult) -> PatternTable:
     """Say of each pattern which classes hold it; O(n_classes · n_patterns)."""
-    sigma = analysis.sigma_.T.copy()
+    sigma = result.sigma.T.copy()
     largest = sigma.max(axis=1)
     held = (sigma >= HELD * largest[:, None]) & (sigma > 0)
     strongest = sigma.argmax(axis=1)
     second = np.partition(sigma, -2, axis=1)[:, -2]
     return PatternTable(
-        classes=analysis.classes_,
+        classes=result.classes,
         strongest=strongest,
         owner=np.where(held.sum(axis=1) == 1, strongest, -1),
         held=held,
-        commonness=analysis.gsvd_.commonness,
+        commonness=result.gsvd.commonness,
         angle=np.arctan2(largest, second) - np.pi / 4,
         sigma=sigma,
     )
 
 
-def class_matrices(analysis: PatternAnalysis) -> ClassMatrices:
-    """Compare each two classes; the similarities are those of `PatternAnalysis.similarity_to_classes`."""
-    table = pattern_table(analysis)
-    n = len(analysis.classes_)
-    found = analysis.class_similarity_
+def class_matrices(result: FitResult, found: ClassSimilarity) -> ClassMatrices:
+    """Compare each two classes by the similarities of the images to them."""
+    table = pattern_table(result)
+    n = len(result.classes)
     to_classes = found.similarity
-    mean = np.stack([to_classes[analysis.labels_ == i].mean(axis=0) for i in range(n)])
+    mean = np.stack([to_classes[result.labels == i].mean(axis=0) for i in range(n)])
     held = table.held.astype(np.intp)
     return ClassMatrices(
-        classes=analysis.classes_,
+        classes=result.classes,
         similarity=(mean + mean.T) / 2,
         shared=held.T @ held,
         own=np.bincount(table.owner[table.owner >= 0], minlength=n),

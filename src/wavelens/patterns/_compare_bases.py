@@ -244,7 +244,7 @@ def _measured(analysis: PatternAnalysis, images: npt.NDArray[Any]) -> BasisResul
             whole[i, j] = np.linalg.norm(original - image) / size
             completed[i, j] = np.linalg.norm(within - image) / size
     return BasisResult(
-        analysis, counts, chosen, whole, completed, locality(analysis), analysis.influence_map_
+        analysis, counts, chosen, whole, completed, locality(analysis.result_), analysis.influence_map_
     )
 
 

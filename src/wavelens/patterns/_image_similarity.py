@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +12,10 @@ from wavelens._mapped import is_mapped, picked_rows, row_blocks
 from wavelens._progress import progress_share
 from wavelens.linalg import ClassSimilarity, Nearest, class_similarity, k_nearest
 from wavelens.linalg._similarity_error import upper_bound
-from wavelens.patterns._memory import parse_bytes
-from wavelens.patterns._memory_plan import PROGRAMME
 from wavelens.patterns._place import middle_between, place_between
+from wavelens.patterns._result import FitResult
 from wavelens.patterns._results import Spectrum
-
-if TYPE_CHECKING:
-    from wavelens.patterns._analysis import PatternAnalysis
+from wavelens.patterns.fit._plan import PROGRAM
 
 __all__ = ["images_to_classes", "nearest_images", "spectrum_between"]
 
@@ -31,73 +27,68 @@ _strips = (
 )
 
 
-def images_to_classes(analysis: PatternAnalysis) -> ClassSimilarity:
+def images_to_classes(result: FitResult) -> ClassSimilarity:
     """Compare all images with all classes; the images that seem most isolated are compared exactly."""
-    with progress_share("Comparing images", analysis.progress) as progress:
+    with progress_share("Comparing images", result.options.progress) as progress:
         found = class_similarity(
-            analysis.embedding_,
-            analysis.labels_,
-            bandwidth=analysis.bandwidth_,
-            method=analysis.similarity_method,
-            n_features=_landmarks_that_fit(analysis),
-            random_state=analysis.random_state,
+            result.embedding,
+            result.labels,
+            bandwidth=result.bandwidth,
+            method=result.options.similarity_method,
+            n_features=_landmarks_that_fit(result),
+            random_state=result.options.random_state,
             progress=progress,
         )
     if found.error is not None:
-        _recheck(analysis, found.similarity)
-    return replace(found, classes=analysis.classes_)
+        _recheck(result, found.similarity)
+    return replace(found, classes=result.classes)
 
 
-def _landmarks_that_fit(analysis: PatternAnalysis) -> int:
+def _landmarks_that_fit(result: FitResult) -> int:
     """Return how many landmarks to take: fewer where the images are on disk and little memory is allowed.
 
     It does not depend on what the process takes at the moment, so that a run that is continued finds the same.
     """
-    if analysis.memory_limit is None or not is_mapped(analysis.embedding_):
+    if result.options.memory_limit is None or not is_mapped(result.embedding):
         return _landmarks
-    n, m = analysis.embedding_.shape
-    free = parse_bytes(analysis.memory_limit, "memory_limit") - PROGRAMME - _strips
-    free -= min(256_000_000, n * len(analysis.classes_) * analysis.embedding_.itemsize)
+    n, m = result.embedding.shape
+    free = result.options.memory_limit - PROGRAM - _strips
+    free -= min(256_000_000, n * len(result.classes) * result.embedding.itemsize)
     # L landmarks take 16·L² bytes for their similarities and twice their rows.
-    rows = 2 * m * analysis.embedding_.itemsize
+    rows = 2 * m * result.embedding.itemsize
     fitting = (np.sqrt(rows**2 + 64 * max(free, 0)) - rows) / 32
     return int(np.clip(fitting, _least_landmarks, _landmarks))
 
 
-def _recheck(analysis: PatternAnalysis, similarity: FloatArray) -> None:
+def _recheck(result: FitResult, similarity: FloatArray) -> None:
     """Put exact numbers in the rows of the images least similar to their own class."""
-    n_classes = len(analysis.classes_)
+    n_classes = len(result.classes)
     most = min(_rechecked_a_class, max(1, _rechecked // n_classes))
     chosen = []
     for i in range(n_classes):
-        members = np.flatnonzero(analysis.labels_ == i)
+        members = np.flatnonzero(result.labels == i)
         least = np.argsort(similarity[members, i], kind="stable")[:most]
         chosen.append(members[least])
     rows = np.concatenate(chosen)
-    own = np.arange(len(rows)), analysis.labels_[rows]
+    own = np.arange(len(rows)), result.labels[rows]
     exact = class_similarity(
-        analysis.embedding_,
-        analysis.labels_,
-        y=picked_rows(analysis.embedding_, rows),
-        bandwidth=analysis.bandwidth_,
+        result.embedding,
+        result.labels,
+        y=picked_rows(result.embedding, rows),
+        bandwidth=result.bandwidth,
         method="exact",
     )
-    counts = exact.counts[analysis.labels_[rows]]
+    counts = exact.counts[result.labels[rows]]
     means = exact.similarity.astype(np.float64)
     means[own] = (means[own] * counts - 1) / (counts - 1)  # not counting the image itself
     similarity[rows] = means.clip(0, 1)
 
 
-def spectrum_between(analysis: PatternAnalysis, i: int, j: int) -> Spectrum:
+def spectrum_between(result: FitResult, found: ClassSimilarity, i: int, j: int) -> Spectrum:
     """Place the images of classes i and j between them; see `PatternAnalysis.spectrum`."""
-    if analysis.sampled_from_ is not None:
-        whole = spectrum_between(analysis.sampled_from_.whole, i, j)
-        here, found_here = analysis.sampled_from_.find(whole.indices)
-        return replace(whole, indices=here, values=whole.values[found_here])
-    found = analysis.class_similarity_
-    members = np.flatnonzero((analysis.labels_ == i) | (analysis.labels_ == j))
+    members = np.flatnonzero((result.labels == i) | (result.labels == j))
     near, far = found.similarity[members, i], found.similarity[members, j]
-    middle = middle_between(near, far, analysis.labels_[members] == i)
+    middle = middle_between(near, far, result.labels[members] == i)
     values = place_between(near, far, middle)
     order = np.argsort(values, kind="stable")
     error = 0.0
@@ -111,28 +102,28 @@ def spectrum_between(analysis: PatternAnalysis, i: int, j: int) -> Spectrum:
     return Spectrum(members[order], values[order], found.method, error)
 
 
-def nearest_images(analysis: PatternAnalysis, images: npt.ArrayLike, n: int, of: str) -> Nearest:
+def nearest_images(result: FitResult, images: npt.ArrayLike, n: int, of: str) -> Nearest:
     """Find the images nearest to some; see `PatternAnalysis.nearest_images`."""
     check_choice(of, "of", ("any", "same", "other"))
     places = np.atleast_1d(as_array(images, "images"))
-    total = len(analysis.labels_)
+    total = len(result.labels)
     if places.dtype.kind not in "iu" or places.ndim != 1 or not len(places):
         raise ValueError("`images` must be places of images in the data given to `fit`")
     if places.min() < 0 or places.max() >= total:
         raise ValueError(
             f"`images` must be from 0 to {total - 1}, got {places[(places < 0) | (places >= total)][0]}"
         )
-    labels = analysis.labels_
+    labels = result.labels
     counts = np.bincount(labels)[labels[places]]
     choice = {"any": np.full(len(places), total - 1), "same": counts - 1, "other": total - counts}[of]
     n = check_integer(n, "n", low=1, high=int(choice.min()), why="an image has no more to choose from")
     # An image is its own nearest, unless others with the same coefficients come before it.
     k = n if of == "other" else n + 1
-    if is_mapped(analysis.embedding_):
-        found = _nearest_in_parts(analysis, places, k, of)
+    if is_mapped(result.embedding):
+        found = _nearest_in_parts(result, places, k, of)
     else:
         sides = {} if of == "any" else {"labels": labels[places], "y_labels": labels}
-        found = k_nearest(analysis.embedding_[places], analysis.embedding_, k, of=of, **sides)
+        found = k_nearest(result.embedding[places], result.embedding, k, of=of, **sides)
     if of == "other":
         return found
     itself = found.indices == places[:, None]
@@ -142,14 +133,14 @@ def nearest_images(analysis: PatternAnalysis, images: npt.ArrayLike, n: int, of:
     )
 
 
-def _nearest_in_parts(analysis: PatternAnalysis, places: npt.NDArray[np.intp], k: int, of: str) -> Nearest:
+def _nearest_in_parts(result: FitResult, places: npt.NDArray[np.intp], k: int, of: str) -> Nearest:
     """Find the k nearest rows of a mapped file, of which only some are in memory at a time."""
-    rows, own = picked_rows(analysis.embedding_, places), analysis.labels_[places]
+    rows, own = picked_rows(result.embedding, places), result.labels[places]
     indices = np.full((len(places), k), -1, dtype=np.int64)
     distances = np.full((len(places), k), np.inf, dtype=rows.dtype)
     first = 0
-    for block in row_blocks(analysis.embedding_):
-        labels = analysis.labels_[first : first + len(block)]
+    for block in row_blocks(result.embedding):
+        labels = result.labels[first : first + len(block)]
         for code in [None] if of == "any" else np.unique(own).tolist():
             asking = np.arange(len(places)) if code is None else np.flatnonzero(own == code)
             there = (

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wavelens._arguments import FloatArray
-
-if TYPE_CHECKING:
-    from wavelens.patterns._analysis import PatternAnalysis
+from wavelens.patterns._result import FitResult
 
 __all__ = ["Locality", "locality", "locality_of"]
 
@@ -41,11 +38,11 @@ class Locality:
     agreement: FloatArray
 
 
-def locality(analysis: PatternAnalysis) -> Locality:
-    """Measure all patterns of an analysis, some at a time."""
-    r = analysis.sigma_.shape[1]
-    step = max(1, _bytes_a_chunk // (8 * int(np.prod(analysis.basis_.shape))))
-    parts = [locality_of(analysis.pattern_images(np.arange(k, min(k + step, r)))) for k in range(0, r, step)]
+def locality(result: FitResult) -> Locality:
+    """Measure all patterns of a fit, some at a time."""
+    r = result.sigma.shape[1]
+    step = max(1, _bytes_a_chunk // (8 * int(np.prod(result.basis.shape))))
+    parts = [locality_of(result.pattern_images(np.arange(k, min(k + step, r)))) for k in range(0, r, step)]
     names = ("area", "participation", "spread", "agreement")
     return Locality(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 

@@ -1,25 +1,26 @@
 """How much memory an analysis takes, before it is begun.
 
-With n images of p numbers (all coefficients), m of them kept, and b bytes a number (4 where the images are
-float32, else 8), the arrays alive at once are
+With n images of p numbers (all coefficients), m of them selected, d rows of the sketch, and b bytes a number (4 where
+the images are float32, else 8), the arrays alive at once are
 
 =================== ======================================================================================
 the images          n · pixels · channels · bytes of their type
-choosing            n·p·b for all coefficients, n·m·b for the columns' basis, 192·p·b for sketches of columns
+selecting           n·p·b for all coefficients, d·p·b for their sketch (nothing where d = n), min(d, n)·m·b for the
+                    columns' basis, 192·p·b for sketches of columns
 decomposing         4·n·m·b for the classes' blocks, their orthonormal factors and the rows of UΣ, and
                     5·m²·b for triangular factors, Gram matrices and eigenvectors
-the programme       160 MB for Python, its libraries and the engine
+the program         160 MB for Python, its libraries and the engine
 =================== ======================================================================================
 
-and the peak is the images, the programme, and the larger of choosing and decomposing. The basis of pixels takes
+and the peak is the images, the program, and the larger of selecting and decomposing. The basis of pixels takes
 the same. Similarities between images are computed in strips and take a few MB.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,16 +29,14 @@ from wavelens._arguments import check_integer
 from wavelens._bytes import parse_bytes, said_bytes
 from wavelens.data._source import physical_memory
 from wavelens.exceptions import DataError
-from wavelens.patterns._coefficients import make_basis
-
-if TYPE_CHECKING:
-    from wavelens.patterns._analysis import PatternAnalysis
+from wavelens.patterns._basis import make_basis
+from wavelens.patterns._options import FitOptions
+from wavelens.patterns._result import FitResult
 
 __all__ = [
     "MemoryEstimate",
     "estimate_memory",
     "fits_in_memory",
-    "memory_needed",
     "memory_of",
     "parse_bytes",
     "refuse_beyond",
@@ -57,22 +56,22 @@ class MemoryEstimate:
     ----------
     images : int
         The images themselves.
-    choosing : int
-        All coefficients and the choice among them.
+    selecting : int
+        All coefficients and the selection among them.
     decomposing : int
-        The decomposition of the chosen ones.
+        The decomposition of the selected ones.
     total : int
         At the peak: the images, the larger of the two steps, and Python with its libraries.
     """
 
     images: int
-    choosing: int
+    selecting: int
     decomposing: int
 
     @property
     def total(self) -> int:
         """Bytes at the peak."""
-        return self.images + max(self.choosing, self.decomposing) + _programme
+        return self.images + max(self.selecting, self.decomposing) + _programme
 
     def __str__(self) -> str:
         return said_bytes(self.total)
@@ -108,8 +107,9 @@ def estimate_memory(
 
     Notes
     -----
-    n images of p numbers, m kept, b = 4 bytes (float32) or 8: choosing takes (n·p + n·m + 192·p)·b, decomposing
-    (4·n·m + 5·m²)·b; the peak is the larger of the two, the images, and 160 MB.
+    n images of p numbers, m selected, d = n rows of the sketch where n ≤ 3·m, else 2·m, b = 4 bytes (float32) or 8:
+    selecting takes (n·p + d·p [if d < n] + min(n, d)·m + 192·p)·b, decomposing (4·n·m + 5·m²)·b; the peak is the
+    larger of the two, the images, and 160 MB.
 
     Examples
     --------
@@ -124,79 +124,82 @@ def estimate_memory(
     pixels = int(np.prod([check_integer(size, "image_shape", low=1) for size in image_shape]))
     given = np.dtype(dtype)
     p = pixels if n_all_coefficients is None else n_all_coefficients
-    b = 4 if given in (np.float32, np.float16) else 8
+    b = coefficient_bytes(given)
     return MemoryEstimate(
         images=n * pixels * given.itemsize,
-        choosing=b * (n * p + n * m + _sketch_rows * p),
+        selecting=_selecting(n, n if n <= 3 * m else 2 * m, m, p, given),
         decomposing=b * (4 * n * m + 5 * m * m),
     )
 
 
-def memory_needed(
-    analysis: PatternAnalysis, images: npt.NDArray[Any], labels: npt.ArrayLike
-) -> MemoryEstimate:
-    """Estimate what `fit` of an analysis takes on images; without `n_coefficients`, at most."""
-    sizes = np.unique(np.asarray(labels), return_counts=True)[1]
-    return memory_of(analysis, len(images), images.shape[1:], images.dtype, sizes)
-
-
 def memory_of(
-    analysis: PatternAnalysis,
+    options: FitOptions,
     n: int,
     shape: tuple[int, ...],
     dtype: npt.DTypeLike,
     class_sizes: npt.NDArray[np.intp],
 ) -> MemoryEstimate:
-    """Estimate what `fit` in memory takes on n images of classes of these sizes."""
-    basis = make_basis(shape, analysis.basis, analysis.wavelet, analysis.level, analysis.mode)
-    most = int(class_sizes.min()) if analysis.rank == "full" else n // 2
-    m = analysis.n_coefficients
-    return estimate_memory(
-        n,
-        shape,
-        n_coefficients=max(1, min(most, basis.n_coefficients)) if m is None else m,
-        dtype=dtype,
-        n_all_coefficients=basis.n_coefficients,
+    """Estimate what a fit in memory takes on n images of classes of these sizes; without `n_coefficients`, at most."""
+    basis = make_basis(shape, options.basis, options.wavelet, options.level, options.mode)
+    most = int(class_sizes.min()) if options.rank == "full" else n // 2
+    m = options.n_coefficients or max(1, min(most, basis.n_coefficients))
+    estimate = estimate_memory(
+        n, shape, n_coefficients=m, dtype=dtype, n_all_coefficients=basis.n_coefficients
     )
+    if options.pivoting == "full":
+        return replace(estimate, selecting=_selecting(n, n, m, basis.n_coefficients, dtype))
+    return estimate
 
 
 def fits_in_memory(
-    analysis: PatternAnalysis,
+    options: FitOptions,
     n: int,
     shape: tuple[int, ...],
     dtype: npt.DTypeLike,
     class_sizes: npt.NDArray[np.intp],
 ) -> bool:
-    """Tell whether `fit` in memory keeps to `memory_limit`, or without one, to four fifths of the machine's."""
-    if analysis.memory_limit is None:
-        limit = 0.8 * physical_memory()
-    else:
-        limit = parse_bytes(analysis.memory_limit, "memory_limit")
-    return memory_of(analysis, n, shape, dtype, class_sizes).total <= limit
+    """Tell whether a fit in memory keeps to `memory_limit`, or without one, to four fifths of the machine's."""
+    limit = 0.8 * physical_memory() if options.memory_limit is None else options.memory_limit
+    return memory_of(options, n, shape, dtype, class_sizes).total <= limit
 
 
-def refuse_beyond(analysis: PatternAnalysis, images: npt.NDArray[Any], labels: npt.NDArray[np.intp]) -> None:
-    """Raise DataError if an analysis about to start needs more than its `memory_limit`."""
-    if analysis.memory_limit is None:
+def refuse_beyond(
+    options: FitOptions,
+    n: int,
+    shape: tuple[int, ...],
+    dtype: npt.DTypeLike,
+    class_sizes: npt.NDArray[np.intp],
+) -> None:
+    """Refuse a fit of images in memory that needs more than `memory_limit`.
+
+    Raises
+    ------
+    DataError
+        Saying what would fit.
+    """
+    limit = options.memory_limit
+    if limit is None:
         return
-    limit = parse_bytes(analysis.memory_limit, "memory_limit")
-    sizes = np.bincount(labels)
-    need = memory_needed(analysis, images, labels)
+    need = memory_of(options, n, shape, dtype, class_sizes)
     if need.total <= limit:
         return
+    advice = _advice(options, n, shape, np.dtype(dtype), class_sizes, limit)
     raise DataError(
-        f"{len(images):,} images of {' x '.join(map(str, images.shape[1:]))} would take about {need} of memory, "
-        f"more than the {said_bytes(limit)} allowed. {_advice(analysis, images, sizes, limit)} Or give the images "
-        "as a file or folder, which is then read in chunks."
+        f"{n:,} images of {' x '.join(map(str, shape))} would take about {need} of memory, more than the "
+        f"{said_bytes(limit)} of `memory_limit`. {advice} Or give the images as a file or folder, which is then read "
+        "in chunks."
     )
 
 
-def refuse_square(analysis: PatternAnalysis, n: int) -> None:
-    """Raise DataError if the similarities of each two of n images are beyond the memory allowed."""
-    limit = physical_memory()
-    if analysis.memory_limit is not None:
-        limit = parse_bytes(analysis.memory_limit, "memory_limit")
-    need = (n * n + n * analysis.sigma_.shape[1]) * analysis.embedding_.dtype.itemsize
+def refuse_square(result: FitResult, n: int) -> None:
+    """Refuse the similarities of each two of n images if they are beyond the memory allowed.
+
+    Raises
+    ------
+    DataError
+    """
+    limit = physical_memory() if result.options.memory_limit is None else result.options.memory_limit
+    need = (n * n + n * result.n_patterns) * result.embedding.dtype.itemsize
     if need > limit:
         raise DataError(
             f"the similarities of each two of {n:,} images would take {said_bytes(need)} of memory, more than the "
@@ -204,21 +207,35 @@ def refuse_square(analysis: PatternAnalysis, n: int) -> None:
         )
 
 
+def _selecting(n: int, sketch_rows: int, m: int, p: int, dtype: npt.DTypeLike) -> int:
+    b = coefficient_bytes(dtype)
+    sketch = 0 if n <= sketch_rows else sketch_rows * p
+    return b * (n * p + sketch + min(n, sketch_rows) * m + _sketch_rows * p)
+
+
+def coefficient_bytes(images: npt.DTypeLike) -> int:
+    """Return the bytes of a coefficient of images of a dtype."""
+    return 4 if np.dtype(images) in (np.float32, np.float16) else 8
+
+
 def _advice(
-    analysis: PatternAnalysis, images: npt.NDArray[Any], sizes: npt.NDArray[np.intp], limit: int
+    options: FitOptions,
+    n: int,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    class_sizes: npt.NDArray[np.intp],
+    limit: int,
 ) -> str:
     """Say what would fit, each measure by itself."""
-    n, shape = len(images), images.shape[1:]
-    given = analysis.n_coefficients
-    smallest = int(sizes.min()) if analysis.rank == "full" else n // 2
-    m = max(1, min(smallest, int(np.prod(shape)))) if given is None else given
+    smallest = int(class_sizes.min()) if options.rank == "full" else n // 2
+    m = options.n_coefficients or max(1, min(smallest, int(np.prod(shape))))
 
-    def total(n: int = n, m: int = m, scale: float = 1.0, dtype: npt.DTypeLike = images.dtype) -> int:
+    def total(n: int = n, m: int = m, scale: float = 1.0, dtype: npt.DTypeLike = dtype) -> int:
         sides = tuple(max(1, round(size * scale)) for size in shape[:2])
         sides += shape[2:]
         p: int | None = None
         with suppress(ValueError):  # too small for the level
-            basis = make_basis(sides, analysis.basis, analysis.wavelet, analysis.level, analysis.mode)
+            basis = make_basis(sides, options.basis, options.wavelet, options.level, options.mode)
             p = basis.n_coefficients
         return estimate_memory(n, sides, n_coefficients=m, dtype=dtype, n_all_coefficients=p).total
 
@@ -233,7 +250,7 @@ def _advice(
     count = _largest(n - 1, lambda k: total(n=k, m=min(m, max(1, m * k // n))) <= limit)
     if count >= 4:
         ways.append(f"{count:,} images")
-    if images.dtype not in (np.float32, np.float16) and total(dtype=np.float32) <= limit:
+    if dtype not in (np.float32, np.float16) and total(dtype=np.float32) <= limit:
         ways.append("the images as float32")
     if not ways:
         return "Nothing useful would fit; allow more."

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,42 +16,36 @@ import numpy.typing as npt
 from wavelens._archive import read_archive, write_archive
 from wavelens.exceptions import DataError
 from wavelens.linalg import HOGSVD
-from wavelens.patterns._coefficients import make_basis
-
-if TYPE_CHECKING:
-    from wavelens.patterns._analysis import PatternAnalysis
+from wavelens.patterns._basis import make_basis
+from wavelens.patterns._options import FitOptions
+from wavelens.patterns._result import FitResult
 
 __all__ = ["gsvd_arrays", "gsvd_from_arrays", "left_arrays", "load_analysis", "save_analysis"]
 
-_Analysis = TypeVar("_Analysis", bound="PatternAnalysis")
-
 _format = "wavelens.patterns.PatternAnalysis"
-_format_version = 2
+_format_version = 3
 _solver_parts = ("scale", "pivots", "project", "triangle", "z")
 
 
-def save_analysis(analysis: PatternAnalysis, path: str | os.PathLike[str]) -> None:
-    """Write the analysis; the file appears whole or not at all."""
-    parameters = analysis.get_params()
-    if not isinstance(analysis.weights, str | None):
-        parameters["weights"] = "array"
-    header = {
-        "parameters": parameters,
-        "image_shape": analysis.basis_.shape,
-        "bandwidth": analysis.bandwidth_,
-    }
+def save_analysis(result: FitResult, parameters: dict[str, Any], path: str | os.PathLike[str]) -> None:
+    """Write a result and the parameters of its estimator; the file appears whole or not at all."""
+    if not isinstance(parameters["weights"], str | None):
+        parameters = {**parameters, "weights": "array"}
+    header = {"parameters": parameters, "image_shape": result.basis.shape, "bandwidth": result.bandwidth}
     arrays: dict[str, Any] = {
-        "classes": analysis.classes_,
-        "labels": analysis.labels_,
-        "coefficients": analysis.coefficients_,
-        "class_ranks": analysis.class_ranks_,
-        "embedding": analysis.embedding_,
-        **gsvd_arrays(analysis.gsvd_),
+        "classes": result.classes,
+        "labels": result.labels,
+        "coefficients": result.columns,
+        "class_ranks": result.ranks,
+        "embedding": result.embedding,
+        **gsvd_arrays(result.gsvd),
     }
-    if analysis.out_of_core_ is not None:
+    if result.class_pictures is not None:
+        arrays["class_pictures"] = result.class_pictures
+    if result.out_of_core is not None:
         # The left factors are those of triangular factors, and do not follow from the rows of UΣ.
-        arrays |= left_arrays(analysis.gsvd_)
-        arrays["image_positions"] = analysis.image_positions_
+        arrays |= left_arrays(result.gsvd)
+        arrays["image_positions"] = result.positions
     write_archive(path, _format, _format_version, header, arrays)
 
 
@@ -96,11 +90,17 @@ def gsvd_from_arrays(
     )
 
 
-def load_analysis(path: str | os.PathLike[str], make: type[_Analysis]) -> _Analysis:
-    """Read what `save_analysis` wrote."""
+def load_analysis(path: str | os.PathLike[str]) -> tuple[dict[str, Any], FitResult]:
+    """Return the estimator's parameters and the result that `save_analysis` wrote.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged, something else, or of a newer format.
+    """
     header, arrays = read_archive(path, _format, _format_version, "PatternAnalysis.save", _left_on_disk)
     try:
-        return _restore(header, arrays, make)
+        return _restore(header, arrays)
     except (KeyError, ValueError, TypeError, IndexError) as error:
         raise DataError(f"{path} is damaged: {error!r}") from error
 
@@ -110,33 +110,34 @@ def _left_on_disk(names: Collection[str]) -> Collection[str]:
     return ("embedding",) if "image_positions" in names else ()
 
 
-def _restore(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], make: type[_Analysis]) -> _Analysis:
-    parameters = header["parameters"]
+def _restore(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> tuple[dict[str, Any], FitResult]:
+    parameters = dict(header["parameters"])
     if parameters["weights"] == "array":
         parameters["weights"] = arrays["weights"]
-    analysis = make(**parameters)
+    if parameters.get("pivoting") == "auto":  # as it was called before version 3
+        parameters["pivoting"] = "sketch" if "image_positions" in arrays else "full"
+    options = FitOptions.checked(parameters)
     shape = tuple(header["image_shape"])
-    analysis.basis_ = make_basis(shape, analysis.basis, analysis.wavelet, analysis.level, analysis.mode)
-    analysis.n_features_in_ = int(np.prod(shape))
-    analysis.classes_ = arrays["classes"]
-    analysis.labels_ = arrays["labels"]
-    analysis.coefficients_ = arrays["coefficients"]
-    # Files of version 1 know only the wavelet basis and classes of full rank.
-    full = np.full(len(analysis.classes_), len(analysis.coefficients_), dtype=np.intp)
-    analysis.class_ranks_ = arrays.get("class_ranks", full)
-    analysis.embedding_ = arrays["embedding"]
-    analysis.bandwidth_ = float(header["bandwidth"])
-    analysis.out_of_core_, analysis.sampled_from_ = None, None
+    columns, labels, classes = arrays["coefficients"], arrays["labels"], arrays["classes"]
+    embedding = arrays["embedding"]
     left: list[npt.NDArray[Any]] | None = None
-    everyone = np.arange(len(analysis.labels_), dtype=np.intp)
-    analysis.image_positions_ = arrays.get("image_positions", everyone)
     if "u0" not in arrays:
         sigma, weights = arrays["sigma"], arrays["weights"]
         left = []
         for i in range(len(sigma)):
-            scaled = analysis.embedding_[analysis.labels_ == i] * weights[i].astype(sigma.dtype)
+            scaled = embedding[labels == i] * weights[i].astype(sigma.dtype)
             left.append(np.divide(scaled, sigma[i], out=np.zeros_like(scaled), where=sigma[i] > 0))
-    analysis.gsvd_ = gsvd_from_arrays(arrays, left)
-    analysis.sigma_ = analysis.gsvd_.sigma
-    analysis._class_similarity = None
-    return analysis
+    return parameters, FitResult(
+        options=options,
+        classes=classes,
+        labels=labels,
+        positions=arrays.get("image_positions", np.arange(len(labels), dtype=np.intp)),
+        basis=make_basis(shape, options.basis, options.wavelet, options.level, options.mode),
+        columns=columns,
+        # Files of version 1 know only the wavelet basis and classes of full rank.
+        ranks=arrays.get("class_ranks", np.full(len(classes), len(columns), dtype=np.intp)),
+        gsvd=gsvd_from_arrays(arrays, left),
+        embedding=embedding,
+        bandwidth=float(header["bandwidth"]),
+        class_pictures=arrays.get("class_pictures"),
+    )

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from wavelens._arguments import FloatArray
+from wavelens._arguments import FloatArray, as_images
+from wavelens.patterns._class_patterns import ClassPatternTest, Filters
+from wavelens.patterns._result import FitResult
 
-__all__ = ["Patterns", "Reconstruction", "SigmaAssociation", "Spectrum"]
+__all__ = ["ClassPatterns", "Patterns", "Reconstruction", "SigmaAssociation", "Spectrum"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,75 @@ class Patterns:
     images: FloatArray
     sigma: FloatArray
     angle: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class ClassPatterns:
+    """What sets a class apart from others, strongest first.
+
+    Attributes
+    ----------
+    class_ : object
+        Its label.
+    against : object
+        Label of the other class; None: all others.
+    images : array of shape (n, height, width[, channels])
+        What the patterns look like: means of the class's images, weighted by their scores. In its first half of the
+        sign an image of the class has more of it than the others do on average.
+    strength : array of shape (n,)
+        Root mean square of the scores over the class, over that of the others, on the images that were fitted.
+    held_out : array of shape (n,)
+        The same of images that were held out; NaN where the class has too few images or groups to tell.
+    interval : array of shape (n, 2)
+        95 % interval of `held_out`.
+    specific : array of bool, shape (n,)
+        Whether a pattern and all before it are stronger, held out, than any that shuffled labels give in 95 % of cases.
+    by_chance : float
+        That limit.
+    mean_share : array of shape (n,)
+        Share of the class's mean square score that comes from a shift of its mean; the rest is spread.
+    difference : array of shape (height, width[, channels])
+        Mean of the class's images minus that of the others, in the selected coefficients.
+    complete : bool
+        Whether `images` show all coefficients, or only those that the patterns are made of.
+    test : ClassPatternTest
+        The evidence for all classes.
+    """
+
+    class_: object
+    against: object
+    images: FloatArray
+    strength: npt.NDArray[np.float64]
+    held_out: npt.NDArray[np.float64]
+    interval: npt.NDArray[np.float64]
+    specific: npt.NDArray[np.bool_]
+    by_chance: float
+    mean_share: npt.NDArray[np.float64]
+    difference: FloatArray
+    complete: bool
+    test: ClassPatternTest
+    _filters: Filters
+    _result: FitResult
+
+    @property
+    def n_specific(self) -> int:
+        """How many patterns are stronger than chance."""
+        return int(np.count_nonzero(self.specific))
+
+    def transform(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return the scores of images, in units of the others' root mean square.
+
+        Parameters
+        ----------
+        X : array of shape (n_images, height, width[, channels])
+
+        Returns
+        -------
+        array of shape (n_images, n)
+        """
+        images = as_images(X, "X", shape=self._result.basis.shape)
+        m = len(self._filters.center)
+        return self._filters.scores(self._result.basis.forward(images)[:, self._result.columns[:m]])
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,11 @@ class RowFile:
         self._file.truncate(self._start + n_done * self._row_bytes)
         self.n_done = n_done
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the rows."""
+        return self._dtype
+
     @classmethod
     def holds(cls, path: Path, n_rows: int, n_columns: int, dtype: npt.DTypeLike) -> bool:
         """Tell whether so many rows of an unfinished file are there."""

@@ -96,9 +96,14 @@ def seen_through(
     the classes, and their places between two classes are those among all images.
     """
     part = copy.copy(analysis)
-    part.embedding_ = picked_rows(analysis.embedding_, places)
-    part.labels_ = analysis.labels_[places]
-    part.image_positions_ = analysis.image_positions_[places]
+    part.result_ = replace(
+        analysis.result_,
+        embedding=picked_rows(analysis.embedding_, places),
+        labels=analysis.labels_[places],
+        positions=analysis.image_positions_[places],
+    )
+    part.embedding_, part.labels_ = part.result_.embedding, part.result_.labels
+    part.image_positions_ = part.result_.positions
     compared = analysis.class_similarity_
     part._class_similarity = replace(compared, similarity=picked_rows(compared.similarity, places))
     part.sampled_from_ = SampledFrom(analysis, places, drawn, nearest)

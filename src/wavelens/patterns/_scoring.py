@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cholesky, solve_triangular
 from scipy.special import logsumexp
-from sklearn.base import clone
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from wavelens._arguments import FloatArray, as_images, check_integer
-from wavelens._mapped import is_mapped, row_blocks
+from wavelens._mapped import row_blocks
 from wavelens._progress import progress_bar
 from wavelens._threads import blas_threads, num_threads
 from wavelens.patterns._groups import check_groups
+from wavelens.patterns._options import FitOptions
+from wavelens.patterns._result import FitResult
+from wavelens.patterns.fit import fit_images
 
-if TYPE_CHECKING:
-    from wavelens.patterns._analysis import PatternAnalysis
+__all__ = ["SHRINKAGE", "HeldOutScore", "class_evidence", "held_out_score", "predict", "score"]
 
-__all__ = ["HeldOutScore", "class_evidence", "held_out_score", "score"]
+SHRINKAGE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,19 +104,19 @@ class HeldOutScore:
 
 
 def class_evidence(
-    analysis: PatternAnalysis, rows: FloatArray, *, shrinkage: float, log: bool
+    result: FitResult, rows: FloatArray, *, shrinkage: float, log: bool
 ) -> npt.NDArray[np.float64]:
     """Return the evidence of each class for rows of UΣ; see `PatternAnalysis.class_evidence`."""
     if isinstance(shrinkage, bool) or not isinstance(shrinkage, int | float | np.floating):
         raise TypeError(f"`shrinkage` must be a number, got {shrinkage!r}")
     if not 0 <= shrinkage <= 1:
         raise ValueError(f"`shrinkage` must be between 0 and 1, got {shrinkage}")
-    scale = analysis._common_strength
-    n_classes, m = analysis.sigma_.shape
+    scale = result.strength
+    n_classes, m = result.sigma.shape
     points = (rows / scale).astype(np.float64)
     with blas_threads(num_threads()):
-        sizes, means, scatters = _moments(analysis, scale)
-        pooled = np.sum(scatters, axis=0) / len(analysis.labels_)
+        sizes, means, scatters = _moments(result, scale)
+        pooled = np.sum(scatters, axis=0) / len(result.labels)
         # A pattern that varies in no class, or in one alone, still needs a variance.
         floor = 1e-6 * float(np.trace(pooled)) / m
         evidence = np.empty((len(points), n_classes))
@@ -129,56 +130,52 @@ def class_evidence(
     return evidence if log else np.exp(evidence)
 
 
-def _moments(
-    analysis: PatternAnalysis, scale: FloatArray
-) -> tuple[list[int], list[FloatArray], list[FloatArray]]:
-    """Return size, mean and scatter of each class, of rows on disk some at a time."""
-    n_classes, m = analysis.sigma_.shape
-    if not is_mapped(analysis.embedding_):
-        members = [
-            (analysis.embedding_[analysis.labels_ == i] / scale).astype(np.float64) for i in range(n_classes)
-        ]
-        means = [each.mean(axis=0) for each in members]
-        scatters = [(each - mean).T @ (each - mean) for each, mean in zip(members, means, strict=True)]
-        return [len(each) for each in members], means, scatters
-    counts = np.bincount(analysis.labels_, minlength=n_classes)
-    sums, products = np.zeros((n_classes, m)), np.zeros((n_classes, m, m))
-    for centred in (False, True):
+def _moments(result: FitResult, scale: FloatArray) -> tuple[list[int], list[FloatArray], list[FloatArray]]:
+    """Return size, mean and scatter of each class, in two passes over blocks of the rows."""
+    n_classes, m = result.sigma.shape
+    counts = np.bincount(result.labels, minlength=n_classes)
+    means, scatters = np.zeros((n_classes, m)), np.zeros((n_classes, m, m))
+    for centered in (False, True):
         first = 0
-        for block in row_blocks(analysis.embedding_):
-            labels = analysis.labels_[first : first + len(block)]
+        for block in row_blocks(result.embedding):
+            labels = result.labels[first : first + len(block)]
             first += len(block)
             for i in np.unique(labels).tolist():
                 rows = (block[labels == i] / scale).astype(np.float64)
-                if centred:
-                    rows -= sums[i]
-                    products[i] += rows.T @ rows
+                if centered:
+                    rows -= means[i]
+                    scatters[i] += rows.T @ rows
                 else:
-                    sums[i] += rows.sum(axis=0)
-        if not centred:
-            sums /= counts[:, None]
-    return counts.tolist(), list(sums), list(products)
+                    means[i] += rows.sum(axis=0)
+        if not centered:
+            means /= counts[:, None]
+    return counts.tolist(), list(means), list(scatters)
 
 
-def score(analysis: PatternAnalysis, X: npt.ArrayLike, y: npt.ArrayLike, *, balanced: bool) -> float:
-    """Return the share of images told; see `PatternAnalysis.score`."""
+def predict(result: FitResult, images: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
+    """Return the index of the class with most evidence for each image."""
+    rows = result.gsvd.transform(result.selected_coefficients(images))
+    return np.asarray(class_evidence(result, rows, shrinkage=SHRINKAGE, log=True).argmax(axis=1))
+
+
+def score(result: FitResult, predicted: npt.NDArray[Any], y: npt.ArrayLike, *, balanced: bool) -> float:
+    """Return the share of images whose class was predicted; see `PatternAnalysis.score`."""
     labels = np.asarray(y)
-    predicted = analysis.predict(X)
     if labels.shape != predicted.shape:
         raise ValueError(
             f"`y` must hold one label for each of the {len(predicted)} images, got {labels.shape}"
         )
-    unknown = np.setdiff1d(labels, analysis.classes_)
+    unknown = np.setdiff1d(labels, result.classes)
     if len(unknown):
         raise ValueError(
-            f"`y` must hold only classes given to fit ({', '.join(map(str, analysis.classes_[:10]))}), got "
+            f"`y` must hold only classes given to fit ({', '.join(map(str, result.classes[:10]))}), got "
             f"{unknown[0]}"
         )
     return _share_told(labels, predicted, balanced=balanced)
 
 
 def held_out_score(
-    analysis: PatternAnalysis,
+    options: FitOptions,
     images: npt.ArrayLike,
     labels: npt.ArrayLike,
     groups: npt.ArrayLike | None,
@@ -203,15 +200,15 @@ def held_out_score(
     accuracy, balanced, told, kept = [], [], [], []
     with progress_bar(n_splits, "Scoring held-out images", progress, unit=" splits") as bar:
         for i, (learnt, held) in enumerate(_splits(codes, group_codes, n_splits, random_state)):
-            part = _fitted(analysis, batch[learnt], codes[learnt])
-            # A class need not have images on both sides, but the analysis has all of them.
-            predicted[held] = part.predict(batch[held])
+            part = _fitted(options, batch[learnt], codes[learnt])
+            # A class need not have images on both sides, but the fit has all of them.
+            predicted[held] = part.classes[predict(part, batch[held])]
             split[held] = i
             accuracy.append(_share_told(codes[held], predicted[held], balanced=False))
             balanced.append(_share_told(codes[held], predicted[held], balanced=True))
-            own = class_evidence(part, part.embedding_, shrinkage=0.1, log=True).argmax(axis=1)
-            told.append(_share_told(part.labels_, own, balanced=False))
-            kept.append(len(part.coefficients_))
+            own = class_evidence(part, part.embedding, shrinkage=SHRINKAGE, log=True).argmax(axis=1)
+            told.append(_share_told(part.labels, own, balanced=False))
+            kept.append(len(part.columns))
             bar.update()
     confusion = np.zeros((len(classes), len(classes)), dtype=np.intp)
     np.add.at(confusion, (codes, predicted), 1)
@@ -257,19 +254,22 @@ def _splits(
     yield from found
 
 
-def _fitted(
-    analysis: PatternAnalysis, images: npt.NDArray[Any], labels: npt.NDArray[np.intp]
-) -> PatternAnalysis:
-    part = clone(analysis).set_params(progress=False)
-    smallest = int(np.bincount(labels).min())
-    wanted = analysis.n_coefficients
-    if wanted is not None and wanted <= smallest:
+def _fitted(options: FitOptions, images: npt.NDArray[Any], labels: npt.NDArray[np.intp]) -> FitResult:
+    """Fit to a part of the images, with as many coefficients as asked for or as leave every class with full rank."""
+
+    def fit(n_coefficients: int | None) -> FitResult:
+        some = replace(options, progress=False, n_coefficients=n_coefficients)
+        where: dict[str, Any] = dict.fromkeys(("work_dir", "cache", "chunk_size", "scheduler"))
+        return fit_images(some, images, labels, resume=False, **where)
+
+    wanted = options.n_coefficients
+    if wanted is not None and wanted <= int(np.bincount(labels).min()):
         try:
-            return part.fit(images, labels)  # type: ignore[no-any-return]
+            return fit(wanted)
         except ValueError as error:
             if "rank" not in str(error):
                 raise
-    return part.set_params(n_coefficients=None).fit(images, labels)  # type: ignore[no-any-return]
+    return fit(None)
 
 
 def _share_told(labels: npt.NDArray[Any], predicted: npt.NDArray[Any], *, balanced: bool) -> float:

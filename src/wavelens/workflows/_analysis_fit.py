@@ -19,14 +19,15 @@ from wavelens.data import ImageData, ImageSource, image_groups, load
 from wavelens.data._source import check_classes, physical_memory
 from wavelens.exceptions import DataError, WavelensError
 from wavelens.patterns import PatternAnalysis
-from wavelens.patterns._memory import fits_in_memory, memory_needed
+from wavelens.patterns._memory import fits_in_memory, memory_of
+from wavelens.patterns._options import FitOptions
 from wavelens.patterns._sample import seen_through
 from wavelens.report._shown_images import seen_for_report
 from wavelens.workflows._argument_names import argument_names
 from wavelens.workflows._progress import WorkflowProgress
 from wavelens.workflows._watched_source import watched
 
-__all__ = ["FittedDataset", "RunPlace", "fit_dataset", "resume_note"]
+__all__ = ["FittedDataset", "RunPlace", "checked_options", "fit_dataset", "resume_note"]
 
 _most_shown = 10_000
 _share_of_memory = 8
@@ -67,9 +68,9 @@ class RunPlace:
         """Decide whether the images are read in chunks. Everything else follows from this one decision."""
         if self.scheduler is not None or (self.resume and has_unfinished_run(self.work_dir)):
             return True
-        sizes = np.bincount(source.labels)
+        sizes, options = np.bincount(source.labels), checked_options(analysis)
         with argument_names(**_fit_names):
-            return not fits_in_memory(analysis, source.n_images, source.image_shape, source.dtype, sizes)
+            return not fits_in_memory(options, source.n_images, source.image_shape, source.dtype, sizes)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -104,6 +105,12 @@ class FittedDataset:
         sampled = self.shown.sampled_from_
         assert sampled is not None
         return self.groups[sampled.places[self.drawn]]
+
+
+def checked_options(analysis: PatternAnalysis) -> FitOptions:
+    """Return the options of an analysis, after checking everything that needs no images."""
+    with argument_names(**_fit_names):
+        return FitOptions.checked(analysis.get_params(deep=False))
 
 
 def has_unfinished_run(work_dir: Path | None) -> bool:
@@ -146,7 +153,9 @@ def _fit_in_memory(
         f"finding the patterns of {data.n_images:,} images ({shape}) in {len(data.class_names)} classes"
     )
     with argument_names(**_fit_names):
-        progress.note(f"about {memory_needed(analysis, data.images, data.labels)} of memory will be needed")
+        sizes = np.bincount(data.labels)
+        need = memory_of(checked_options(analysis), data.n_images, data.images.shape[1:], data.images.dtype, sizes)
+        progress.note(f"about {need} of memory will be needed")
         analysis.fit(data.images, data.labels)
     return FittedDataset(analysis=analysis, shown=analysis, data=data, drawn=None, groups=found)
 

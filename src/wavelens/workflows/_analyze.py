@@ -13,7 +13,7 @@ from wavelens._bytes import parse_bytes
 from wavelens._freed import give_back_freed
 from wavelens.patterns import PatternAnalysis
 from wavelens.report import image_table
-from wavelens.workflows._analysis_fit import RunPlace, fit_dataset, resume_note
+from wavelens.workflows._analysis_fit import RunPlace, checked_options, fit_dataset, resume_note
 from wavelens.workflows._analysis_report import AnalysisReport
 from wavelens.workflows._association import AnalysisTests
 from wavelens.workflows._image_options import ImageOptions, open_images, source_name
@@ -151,8 +151,6 @@ def analyze(
     )
     if scheduler is not None:
         import_module("wavelens.distributed")  # An extra: better missed now than after looking at the images.
-    receiver.step(f"reading {source_name(source)}")
-    opened = open_images(source, labels, image_options, seed, receiver)
     analysis = PatternAnalysis(
         wavelet=wavelet,
         level=level,
@@ -167,6 +165,9 @@ def analyze(
         rank=rank,
         memory_limit=memory,
     )
+    checked_options(analysis)
+    receiver.step(f"reading {source_name(source)}")
+    opened = open_images(source, labels, image_options, seed, receiver)
     large = place.is_large(analysis, opened)
     with resume_note(place.work_dir if large else None, receiver):
         fitted = fit_dataset(analysis, opened, groups, place if large else None, receiver)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,15 +13,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wavelens._arguments import as_array, check_integer
-from wavelens._mapped import check_whole, contents_of, give_back, is_mapped, map_again
+from wavelens._arguments import as_images, check_integer
+from wavelens._mapped import check_whole, contents_of, give_back, is_mapped, map_again, picked_rows
 from wavelens._progress import progress_bar
 from wavelens.data import ImageChunk, ImageSource, open_source
 from wavelens.data._arrays import Positions, in_this_process
 from wavelens.exceptions import DataError
 from wavelens.patterns._checks import check_labels
 
-__all__ = ["GivenImages", "Labelled", "is_dask", "is_source", "labelled", "read_all"]
+__all__ = [
+    "GivenImages",
+    "Labelled",
+    "check_counts",
+    "check_unchanged",
+    "is_dask",
+    "is_source",
+    "labelled",
+    "read_all",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +49,10 @@ class Labelled:
     source: ImageSource
     classes: npt.NDArray[Any]
     codes: npt.NDArray[np.intp]
+
+    def checksum_of_codes(self) -> str:
+        """Return a checksum of the class of each image."""
+        return hashlib.sha256(np.ascontiguousarray(self.codes, dtype=np.int64).data).hexdigest()
 
 
 class GivenImages(ImageSource):
@@ -66,6 +80,11 @@ class GivenImages(ImageSource):
             index = np.arange(first, first + len(images), dtype=np.intp)
             yield ImageChunk(images, self.labels[index], index)
 
+    def read(self, positions: npt.NDArray[np.intp]) -> ImageChunk:
+        """Read some images; see `ImageSource.read`."""
+        check_whole(self._images, self.name)
+        return ImageChunk(picked_rows(self._images, positions), self.labels[positions], positions)
+
     def part(self, first: int, last: int, labels: npt.NDArray[Any]) -> Callable[[], ImageSource]:
         """Name the mapped file; see `ImageSource.part`."""
         if not is_mapped(self._images):
@@ -74,8 +93,18 @@ class GivenImages(ImageSource):
         twin._images = np.empty(0)
         return partial(_with_images, twin, map_again(self._images[first:last]))
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether the images are in memory: `fingerprint` then reads all of them."""
+        return not is_mapped(self._images)
+
+    @property
+    def images(self) -> npt.NDArray[Any]:
+        """The array."""
+        return self._images
+
     def fingerprint(self) -> dict[str, str]:
-        """Add a sum over the images, or the size and time of their file; see `ImageSource.fingerprint`."""
+        """Add a checksum of the images, or the size and time of their file; see `ImageSource.fingerprint`."""
         return super().fingerprint() | {"images": contents_of(self._images)}
 
 
@@ -111,12 +140,7 @@ def labelled(X: Any, y: Any) -> Labelled:
         classes, codes = check_labels(made.given_labels, made.n_images)
         return Labelled(made, classes, codes)
     if not is_source(X):
-        images = as_array(X, "X")
-        if images.dtype.kind not in "fiub" or images.ndim not in (3, 4) or images.size == 0:
-            raise ValueError(
-                "`X` must hold real numbers of shape (n_images, height, width) or (n_images, height, width, "
-                f"channels), got {images.dtype} {images.shape}"
-            )
+        images = as_images(X, "X", finite=False)
         classes, codes = check_labels(y, len(images))
         return Labelled(GivenImages(images, codes, len(classes)), classes, codes)
     opened = isinstance(X, ImageSource)
@@ -155,17 +179,37 @@ def check_counts(name: str, classes: npt.NDArray[Any], counts: npt.NDArray[Any])
 
 
 def read_all(given: Labelled, progress: bool | None) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp]]:
-    """Read all images of a source into memory; return them and the places of their classes."""
+    """Read all images of a source into memory; return them and their positions."""
     source = given.source
+    if isinstance(source, GivenImages):
+        return source.images, np.arange(source.n_images, dtype=np.intp)
+    before = source.fingerprint()
     images = source._allocate()
-    index = np.empty(source.n_images, dtype=np.intp)
+    positions = np.empty(source.n_images, dtype=np.intp)
     done = 0
     with progress_bar(source.n_images, "Reading the images", progress) as bar:
         for chunk in source.chunks(1024):
             after = done + len(chunk.positions)
-            images[done:after], index[done:after] = chunk.images, chunk.positions
+            images[done:after], positions[done:after] = chunk.images, chunk.positions
             bar.update(after - done)
             done = after
-    codes = given.codes[index[:done]]
-    check_counts(source.name, given.classes, np.bincount(codes, minlength=len(given.classes)))
-    return images[:done], codes
+    check_unchanged(source, before)
+    return images[:done], positions[:done]
+
+
+def check_unchanged(source: ImageSource, before: Mapping[str, str]) -> None:
+    """Refuse a source whose files are no longer what they were; arrays in memory are not read again for it.
+
+    Raises
+    ------
+    DataError
+    """
+    if isinstance(source, GivenImages) and source.in_memory:
+        return
+    now = source.fingerprint()
+    changed = [name for name in dict.fromkeys([*before, *now]) if before.get(name) != now.get(name)]
+    if changed:
+        raise DataError(
+            f"{source.name}: the {' and the '.join(changed)} changed while the images were read; begin anew once the "
+            "source no longer changes"
+        )

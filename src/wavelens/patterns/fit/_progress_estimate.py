@@ -12,10 +12,12 @@ from contextlib import contextmanager
 
 from wavelens._progress import progress_bar
 
-__all__ = ["Remaining", "told_remaining"]
+__all__ = ["PASSES", "ProgressEstimator", "estimated_progress"]
+
+PASSES = ("Sketching", "Factoring", "Embedding")
 
 
-class Remaining:
+class ProgressEstimator:
     """The clock of a run of several passes over the same images.
 
     Parameters
@@ -52,7 +54,7 @@ class Remaining:
         self._began = (name, time.perf_counter(), done)
 
     def update(self, done: int) -> None:
-        """Tell how many images the running pass has done."""
+        """Note how many images the running pass has done."""
         if self._began is None:
             return
         name, began, before = self._began
@@ -77,20 +79,22 @@ class Remaining:
 
 
 @contextmanager
-def told_remaining(n_images: int, guesses: Mapping[str, float], progress: bool | None) -> Iterator[Remaining]:
+def estimated_progress(
+    n_images: int, guesses: Mapping[str, float], progress: bool | None
+) -> Iterator[ProgressEstimator]:
     """Give a clock that shows a bar with the time left over all passes."""
-    with progress_bar(100, "Analysing out of core", progress, unit="%") as bar:
+    with progress_bar(100, "Analyzing in chunks", progress, unit="%") as bar:
         bar.bar_format = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} gone, {postfix}"
 
         def show(name: str, share: float, left: float) -> None:
             bar.set_description(name, refresh=False)
-            bar.set_postfix_str(f"about {_said(left)} left", refresh=False)
+            bar.set_postfix_str(f"about {_duration(left)} left", refresh=False)
             bar.update(min(99.0, 100 * share) - bar.n)
 
-        yield Remaining(n_images, guesses, None if bar.disable else show)
+        yield ProgressEstimator(n_images, guesses, None if bar.disable else show)
 
 
-def _said(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     if seconds < 5400:

@@ -1,10 +1,10 @@
 """How an analysis out of core stays within the memory that it is given.
 
-With p coefficients of which m are kept, N classes, chunks of c images of s bytes (at most 4 alive: read ahead,
-waiting, in the transform, and one that the source lets go late), b bytes a number and d = 2m rows of the sketch:
+With p coefficients of which m are selected, N classes, chunks of c images of s bytes (at most 4 alive: read ahead,
+waiting, in the transform, and one that the source lets go late), b bytes a number and d rows of the sketch:
 
 ==============  ===============================================================================================
-always          the programme and what it holds already; the images' labels, 40 bytes each
+always          the program and what it holds already; the images' labels, 40 bytes each
 first pass      4·c·s + 3·c·p·b for chunks; 3·d·p·b for the sketch, its checkpoint and the choice by it; N·p
 second pass     4·c·s + c·p·b + 5·c·m·b for chunks; (2·N + 4)·m²·b for the factors, with rows that wait to be
                 reduced, and a checkpoint
@@ -13,22 +13,23 @@ third pass      4·c·s + c·p·b + 6·c·m·b for chunks; (N + 6)·m²·b for t
 ==============  ===============================================================================================
 
 The chunk is the largest power of two that keeps the largest of these within the limit, up to 4,096 images and
-128 MB of coefficients: results depend on it in rounding, and powers of two leave it the same when the programme
+128 MB of coefficients: results depend on it in rounding, and powers of two leave it the same when the program
 takes a little more or less.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from wavelens._bytes import said_bytes
 from wavelens.exceptions import DataError
 
-__all__ = ["PROGRAMME", "Plan", "make_plan", "resident_memory"]
+__all__ = ["PROGRAM", "Plan", "make_plan", "resident_memory"]
 
-PROGRAMME = 200_000_000
+PROGRAM = 200_000_000
 _most_in_a_chunk = 4096
 _most_of_coefficients = 128_000_000
 _least_in_a_chunk = 16
@@ -43,8 +44,10 @@ class Plan:
     ----------
     n_images, n_classes, n_all : int
         Images, classes, and coefficients of an image.
-    n_kept : int
-        Coefficients kept at most.
+    n_selected : int
+        Coefficients selected at most.
+    sketch_rows : int
+        Rows of the sketch.
     image_bytes : int
         Bytes of an image as it is read.
     number_bytes : int
@@ -58,26 +61,22 @@ class Plan:
     n_images: int
     n_classes: int
     n_all: int
-    n_kept: int
+    n_selected: int
+    sketch_rows: int
     image_bytes: int
     number_bytes: int
     chunk: int
     source_bytes: int = 0
 
     @property
-    def sketch_rows(self) -> int:
-        """Rows of the sketch."""
-        return 2 * self.n_kept
-
-    @property
     def small_rows(self) -> bool:
         """Whether the rows of UΣ are so few that they are kept at full precision."""
-        return self.n_images * self.n_kept * self.number_bytes <= _small_embedding
+        return self.n_images * self.n_selected * self.number_bytes <= _small_embedding
 
     @property
     def parts(self) -> dict[str, int]:
-        """Bytes of each stage, beyond the programme's."""
-        c, p, m, b, classes = self.chunk, self.n_all, self.n_kept, self.number_bytes, self.n_classes
+        """Bytes of each stage, beyond the program's."""
+        c, p, m, b, classes = self.chunk, self.n_all, self.n_selected, self.number_bytes, self.n_classes
         raw = 4 * c * self.image_bytes
         return {
             "sketching": raw + 3 * c * p * b + 3 * self.sketch_rows * p * b + classes * p,
@@ -88,18 +87,18 @@ class Plan:
 
     @property
     def always(self) -> int:
-        """Bytes of what is there all the time, beyond the programme's."""
+        """Bytes of what is there all the time, beyond the program's."""
         return 40 * self.n_images + self.source_bytes
 
     @property
     def peak(self) -> int:
-        """Bytes at the peak, beyond the programme's."""
+        """Bytes at the peak, beyond the program's."""
         return self.always + max(self.parts.values())
 
     @property
     def disk(self) -> int:
         """Bytes of the rows of UΣ, or of the chosen coefficients at full precision if those are kept."""
-        return self.n_images * self.n_kept * (self.number_bytes if self.small_rows else 4)
+        return self.n_images * self.n_selected * (self.number_bytes if self.small_rows else 4)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `Plan(**…)` takes."""
@@ -107,9 +106,15 @@ class Plan:
 
 
 def make_plan(
-    limit: int | None, chunk: int | None, most: int, *, given: bool, base: int | None = None, **sizes: Any
+    limit: int | None,
+    chunk: int | None,
+    *,
+    rows_of_sketch: Callable[[int], int],
+    n_selected: int,
+    base: int | None = None,
+    **sizes: Any,
 ) -> tuple[Plan, int]:
-    """Return the plan that fits a limit, and the programme's own bytes that it counts with.
+    """Return the plan that fits a limit, and the program's own bytes that it counts with.
 
     Parameters
     ----------
@@ -117,58 +122,61 @@ def make_plan(
         Bytes for the whole process; None: no limit but that of a reasonable chunk.
     chunk : int or None
         Images at a time; None: as many as fit.
-    most : int
-        Coefficients to keep.
-    given : bool
-        Whether so many are asked for; otherwise fewer are planned where so many do not fit.
+    rows_of_sketch : callable
+        Returns the rows of the sketch for a number of coefficients.
+    n_selected : int
+        Coefficients to select. The memory never chooses another number.
     base : int or None
-        Bytes of the programme where it is not this process that does the work.
+        Bytes of the program where it is not this process that does the work.
     **sizes
         As in `Plan`.
 
     Raises
     ------
     DataError
-        If nothing fits.
+        If it does not fit; says how many coefficients would.
     """
     if base is None:
-        base = programme_memory()
+        base = program_memory()
 
     def largest(m: int) -> Plan | None:
         at_once = _most_of_coefficients // (sizes["n_all"] * sizes["number_bytes"])
         high = min(_most_in_a_chunk, max(_least_in_a_chunk, at_once))
         tried = [chunk] if chunk else [2**k for k in range(high.bit_length() - 1, 3, -1)]
         for c in tried:
-            plan = Plan(n_kept=m, chunk=c, **sizes)
+            plan = Plan(n_selected=m, sketch_rows=rows_of_sketch(m), chunk=c, **sizes)
             if limit is None or base + plan.peak <= limit:
                 return plan
         return None
 
-    plan = largest(most)
+    plan = largest(n_selected)
     if plan is not None:
         return plan, base
-    low, high = 0, most
+    low, high = 0, n_selected
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if largest(middle) is not None else (low, middle - 1)
-    if low and not given:
-        plan = largest(low)
-        assert plan is not None
-        return plan, base
-    smallest = Plan(n_kept=most, chunk=chunk or _least_in_a_chunk, **sizes)
+    smallest = Plan(
+        n_selected=n_selected,
+        sketch_rows=rows_of_sketch(n_selected),
+        chunk=chunk or _least_in_a_chunk,
+        **sizes,
+    )
     stage = max(smallest.parts, key=lambda name: smallest.parts[name])
-    advice = f"{low:,} coefficients would fit" if low else "Nothing useful would fit; allow more"
+    advice = (
+        f"{low:,} coefficients would fit: pass `n_coefficients`={low}" if low else "Nothing useful would fit"
+    )
     raise DataError(
-        f"{sizes['n_images']:,} images with {most:,} coefficients would take about "
-        f"{said_bytes(base + smallest.peak)} of memory even out of core, in {stage}, more than the "
-        f"{said_bytes(limit or 0)} allowed; {said_bytes(base)} of it is the programme. {advice}."
+        f"{sizes['n_images']:,} images with {n_selected:,} coefficients would take about "
+        f"{said_bytes(base + smallest.peak)} of memory even in chunks, in {stage}, more than the "
+        f"{said_bytes(limit or 0)} allowed; {said_bytes(base)} of it is the program. {advice}, or raise `memory_limit`"
     )
 
 
-def programme_memory() -> int:
+def program_memory() -> int:
     """Return what the process takes already, rounded up so that it is the same from run to run."""
     step = 64_000_000
-    return max(PROGRAMME, -(-resident_memory() // step) * step + step // 2)
+    return max(PROGRAM, -(-resident_memory() // step) * step + step // 2)
 
 
 def resident_memory() -> int:
