@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import campaign
 import matplotlib
 import pytest
 
@@ -15,6 +16,16 @@ import wavelens
 matplotlib.use("Agg")
 # A shell starts what runs in its background with Ctrl-C ignored; the tests of Ctrl-C need it heard.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests marked `campaign` unless a campaign was asked for."""
+    if campaign.factor() is not None:
+        return
+    skip = pytest.mark.skip(reason=f"{campaign.VARIABLE} is not set: set it to 1 to run the campaigns")
+    for item in items:
+        if item.get_closest_marker("campaign"):
+            item.add_marker(skip)
 
 
 @pytest.fixture

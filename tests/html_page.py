@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
-__all__ = ["Page", "check_page"]
+__all__ = ["Page", "check_page", "page_text"]
 
 
 class Page(HTMLParser):
@@ -19,10 +19,17 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         self.tags.append((tag, dict(attributes)))
+        self._apart(tag)
         if tag in ("style", "script"):
             self._skip += 1
 
+    def _apart(self, tag):
+        # A name in a sentence is part of its text, everything else stands apart.
+        if tag != "bdi":
+            self.text.append(" ")
+
     def handle_endtag(self, tag):
+        self._apart(tag)
         if tag in ("style", "script"):
             self._skip -= 1
 
@@ -61,6 +68,11 @@ def check_page(html):
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
     assert levels.count(1) == 1
     assert levels[0] == 1
-    text = " ".join(page.text)
+    text = "".join(page.text)
     assert not re.search(r"\b(nan|inf|None)\b", text), re.search(r".{30}\b(nan|inf|None)\b.{30}", text)
     return page, " ".join(text.split())
+
+
+def page_text(path):
+    """Return what a reader of a page sees, on one line."""
+    return " ".join("".join(Page(path.read_text(encoding="utf-8")).text).split())

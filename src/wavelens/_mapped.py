@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -51,11 +52,14 @@ def row_blocks(array: npt.NDArray[Any], n_rows: int | None = None) -> Iterator[n
     Without `n_rows`, some 16 MB at a time.
     """
     mapped = is_mapped(array)
+    if mapped:
+        check_whole(array)
     if n_rows is None:
         n_rows = max(1, _block_bytes // max(1, array[:1].nbytes))
     for first in range(0, len(array), n_rows):
         rows = array[first : first + n_rows]
         if mapped:
+            check_whole(array)
             rows = np.array(rows)
             give_back(array)
         yield rows
@@ -67,6 +71,7 @@ def picked_rows(array: npt.NDArray[Any], places: npt.NDArray[np.intp]) -> npt.ND
         return np.asarray(array[places])
     rows = np.empty((len(places), *array.shape[1:]), array.dtype)
     for first in range(0, len(places), 256):
+        check_whole(array)
         rows[first : first + 256] = array[places[first : first + 256]]
         give_back(array)
     return rows
@@ -90,23 +95,44 @@ def table_beside(array: npt.NDArray[Any], shape: tuple[int, int]) -> npt.NDArray
         return np.memmap(file, array.dtype, "r+", shape=shape)
 
 
-def check_whole(array: npt.NDArray[Any], name: str) -> None:
-    """Refuse a mapped file that has become shorter: reading past its end would kill the process.
+def check_whole(array: npt.NDArray[Any], name: str = "") -> None:
+    """Refuse a mapped file that was truncated or changed in place after it was mapped; for use before each read.
+
+    Reading past the end of a file that has become shorter would kill the process with a signal (SIGBUS). A file
+    that was removed, or replaced by another of the same name, does no harm: the map shows the old one.
+    What cannot be excluded is that the file becomes shorter between this check and the reading of the block, or
+    that a network file system loses it.
 
     Raises
     ------
     DataError
-        If the file is gone or too short.
+        If the file is too short, has been written to, or can no longer be read; names it.
     """
     found = _map_of(array)
     if found is None or not isinstance(found.filename, str | os.PathLike):
         return
+    stat: os.stat_result | None
+    where = f"{name}: {found.filename}" if name else str(found.filename)
+    buffer: mmap.mmap = found._mmap  # type: ignore[attr-defined]
     try:
-        size = os.stat(found.filename).st_size
+        size = buffer.size()  # of the file that is mapped, whatever its name is by now
+        stat = os.stat(found.filename)
+    except FileNotFoundError:
+        stat = None
     except OSError as error:
-        raise DataError(f"{name}: {found.filename} can no longer be read: {error.strerror}") from error
+        raise DataError(f"{where} can no longer be read: {error.strerror}") from error
     if size < found.offset + found.nbytes:
-        raise DataError(f"{name}: {found.filename} has become shorter since it was opened")
+        raise DataError(f"{where} has become shorter since it was opened: it has {size:,} bytes")
+    if stat is None or found.mode not in ("r", "c"):
+        return  # it was removed, or this process may write to it
+    state = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+    before = _states.setdefault(buffer, state)
+    if state[:2] == before[:2] and state != before:
+        raise DataError(f"{where} has been changed since it was opened")
+
+
+# Files as they were when they were first looked at, for as long as they are mapped.
+_states: WeakKeyDictionary[mmap.mmap, tuple[int, int, int, int]] = WeakKeyDictionary()
 
 
 def contents_of(array: npt.NDArray[Any]) -> str:

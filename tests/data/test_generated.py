@@ -55,7 +55,7 @@ def test_the_fingerprint_knows_the_pixels(data):
         ((np.zeros((3, 6, 7), np.uint8), ["a"] * 2), "one entry for each of the 3 images, got 2"),
         ((np.zeros((3, 6, 7), np.uint8), None), "has no labels"),
         ((np.zeros((3, 6, 7), np.uint8), ["a", None, "b"]), "got None at position 1"),
-        ((np.zeros((3, 6, 7), np.uint8), [1, 2, 3]), "numbers, those of others are text"),
+        ((np.zeros((3, 6, 7), np.uint8), [1, 2, 3]), "labels of one kind"),
         (np.zeros((3, 6, 7), np.uint8), "must be a pair of images and labels"),
     ],
 )

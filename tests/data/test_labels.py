@@ -53,12 +53,12 @@ def test_labels_of_all_kinds(labels: Any, names: tuple[str, ...]) -> None:
         (np.eye(4), ValueError, r"one-hot labels pass `labels.argmax\(axis=1\)`"),
         (np.zeros((2, 2, 2)), ValueError, r"must have shape \(4,\)"),
         (5, ValueError, r"must have shape \(4,\)"),
-        ([1, 2, np.nan, 1], ValueError, "got nan at position 2"),
+        ([1, 2, np.nan, 1], ValueError, "got NaN at position 2"),
         ([1, 2, 1.5, 1], ValueError, "got 1.5 at position 2"),
         (["a", " ", "a", "b"], ValueError, "the label at position 1 is empty"),
-        (np.array(["a", None, "a", "b"], object), ValueError, "got None at position 1"),
-        ([1j, 2, 1, 2], TypeError, "got dtype complex128"),
-        ([[1], [2, 3], [1], [1]], ValueError, "`labels` must be one label for each image"),
+        (np.array(["a", None, "a", "b"], object), TypeError, "got None at position 1"),
+        ([1j, 2, 1, 2], TypeError, "got 1j at position 0"),
+        ([[1], [2, 3], [1], [1]], ValueError, "`labels` must be one label for each"),
     ],
 )
 def test_labels_that_are_none(labels: Any, kind: type[Exception], message: str) -> None:
@@ -152,7 +152,7 @@ def test_files_of_labels_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not a text in UTF-8"):
         load(IMAGES, write(tmp_path / "latin.csv", "é\n" * 4, encoding="latin-1"))
     np.save(tmp_path / "objects.npy", np.array([None] * 4), allow_pickle=True)
-    with pytest.raises(DataError, match="cannot read the labels"):
+    with pytest.raises(DataError, match="pickled Python objects"):
         load(IMAGES, tmp_path / "objects.npy")
 
 

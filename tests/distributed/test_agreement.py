@@ -256,7 +256,7 @@ def test_what_cannot_be_analysed_is_refused(client, data, tmp_path):
         fit("digits", None, cache=True)
     with pytest.raises(ValueError, match="target y is None"):
         fit(da.from_array(images, chunks=100), None)
-    with pytest.raises(ValueError, match="one label for each of the 1200 images"):
+    with pytest.raises(ValueError, match="one entry for each of the 1200 images"):
         fit(da.from_array(images, chunks=100), labels[:-1])
     some = da.from_array(images, chunks=100)[da.from_array(labels, chunks=100) > 0]
     with pytest.raises(ValueError, match="chunks of known sizes"):

@@ -488,10 +488,10 @@ def test_files_that_are_not_what_they_should_be(pair, tmp_path):
     cases = {
         "holds a other": {"header": np.array(json.dumps(header | {"format": "other"}))},
         "format version 99": {"header": np.array(json.dumps(header | {"format_version": 99}))},
-        "unknown method": {"header": np.array(json.dumps(header | {"method": "x"}))},
-        "indices out of range": {"tuples": arrays["tuples"] + 1000},
-        "core has shape": {"core": np.ones((2, 2))},
-        "wavelets has shape": {"wavelets": arrays["wavelets"][:-1]},
+        "method": {"header": np.array(json.dumps(header | {"method": "x"}))},
+        "tuples": {"tuples": arrays["tuples"] + 1000},
+        "core": {"core": np.ones((2, 2))},
+        "wavelets": {"wavelets": arrays["wavelets"][:-1]},
     }
     for message, changes in cases.items():
         with pytest.raises(DataError, match=message):
@@ -532,7 +532,7 @@ def test_what_is_no_array_is_told_by_its_name(tmp_path):
     with pytest.raises(TypeError, match="`x` must not be a masked array"):
         factors @ np.ma.masked_array(np.ones(8), mask=np.arange(8) == 1)
     (tmp_path / "text.npz").write_text("hello")
-    with pytest.raises(DataError, match="it is no npz file") as caught:
+    with pytest.raises(DataError, match=r"text\.npz") as caught:
         MMF.load(tmp_path / "text.npz")
     assert "pickle" not in str(caught.value)
 

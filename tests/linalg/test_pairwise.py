@@ -513,7 +513,7 @@ class TestBadInput:
     def test_labels(self):
         with pytest.raises(ValueError, match="one entry for each of the 3 rows of `x`, got 2"):
             class_similarity(np.eye(3), [0, 1])
-        with pytest.raises(ValueError, match="1 dimension"):
+        with pytest.raises(ValueError, match="must have shape"):
             class_similarity(np.eye(3), [[0, 1, 2]])
         with pytest.raises(ValueError, match="got NaN at position 1"):
             class_similarity(np.eye(3), [0, np.nan, 1])

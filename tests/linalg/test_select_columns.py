@@ -116,14 +116,14 @@ def test_a_matrix_of_zeros():
 
 
 def test_bad_groups():
-    with pytest.raises(ValueError, match="`groups` must not be NaN, got NaN at position 2"):
+    with pytest.raises(ValueError, match=r"`groups` must not hold NaN.*position 2"):
         select_columns(np.eye(4), groups=[0, 0, np.nan, np.nan])
     a = np.eye(4)
     with pytest.raises(ValueError, match="one entry for each of the 4 rows of `a`, got 3"):
         select_columns(a, groups=[1, 2, 3])
-    with pytest.raises(ValueError, match="`groups` must have 1 dimension"):
-        select_columns(a, groups=np.ones((4, 1)))
-    with pytest.raises(TypeError, match="`groups` must be numbers or texts"):
+    with pytest.raises(ValueError, match=r"`groups` must have shape \(4,\)"):
+        select_columns(a, groups=np.ones((4, 2)))
+    with pytest.raises(TypeError, match=r"`groups`.*None at position 2"):
         select_columns(a, groups=np.array([1, "a", None, 2], dtype=object))
     with pytest.raises(TypeError, match="`k` must be an integer"):
         select_columns(a, 1.5)

@@ -114,7 +114,7 @@ def test_files_from_the_future_or_damaged(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="written by a newer Wavelens"):
         load_features(tmp_path / "f.npz")
     np.savez(tmp_path / "f.npz", header=json.dumps(header | {"format_version": 1}), features=np.eye(2))
-    with pytest.raises(DataError, match="the file is damaged"):
+    with pytest.raises(DataError, match="source"):
         load_features(tmp_path / "f.npz")
     (tmp_path / "f.npz").write_bytes(b"nothing")
     with pytest.raises(DataError, match=r"not a readable \.npz"):

@@ -180,7 +180,7 @@ def test_a_single_coefficient_and_the_smallest_dataset():
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"y": np.zeros(79)}, ValueError, "`y` must hold one label for each of the 80 images"),
+        ({"y": np.zeros(79)}, ValueError, "`y` must have one entry for each of the 80 images"),
         ({"y": np.zeros(80)}, ValueError, "at least two classes"),
         ({"y": np.r_[1, np.zeros(79)]}, ValueError, "at least two images"),
         ({"y": np.r_[np.nan, np.zeros(79)]}, ValueError, "must not hold NaN"),

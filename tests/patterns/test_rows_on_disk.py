@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from wavelens import _mapped
-from wavelens._archive import read_archive, write_archive
+from wavelens._utils._archive import read_archive, write_archive
 from wavelens.exceptions import DataError
 from wavelens.linalg import class_similarity
 from wavelens.patterns import PatternAnalysis, _association_problem

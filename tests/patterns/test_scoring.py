@@ -174,7 +174,7 @@ def test_bad_input(fitted):
         fresh.held_out_score(images, labels, groups, 13)
     with pytest.raises(ValueError, match="`n_splits` must be at least 2, got 1"):
         fresh.held_out_score(images, labels, n_splits=1)
-    with pytest.raises(ValueError, match="`groups` must hold one group for each"):
+    with pytest.raises(ValueError, match="`groups` must have one entry for each"):
         fresh.held_out_score(images, labels, groups[1:])
     with pytest.raises(ValueError, match="`labels` must hold one label for each"):
         fresh.held_out_score(images, labels[1:])

@@ -143,7 +143,7 @@ def test_answers_are_those_to_noise_in_the_rest(tmp_path):
     written = write_explain_report(
         tmp_path, path, digit_model(), class_names=CLASSES, n_samples=4, random_state=7
     ).read_text(encoding="utf-8")
-    tells = re.findall(r'data-tells="λ 0.5, [^"]*digit \d (?:&lt; |&gt; )?(\d+(?:\.\d+)?)%"', written)
+    tells = re.findall(r'data-tells="λ 0.5, [^"]*digit \d\u2069 (?:&lt; |&gt; )?(\d+(?:\.\d+)?)%"', written)
     targets = np.asarray(found.targets)
     own = 100 * expected[np.arange(3), targets]
     assert len(tells) == 3

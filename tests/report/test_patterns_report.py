@@ -116,9 +116,12 @@ def test_contents_name_every_section(ten):
 
 
 def test_charts_follow_the_theme(two):
+    rules = dict(re.findall(r"^\.(s\d+) \{ (.*) \}$", two[1], flags=re.MULTILINE))
     for drawing in re.findall(r"<svg class=\"drawn\".*?</svg>", two[1], flags=re.DOTALL):
-        assert "var(--ink)" in drawing
-        assert "fill: #ffffff" not in drawing.split("axes_1", 1)[0]
+        assert any("var(--ink)" in rules[name] for name in re.findall(r'class="(s\d+)"', drawing))
+        assert "style=" not in drawing
+        sheet = drawing.split("axes_1", 1)[0]
+        assert not any("fill: #ffffff" in rules[name] for name in re.findall(r'class="(s\d+)"', sheet))
         assert "xmlns" not in drawing
 
 

@@ -71,6 +71,13 @@ def test_labels_are_not_needed_and_options_are_passed_on():
     assert any("30 images" in step for step in steps.steps)
 
 
+def test_names_that_would_turn_the_text_around_are_visible():
+    images, labels = make_images()
+    text = check(images, np.array(["\u202ecat", "dog"])[labels], progress=False).summary()
+    assert "U+202E" in text
+    assert all(c.isprintable() or c == "\n" for c in text)
+
+
 @pytest.mark.parametrize(("arguments", "name"), [({"near": 2.0}, "near"), ({"seed": -1}, "seed")])
 def test_errors_name_the_argument(arguments, name):
     with pytest.raises(ValueError, match=f"`{name}`"):

@@ -41,6 +41,7 @@ def run(options: argparse.Namespace) -> None:
         report = explain(
             options.model,
             options.images,
+            trust_pickle=options.trust_pickle,
             labels=options.labels,
             target=options.target,
             method=options.method,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wavelens.cli._features import add_preprocessing_options
+from wavelens.cli._source import add_trust_pickle
 from wavelens.cli._values import positive, seed, stem
 
 __all__ = ["add_options", "default_folder"]
@@ -24,6 +25,7 @@ def add_options(parser: Any) -> None:
     parser.add_argument(
         "--labels", metavar="FILE", help="names of its classes by index: .json or .txt (default: numbers)"
     )
+    add_trust_pickle(parser)
     _add_method_options(parser.add_argument_group("what is explained, and how"))
     add_preprocessing_options(parser.add_argument_group("before the network"))
     _add_output_options(parser.add_argument_group("output"))

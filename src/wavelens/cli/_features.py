@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from wavelens.cli._source import add_trust_options, add_trust_pickle
 from wavelens.cli._steps import Steps, set_threads
 from wavelens.cli._values import positive, seed, size, stem
 from wavelens.exceptions import WavelensError
@@ -27,6 +28,7 @@ def add_command(commands: Any) -> None:
         "features", help="write what the layers of a network say of images", description=_description
     )
     parser.add_argument("--model", metavar="FILE", required=True, help="a network: .onnx or .pt2 (required)")
+    add_trust_pickle(parser)
     parser.add_argument("--list", action="store_true", help="only show the layers (default: run the network)")
     add = parser.add_argument_group("layers").add_argument
     add("--layers", metavar="A,B,…", type=_names, help="names, see --list (default: the network's outputs)")
@@ -50,6 +52,7 @@ def _add_image_options(group: Any) -> None:
     add("--split", help="part of a dataset with splits: train, test, val or all (default: train)")
     add("--limit", metavar="N", type=positive, help="use at most N images of each class (default: all)")
     add("--strict", action="store_true", help="refuse bad files (default: list them and leave them out)")
+    add_trust_options(add)
     add(
         "--seed",
         metavar="N",
@@ -138,7 +141,10 @@ def run(options: argparse.Namespace) -> None:
             split=options.split,
             limit=options.limit,
             strict=options.strict,
+            trust_external=options.trust_external,
+            fill_missing=options.fill_missing,
         ),
+        trust_pickle=options.trust_pickle,
         layers=options.layers,
         pool=options.pool,
         class_names=options.class_names,
@@ -188,7 +194,7 @@ def given_preprocessing(options: argparse.Namespace) -> dict[str, Any]:
 def _print_layers(options: argparse.Namespace) -> None:
     from wavelens.models import list_layers
 
-    layers = list_layers(options.model, size=options.size)
+    layers = list_layers(options.model, size=options.size, trust_pickle=options.trust_pickle)
     width = max(len(each.name) for each in layers)
     for each in layers:
         shape = "?" if each.shape is None else " x ".join(map(str, each.shape))

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import sys
-import tempfile
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from wavelens._utils._replace_folder import replace_folder, restore_folder, temporary_folder
 from wavelens.cli import _interrupt
 from wavelens.exceptions import WavelensError
 
@@ -47,6 +46,7 @@ def check_output(out: Path, force: bool, *, resume: bool = False) -> None:
     With `resume`, a folder that holds an unfinished run is accepted.
     """
     _check_parent(out)
+    restore_folder(out.resolve())
     if not out.exists():
         return
     if not out.is_dir():
@@ -72,40 +72,25 @@ def check_output(out: Path, force: bool, *, resume: bool = False) -> None:
 
 @contextmanager
 def whole_folder(out: Path, force: bool, *, resume: bool = False) -> Iterator[Path]:
-    """Give a folder to write to, which becomes `out` if all goes well and vanishes otherwise."""
+    """Yield a folder to write to, which becomes `out` on success and vanishes otherwise.
+
+    It is a hidden folder beside `out` until then. Killed at any moment, the process leaves at `out` the old result
+    or the new one; where the system cannot exchange two folders in one step, the next start puts the old one back.
+    """
     out = out.resolve()  # where `out` is a link, what it points to is replaced
     check_output(out, force, resume=resume)
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}-partial-", dir=out.parent))
-    try:
+    with temporary_folder(out) as partial:
         yield partial
         check_output(out, force, resume=resume)
-        partial.chmod(0o755)
         _interrupt.ignore()
-        _replace(out, partial)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _replace(out: Path, new: Path) -> None:
-    if not out.exists():
-        new.rename(out)
-        return
-    aside = Path(tempfile.mkdtemp(prefix=f".{out.name}-old-", dir=out.parent))
-    out.rename(aside / out.name)
-    try:
-        new.rename(out)
-    except OSError:
-        (aside / out.name).rename(out)
-        raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        replace_folder(partial, out)
 
 
 def _is_result(folder: Path) -> bool:
     try:
         return "wavelens" in json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return False
 
 

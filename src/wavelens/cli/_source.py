@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wavelens.cli._values import positive, size
 
 if TYPE_CHECKING:
     from wavelens.workflows import ImageOptions
 
-__all__ = ["add_source_options", "image_options"]
+__all__ = ["add_source_options", "add_trust_options", "add_trust_pickle", "image_options"]
 
 
 def add_source_options(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +38,30 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--limit", metavar="N", type=positive, help="use at most N images of each class (default: all)")
     add("--strict", action="store_true", help="refuse bad files (default: list them and leave them out)")
+    add_trust_options(add)
+
+
+def add_trust_options(add: Any) -> None:
+    """Add what allows a store to read other files, and to lack chunks."""
+    add(
+        "--trust-external",
+        action="store_true",
+        help="read other files that an .h5 file or .zarr folder names as parts of it (default: refuse)",
+    )
+    add(
+        "--fill-missing",
+        action="store_true",
+        help="read chunks that a store lacks as its fill value (default: leave their images out)",
+    )
+
+
+def add_trust_pickle(parser: argparse.ArgumentParser) -> None:
+    """Add what allows torch to run code from the file of a network."""
+    parser.add_argument(
+        "--trust-pickle",
+        action="store_true",
+        help="open a .pt2 file even if that can run code from it (default: refuse)",
+    )
 
 
 def image_options(options: argparse.Namespace) -> ImageOptions:
@@ -53,4 +77,6 @@ def image_options(options: argparse.Namespace) -> ImageOptions:
         color=None if options.color == "auto" else options.color,
         limit=options.limit,
         strict=options.strict,
+        trust_external=options.trust_external,
+        fill_missing=options.fill_missing,
     )

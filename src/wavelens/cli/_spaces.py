@@ -8,6 +8,7 @@ from typing import Any
 
 from wavelens.cli._features import add_preprocessing_options, given_preprocessing
 from wavelens.cli._output import check_output, command_line
+from wavelens.cli._source import add_trust_options, add_trust_pickle
 from wavelens.cli._steps import Steps, print_findings, set_threads, warnings_as_notes
 from wavelens.cli._values import positive, seed, stem
 
@@ -27,6 +28,7 @@ def add_command(commands: Any) -> None:
         "spaces", help="show what the layers of a network keep, reject and want", description=_description
     )
     parser.add_argument("model", metavar="MODEL", help="a network: .onnx or .pt2")
+    add_trust_pickle(parser)
     add = parser.add_argument_group("layers").add_argument
     add(
         "--layer",
@@ -52,6 +54,7 @@ def _add_image_options(group: Any) -> None:
     add("--key", help="array of images inside an .npz file (default: recognised)")
     add("--labels-key", metavar="KEY", help="array of labels inside an .npz file (default: recognised)")
     add("--split", help="part of a dataset with splits: train, test, val or all (default: train)")
+    add_trust_options(add)
     add(
         "--limit",
         metavar="N",
@@ -94,8 +97,14 @@ def run(options: argparse.Namespace) -> None:
             options.images,
             layer=options.layer,
             image_options=ImageOptions(
-                key=options.key, labels_key=options.labels_key, split=options.split, limit=options.limit
+                key=options.key,
+                labels_key=options.labels_key,
+                split=options.split,
+                limit=options.limit,
+                trust_external=options.trust_external,
+                fill_missing=options.fill_missing,
             ),
+            trust_pickle=options.trust_pickle,
             labels=options.labels,
             preprocessing=given_preprocessing(options),
             ideal=options.ideal,

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import struct
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,12 +12,15 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from wavelens._utils._labels import join_labels
 from wavelens.data._arrays import Arrays, check_images
 from wavelens.data._labels import check_labels
+from wavelens.data._npy_header import open_npy
+from wavelens.data._npz_archive import Archive, StoredMember
 from wavelens.data._source import listed, printable
 from wavelens.exceptions import DataError
 
-__all__ = ["Archive", "read_npy", "read_npz"]
+__all__ = ["read_npy", "read_npz"]
 
 SPLITS = ("train", "val", "test")
 # Names that people give to images and to labels, in the order in which they are tried.
@@ -40,123 +40,15 @@ class Entries:
     split: str | None
 
 
-class Archive:
-    """A ``.npz`` file whose arrays are read one by one.
-
-    Arrays stored without compression (``np.savez``) are mapped into memory; compressed ones are loaded.
-    Pickled objects are refused.
-
-    Parameters
-    ----------
-    path : Path
-        Of the file.
-
-    Raises
-    ------
-    DataError
-        If it is no archive of arrays.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            with zipfile.ZipFile(path) as archive:
-                members = [each for each in archive.infolist() if each.filename.endswith(".npy")]
-                self._members = {each.filename.removesuffix(".npy"): each for each in members}
-                self._headers = {key: _header(archive, each) for key, each in self._members.items()}
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            EOFError,
-            ValueError,
-            NotImplementedError,
-            RuntimeError,
-        ) as error:
-            raise DataError(f"{path}: not a readable .npz archive: {error}") from error
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
-        if not self._members:
-            raise DataError(f"{path}: the archive holds no arrays")
-
-    @property
-    def keys(self) -> list[str]:
-        """Names of the arrays."""
-        return list(self._members)
-
-    def shape(self, key: str) -> tuple[int, ...]:
-        """Shape of an array, without reading it."""
-        return self._headers[key][0]
-
-    def dtype(self, key: str) -> np.dtype[Any]:
-        """Dtype of an array, without reading it."""
-        return self._headers[key][2]
-
-    def describe(self) -> str:
-        """Name the arrays with their shapes and dtypes."""
-        return ", ".join(
-            f"{key} {shape} {dtype}" for key, (shape, _, dtype, _) in sorted(self._headers.items())
-        )
-
-    def read(self, key: str) -> npt.NDArray[Any]:
-        """Map or load one array."""
-        if key not in self._members:
-            raise DataError(f"{self.path}: no array {key!r}; it holds {self.describe()}")
-        member, (shape, fortran, dtype, start) = self._members[key], self._headers[key]
-        if dtype.hasobject:
-            raise DataError(
-                f"{self.path}: the array {key!r} holds pickled Python objects, which are never loaded; "
-                "save it with a numeric or string dtype"
-            )
-        try:
-            if (
-                member.compress_type == zipfile.ZIP_STORED
-                and not member.flag_bits & 1
-                and 0 not in shape
-                and shape
-            ):
-                offset = _data_offset(self.path, member) + start
-                return cast(
-                    npt.NDArray[Any],
-                    np.memmap(self.path, dtype, "r", offset, shape, "F" if fortran else "C"),
-                )
-            with np.load(self.path, allow_pickle=False) as archive:
-                return cast(npt.NDArray[Any], archive[key])
-        except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError) as error:
-            raise DataError(f"{self.path}: the array {key!r} is damaged: {error}") from error
-        except MemoryError as error:
-            raise DataError(
-                f"{self.path}: the array {key!r} of shape {shape} does not fit in memory; "
-                "save it with np.save or np.savez (without compression) and it will be mapped"
-            ) from error
-        except OSError as error:
-            raise DataError(f"{self.path}: cannot be read: {error.strerror or error}") from error
-
-
 def read_npy(path: Path) -> Arrays:
     """Map the array of a ``.npy`` file into memory.
 
     Raises
     ------
     DataError
-        If it is damaged, holds pickled objects, or holds no images.
+        If it is damaged, has another size than its header says, holds pickled objects, or holds no images.
     """
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        text = str(error)
-        if "Python objects" in text or "Object arrays" in text:
-            text = "it holds pickled Python objects, which are never loaded; save a numeric array"
-        elif path.stat().st_size == 0:
-            text = "the file is empty"
-        elif "pickle" in text:
-            text = "it is not a file written by np.save"
-        raise DataError(f"{path}: cannot be read: {text}") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
-    if not isinstance(array, np.ndarray):
-        array.close()
-        raise DataError(f"{path}: a .npz archive under the name of a .npy file; rename it")
-    return Arrays(_checked(path, array, "images"), printable(path.stem))
+    return Arrays(_checked(path, open_npy(path), "images"), printable(path.stem))
 
 
 def read_npz(
@@ -175,7 +67,11 @@ def read_npz(
     """
     archive = Archive(path)
     found = find_entries(archive, key, labels_key, split)
-    parts = [_checked(path, archive.read(each.images), each.images) for each in found]
+    opened = [archive.open(each.images) for each in found]
+    member = opened[0][1] if len(found) == 1 else None
+    if len(found) > 1:
+        _verify_all([each for _, each in opened])
+    parts = [_checked(path, array, each.images) for (array, _), each in zip(opened, found, strict=True)]
     shapes = {each.shape[1:] for each in parts}
     if len(shapes) > 1:
         raise DataError(f"{path}: the parts hold images of different shapes, {listed(sorted(shapes))}")
@@ -184,9 +80,11 @@ def read_npz(
         notes.append(f"The part {found[0].split!r} of the file was taken ({found[0].images}).")
     labels = None
     if own_labels and all(each.labels for each in found):
-        labels = np.concatenate(
-            [_labels(archive, each, len(part)) for each, part in zip(found, parts, strict=True)]
-        )
+        own = [_labels(archive, each, len(part)) for each, part in zip(found, parts, strict=True)]
+        try:
+            labels = join_labels(own)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{path}: {error}") from error
     return Arrays(
         images=parts[0] if len(parts) == 1 else np.concatenate(parts),
         name=printable(path.stem),
@@ -195,7 +93,14 @@ def read_npz(
         image_names=_image_names(archive, found, [len(part) for part in parts]),
         notes=notes,
         again=partial(_read_again, path.resolve(), tuple(each.images for each in found)),
+        member=member,
     )
+
+
+def _verify_all(members: Sequence[StoredMember | None]) -> None:
+    for each in members:
+        if each is not None:
+            each.verify()
 
 
 def _read_again(path: Path, keys: tuple[str, ...]) -> npt.NDArray[Any]:
@@ -305,28 +210,3 @@ def _partner(keys: Sequence[str], names: Sequence[str], split: str | None) -> st
 
 def _split_of(key: str, split: str) -> bool:
     return re.fullmatch(rf"{split}[_]?.+|.+[_]?{split}", key.lower()) is not None
-
-
-_Header = tuple[tuple[int, ...], bool, np.dtype[Any], int]
-
-
-def _header(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> _Header:
-    """Shape, order, dtype of a member, and where its data begin within it."""
-    with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        if version == (1, 0):
-            shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-        else:
-            shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
-        return shape, fortran, dtype, file.tell()
-
-
-def _data_offset(path: Path, member: zipfile.ZipInfo) -> int:
-    """Where the bytes of a stored member begin in the file: behind its local header, whose length varies."""
-    with path.open("rb") as file:
-        file.seek(member.header_offset)
-        header = file.read(30)
-    if len(header) != 30 or header[:4] != b"PK\x03\x04":
-        raise zipfile.BadZipFile("its local header is missing")
-    name_length, extra_length = struct.unpack("<HH", header[26:30])
-    return int(member.header_offset + 30 + name_length + extra_length)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import threading
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -17,6 +18,7 @@ from wavelens import _core
 from wavelens._arguments import check_integer
 from wavelens._mapped import check_whole, contents_of, give_back, is_mapped, map_again, picked_rows
 from wavelens.data._decode import colour_share
+from wavelens.data._npz_archive import StoredMember
 from wavelens.data._resize import Target, convert_images, converted_dtype
 from wavelens.data._source import Codes, ImageChunk, ImageData, Images, ImageSource
 from wavelens.exceptions import DataError
@@ -102,6 +104,8 @@ class Arrays:
         What was chosen.
     again : callable, optional
         Reads the images once more, in another process; made to be pickled. Mapped files need none.
+    member : StoredMember, optional
+        Of an archive too large to be read twice: the checksum that is still to be compared.
     """
 
     images: Images
@@ -111,6 +115,7 @@ class Arrays:
     image_names: Sequence[str] | None = None
     notes: Sequence[str] = ()
     again: Callable[[], Images] | None = None
+    member: StoredMember | None = None
 
 
 class ArraySource(ImageSource):
@@ -162,6 +167,7 @@ class ArraySource(ImageSource):
         self._rows = rows
         self._from_file = from_file
         self._again = arrays.again
+        self._member = arrays.member
         if arrays.images.ndim == 4 and arrays.images.shape[3] == 4:
             self.notes.append(f"The alpha channel was dropped in all {self.n_images} images.")
         self._images = images = _own_channels(arrays.images)
@@ -174,7 +180,7 @@ class ArraySource(ImageSource):
         self.image_shape = (*self._target.size, *((3,) if self._target.colour else ()))
         self._converts = self.image_shape != images.shape[1:]
         self.decodes = self._converts
-        native = images[:1].astype(images.dtype.newbyteorder("="))
+        native = np.zeros((1, *images.shape[1:]), images.dtype.newbyteorder("="))
         self.dtype = converted_dtype(native, self._target) if self._converts else native.dtype
         self._note_changes()
 
@@ -208,23 +214,45 @@ class ArraySource(ImageSource):
         """
         check_integer(size, "size", low=1)
         check_integer(start, "start", low=0)
+        checksum = self._begin_checksum(start)
         for first in range(start, self.n_images, size):
             index = np.arange(first, min(first + size, self.n_images), dtype=np.intp)
             check_whole(self._images, self.name)
             images = (
                 self._images[first : first + size] if self._rows is None else self._images[self._rows[index]]
             )
+            if checksum is not None:
+                images = np.array(images)
+                checksum.add(images)
+                if first + size >= self.n_images:  # before the last chunk is given out
+                    checksum.compare()
             images = _native(images)
             if is_mapped(images):
                 images = np.array(images)
+            if is_mapped(self._images):
                 give_back(self._images)
             self._check_finite(images, first)
             if self._converts:
                 images = convert_images(images, self._target)
             yield ImageChunk(images, self.labels[index], index)
 
+    def _begin_checksum(self, start: int) -> _PassChecksum | None:
+        """Verify the archive's checksum now, or return what does so during a pass over all of its bytes."""
+        if self._member is None or self._member.is_verified:
+            return None
+        in_order = start == 0 and self._rows is None and self._images.flags.c_contiguous
+        if in_order and self._images.nbytes == self._member.size - self._member.start:
+            return _PassChecksum(self._member)
+        self._verify()
+        return None
+
+    def _verify(self) -> None:
+        if self._member is not None:
+            self._member.verify()
+
     def read(self, positions: Codes) -> ImageChunk:
         """Read some images by their places; see `ImageSource.read`."""
+        self._verify()
         check_whole(self._images, self.name)
         images = _native(
             picked_rows(self._images, positions if self._rows is None else self._rows[positions])
@@ -235,8 +263,9 @@ class ArraySource(ImageSource):
 
     def part(self, first: int, last: int, labels: npt.NDArray[Any]) -> Callable[[], ImageSource]:
         """Name the file and where in it the images lie; see `ImageSource.part`."""
+        self._verify()
         twin = self._twin(first, last, labels)
-        twin._images, twin._again = np.empty(0), None
+        twin._images, twin._again, twin._member = np.empty(0), None, None
         low, high = first, last
         if self._rows is not None:
             low, high = int(self._rows[first]), int(self._rows[last - 1]) + 1
@@ -260,6 +289,7 @@ class ArraySource(ImageSource):
         """Return the images; the array itself, not a copy, where nothing has to be changed."""
         if self._converts:
             return super().load(progress=progress)
+        self._verify()
         images = _native(self._images if self._rows is None else self._images[self._rows])
         self._check_finite(images, 0)
         return self._gather(images, np.arange(len(images), dtype=np.intp))
@@ -277,6 +307,20 @@ class ArraySource(ImageSource):
         if self._from_file:
             raise DataError(f"{self.name}: the images {message}")
         raise ValueError(f"`images` {message}")
+
+
+class _PassChecksum:
+    """The checksum of an archive's member, summed up while the images are read."""
+
+    def __init__(self, member: StoredMember) -> None:
+        self._member = member
+        self._crc, self._mark = member.begin()
+
+    def add(self, images: Images) -> None:
+        self._crc = zlib.crc32(images.reshape(-1).view(np.uint8).data, self._crc)
+
+    def compare(self) -> None:
+        self._member.compare(self._crc, self._mark)
 
 
 def in_this_process(name: str) -> DataError:

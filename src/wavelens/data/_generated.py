@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens._arguments import check_integer
+from wavelens._utils._labels import join_labels
 from wavelens.data._arrays import Positions, check_images, first_nonfinite
 from wavelens.data._labels import check_labels, encode_labels
 from wavelens.data._source import ImageChunk, Images, ImageSource
@@ -53,11 +54,12 @@ class GeneratedSource(ImageSource):
             contents.update(np.ascontiguousarray(images).data)
         if shape is None:
             raise DataError(f"{self.name}: the function gives no images")
-        kinds = {each.dtype.kind in "US" for each in labels}
-        if len(kinds) > 1:
-            raise DataError(f"{self.name}: the labels of some chunks are numbers, those of others are text")
+        try:
+            joined = join_labels(labels)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{self.name}: the labels of some chunks are of another kind: {error}") from error
         self.image_shape = shape
-        self.labels, self.class_names, notes = encode_labels(np.concatenate(labels))
+        self.labels, self.class_names, notes = encode_labels(joined)
         self.notes += notes
         self.image_names = Positions(n)
         self._contents = contents.hexdigest()

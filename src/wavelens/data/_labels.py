@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from wavelens._utils._labels import as_labels
+from wavelens.data._npy_header import open_npy
 from wavelens.data._source import Codes, listed, natural_key
 from wavelens.exceptions import DataError
 
@@ -56,53 +59,31 @@ def labels_for(labels: object, names: Sequence[str], what: str = "images") -> np
 
 
 def check_labels(labels: object, n: int, what: str = "images", name: str = "labels") -> npt.NDArray[Any]:
-    """Return `labels` as an array (n,) of integers or strings."""
-    if hasattr(labels, "toarray"):
-        raise TypeError(f"`{name}` must be a dense array, got a sparse {type(labels).__name__}")
-    try:
-        array = np.asarray(labels)
-    except ValueError as error:
-        raise ValueError(f"`{name}` must be one label for each image: {error}") from error
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1:
-        hint = ""
-        if array.ndim == 2 and array.shape[0] == n:
-            hint = "; for one-hot labels pass `labels.argmax(axis=1)`, several labels an image cannot be used"
-        raise ValueError(f"`{name}` must have shape ({n},), one for each image, got {array.shape}{hint}")
-    if len(array) != n:
-        raise ValueError(f"`{name}` must have one entry for each of the {n} {what}, got {len(array)}")
+    """Return `labels` as an array (n,) of integers or strings; see `as_labels`."""
+    array = as_labels(labels, n, name, what)
     kind = array.dtype.kind
-    if kind == "O":
-        return _from_objects(array, name)
     if kind == "S":
-        return np.char.decode(array, "utf-8")
-    if kind in "bT":
-        array, kind = np.array([str(each) for each in array.tolist()], dtype=str), "U"
+        return np.array([_decoded(each, i, name) for i, each in enumerate(array.tolist())], dtype=str)
+    if kind == "b":
+        return np.array([str(each) for each in array.tolist()], dtype=str)
     if kind == "f":
-        bad = np.flatnonzero(~np.isfinite(array) | (array != np.rint(array)))
+        bad = np.flatnonzero((array != np.rint(array)) | (np.abs(array) > 2.0**53))
         if len(bad):
+            value, position = array[bad[0]], bad[0]
+            beyond = value == np.rint(value)
             raise ValueError(
-                f"`{name}` must be whole numbers or strings, got {array[bad[0]]} at position {bad[0]}"
+                f"`{name}` must be whole numbers{' up to 2**53 if they are floats' if beyond else ''} or strings, got "
+                f"{value} at position {position}"
             )
         return array.astype(np.int64)
-    if kind == "U":
-        bad = np.flatnonzero(np.char.strip(array) == "")
-        if len(bad):
-            raise ValueError(f"`{name}`: the label at position {bad[0]} is empty")
-        return array
-    if kind not in "iu":
-        raise TypeError(f"`{name}` must be integers or strings, got dtype {array.dtype}")
     return array
 
 
-def _from_objects(array: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
-    if all(isinstance(each, int | np.integer) and not isinstance(each, bool) for each in array):
-        return array.astype(np.int64)
-    for position, each in enumerate(array):
-        if not isinstance(each, str | int | np.integer) or (isinstance(each, str) and not each.strip()):
-            raise ValueError(f"`{name}` must be integers or strings, got {each!r} at position {position}")
-    return array.astype(str)
+def _decoded(label: bytes, position: int, name: str) -> str:
+    try:
+        return label.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(f"`{name}`: the label {label!r} at position {position} is not UTF-8") from None
 
 
 def encode_labels(
@@ -137,8 +118,18 @@ def encode_labels(
 
 def _distinct(names: list[str]) -> tuple[str, ...]:
     """Two classes may carry one name (ImageNet has such); they stay two."""
-    seen = {name: names.count(name) for name in names}
-    return tuple(f"{name} ({i})" if seen[name] > 1 else name for i, name in enumerate(names))
+    counts = Counter(names)
+    taken = {name for name, count in counts.items() if count == 1}
+    found = []
+    for i, name in enumerate(names):
+        if counts[name] > 1:
+            number = i
+            while f"{name} ({number})" in taken:
+                number += len(names)
+            name = f"{name} ({number})"
+            taken.add(name)
+        found.append(name)
+    return tuple(found)
 
 
 def read_label_file(path: Path, names: Sequence[str]) -> npt.NDArray[Any] | dict[str, str]:
@@ -147,13 +138,8 @@ def read_label_file(path: Path, names: Sequence[str]) -> npt.NDArray[Any] | dict
     ``.npy`` holds one label an image. A text file (``.csv``, ``.tsv``, ``.txt``) holds one label a line, or
     a file name and a label, with or without a line of column names.
     """
-    try:
-        if path.suffix.lower() == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
-    except OSError as error:
-        raise DataError(f"{path}: cannot read the labels: {error.strerror or error}") from error
-    except ValueError as error:
-        raise DataError(f"{path}: cannot read the labels: {error}") from error
+    if path.suffix.lower() == ".npy":
+        return np.array(open_npy(path))
     rows = read_rows(path)
     if len(rows[0]) > 1:
         return _by_name(rows, names, path)
@@ -253,7 +239,8 @@ def _as_numbers(values: list[str]) -> npt.NDArray[Any]:
         numbers = [int(value) for value in values]
     except ValueError:
         return np.array(values, dtype=str)
-    if all(str(number) == value for number, value in zip(numbers, values, strict=True)):
+    within = all(-(2**63) <= number < 2**63 for number in numbers)
+    if within and all(str(number) == value for number, value in zip(numbers, values, strict=True)):
         return np.array(numbers, dtype=np.int64)
     return np.array(values, dtype=str)
 

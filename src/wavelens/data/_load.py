@@ -17,6 +17,7 @@ from wavelens.data._folders import FolderSource
 from wavelens.data._generated import GeneratedSource
 from wavelens.data._labels import encode_labels, labels_for
 from wavelens.data._source import Codes, ImageData, ImageSource, check_classes, pick, taken
+from wavelens.data._store_access import Access
 from wavelens.data._stores import StoreSource, is_store, read_store
 from wavelens.exceptions import DataError
 
@@ -38,6 +39,8 @@ def load(
     color: str | None = None,
     limit: int | None = None,
     strict: bool = False,
+    trust_external: bool = False,
+    fill_missing: bool = False,
     progress: bool | None = None,
     random_state: int = 0,
 ) -> ImageData:
@@ -79,6 +82,14 @@ def load(
         At most so many images of each class, chosen at random and left in order.
     strict : bool
         Refuse a folder with files that cannot be read, instead of leaving them out.
+    trust_external : bool
+        Read other files that a store names as parts of it: external storage, external links and virtual
+        datasets of HDF5, symbolic links out of a zarr folder. Refused by default, since a store from somebody
+        else could name any file of this machine.
+    fill_missing : bool
+        Read chunks that are not in a zarr or HDF5 store as its fill value. By default images that need one
+        are left out and listed, or refused with `strict`; in HDF5, chunks that were never written are accepted
+        if the dataset was created with a fill value of its own.
     progress : bool, optional
         Show a progress bar. By default, on a terminal, when it takes over a second.
     random_state : int
@@ -136,6 +147,8 @@ def load(
         color=color,
         limit=limit,
         strict=strict,
+        trust_external=trust_external,
+        fill_missing=fill_missing,
         progress=progress,
         random_state=random_state,
     )
@@ -165,6 +178,8 @@ def open_source(
     color: str | None = None,
     limit: int | None = None,
     strict: bool = False,
+    trust_external: bool = False,
+    fill_missing: bool = False,
     progress: bool | None = None,
     random_state: int = 0,
 ) -> ImageSource:
@@ -172,7 +187,8 @@ def open_source(
 
     Parameters
     ----------
-    source, labels, key, labels_key, split, size, keep_aspect, color, limit, strict, progress, random_state
+    source, labels, key, labels_key, split, size, keep_aspect, color, limit, strict, trust_external, \
+    fill_missing, progress, random_state
         As in `load`. Labels may be missing, and any number of classes and images is accepted.
 
     Returns
@@ -226,7 +242,8 @@ def open_source(
     path = _existing_path(source)
     if path is not None and is_store(path):
         _refuse(f"{path} has no named parts", split=split)
-        stored = read_store(path, key, labels_key, own_labels=labels is None)
+        access = Access(trust_external, fill_missing)
+        stored = read_store(path, key, labels_key, access, own_labels=labels is None)
         stored, codes, class_names = _encode(stored, labels, path)
         rows = pick(codes, limit, random_state)
         return StoreSource(

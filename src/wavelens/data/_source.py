@@ -425,8 +425,8 @@ def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
 
 
 def printable(name: str) -> str:
-    """Replace the bytes of a file name that are no UTF-8, so that it can be written into a report."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """Write the bytes of a file name that are no UTF-8 as escapes, so that names stay apart in a report."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def listed(items: Sequence[object], most: int = 8) -> str:

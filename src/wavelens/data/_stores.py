@@ -16,9 +16,13 @@ import numpy.typing as npt
 from wavelens._arguments import check_integer
 from wavelens.data._archives import CLASS_NAME_KEYS, FILE_NAME_KEYS, IMAGE_KEYS, LABEL_KEYS, as_strings
 from wavelens.data._arrays import CHANNELS, Arrays, ArraySource, first_nonfinite
+from wavelens.data._hdf5 import Hdf5File
 from wavelens.data._labels import check_labels
+from wavelens.data._npy_header import short_reason
 from wavelens.data._resize import convert_images
 from wavelens.data._source import Codes, ImageChunk, ImageData, ImageSource, SkippedFile, listed
+from wavelens.data._store_access import Access, MissingDataError, Rows, StoreArray
+from wavelens.data._zarr import ZarrStore
 from wavelens.exceptions import DataError
 
 __all__ = ["StoreSource", "is_store", "read_store"]
@@ -40,64 +44,85 @@ class _Stored:
 
     def __init__(
         self,
-        array: Any,
+        found: StoreArray,
         channels: slice | int | None = None,
         *,
         key: str = "",
+        access: Access,
         some: tuple[int, int] | None = None,
     ) -> None:
-        self._array, self._channels, self.key = array, channels, key
-        shape = tuple(map(int, array.shape))
+        self._found, self._array, self._channels, self.key = found, found.array, channels, key
+        self._access = access
+        shape = tuple(map(int, found.array.shape))
         self._first, last = (0, shape[0]) if some is None else some
         shape = (last - self._first, *shape[1:])
         if isinstance(channels, int):
             shape = shape[:3]
         elif channels is not None:
             shape = (*shape[:3], channels.stop)
-        self.shape, self.ndim, self.dtype = shape, len(shape), np.dtype(array.dtype)
+        self.shape, self.ndim, self.dtype = shape, len(shape), np.dtype(found.array.dtype)
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, rows: Any) -> npt.NDArray[Any]:
         if isinstance(rows, tuple):
-            return _Stored(self._array, rows[-1], key=self.key)  # type: ignore[return-value]
+            return _Stored(self._found, rows[-1], key=self.key, access=self._access)  # type: ignore[return-value]
         if isinstance(rows, np.ndarray):
             images = np.stack([np.asarray(self._array[self._first + int(i)]) for i in rows])
+            asked = rows.tolist()
         else:
             start, stop, step = rows.indices(len(self))
             images = np.asarray(self._array[self._first + start : self._first + stop : step])
+            asked = list(range(start, stop, step))
+        # After they were read: a chunk that is lost in between is found as well.
+        missing = self.missing(asked)
+        if missing:
+            raise MissingDataError(next(iter(missing.values())))
         return images if self._channels is None else images[..., self._channels]
+
+    def missing(self, rows: Sequence[int]) -> Rows:
+        """Return which of some rows have values that are not in the store, and why."""
+        if not rows:
+            return {}
+        found = self._found.missing(self._first + min(rows), self._first + max(rows) + 1)
+        return {row: found[self._first + row] for row in rows if self._first + row in found} if found else {}
 
     def again(self, path: Path, first: int, last: int) -> Callable[[], _Stored]:
         """Return what opens some of the images in another process; made to be pickled."""
-        return partial(_stored_part, path.resolve(), self.key, self._channels, first, last)
+        return partial(_stored_part, path.resolve(), self.key, self._channels, first, last, self._access)
 
 
-def _stored_part(path: Path, key: str, channels: slice | int | None, first: int, last: int) -> _Stored:
-    arrays = _arrays_of(path)
-    if key not in arrays:
+def _stored_part(
+    path: Path, key: str, channels: slice | int | None, first: int, last: int, access: Access
+) -> _Stored:
+    opened = _open_store(path, access)
+    if key not in opened.keys:
         raise DataError(f"{path}: the array {key!r} is no longer there")
-    return _Stored(arrays[key], channels, key=key, some=(first, last))
+    return _Stored(_open_array(opened, path, key), channels, key=key, access=access, some=(first, last))
 
 
-def read_store(path: Path, key: str | None, labels_key: str | None, *, own_labels: bool = True) -> Arrays:
+def read_store(
+    path: Path, key: str | None, labels_key: str | None, access: Access, *, own_labels: bool = True
+) -> Arrays:
     """Open images, labels and names of a zarr or HDF5 store; only labels and names are read.
 
     Raises
     ------
     DataError
-        If the library is not installed, the store cannot be read, or no array is recognised as the images.
+        If the library is not installed, the store cannot be read, no array is recognised as the images, or an
+        array lies in other files, which are not trusted.
     """
-    arrays = _arrays_of(path)
-    images_key = key or _first(arrays, IMAGE_KEYS)
-    if images_key is None and len(arrays) == 1:
-        images_key = next(iter(arrays))
-    if images_key is None or images_key not in arrays:
+    opened = _open_store(path, access)
+    keys = opened.keys
+    images_key = key or _first(keys, IMAGE_KEYS)
+    if images_key is None and len(keys) == 1:
+        images_key = keys[0]
+    if images_key is None or images_key not in keys:
         what = "none of the arrays is recognised as the images" if key is None else f"no array {key!r}"
-        held = ", ".join(f"{name} {tuple(each.shape)} {each.dtype}" for name, each in sorted(arrays.items()))
-        raise DataError(f"{path}: {what}; it holds {held or 'nothing'}. Name it: key='...' (--key)")
-    images = _Stored(arrays[images_key], key=images_key)
+        held = opened.describe() or "nothing"
+        raise DataError(f"{path}: {what}; it holds {held}. Name it: key='...' (--key)")
+    images = _Stored(_open_array(opened, path, images_key), key=images_key, access=access)
     if images.dtype.kind not in "fiub" or images.ndim not in (3, 4) or 0 in images.shape:
         raise DataError(
             f"{path}: {images_key} must hold images (n, height, width[, channels]) of real numbers, got "
@@ -108,19 +133,20 @@ def read_store(path: Path, key: str | None, labels_key: str | None, *, own_label
             f"{path}: {images_key} must have 1, 3 or 4 channels in its last dimension, got {images.shape}"
         )
     n = len(images)
-    labels_key = labels_key or _first(arrays, LABEL_KEYS)
+    labels_key = labels_key or _first(keys, LABEL_KEYS)
     labels = names = None
-    try:
-        if own_labels and labels_key is not None:
-            if labels_key not in arrays:
-                raise DataError(f"{path}: no array {labels_key!r}; it holds {listed(sorted(arrays))}")
-            labels = check_labels(_values(arrays[labels_key]), n, name=labels_key)
-        class_key, name_key = _first(arrays, CLASS_NAME_KEYS), _first(arrays, FILE_NAME_KEYS)
-        class_names = as_strings(_values(arrays[class_key])) if class_key is not None else None
-        if name_key is not None and arrays[name_key].shape == (n,):
-            names = as_strings(_values(arrays[name_key]))
-    except (TypeError, ValueError, OSError) as error:
-        raise DataError(f"{path}: {error}") from error
+    if own_labels and labels_key is not None:
+        if labels_key not in keys:
+            raise DataError(f"{path}: no array {labels_key!r}; it holds {listed(sorted(keys))}")
+        values = _values(opened, path, labels_key)
+        try:
+            labels = check_labels(values, n, name=labels_key)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{path}: {error}") from error
+    class_key, name_key = _first(keys, CLASS_NAME_KEYS), _first(keys, FILE_NAME_KEYS)
+    class_names = as_strings(_values(opened, path, class_key)) if class_key is not None else None
+    if name_key is not None and _open_array(opened, path, name_key).array.shape == (n,):
+        names = as_strings(_values(opened, path, name_key))
     return Arrays(images, path.stem, labels, class_names, names)  # type: ignore[arg-type]
 
 
@@ -215,17 +241,28 @@ class StoreSource(ArraySource):
 
     def _read(self, index: Codes) -> tuple[npt.NDArray[Any], Codes]:
         """Read images; return them with the positions of those that could be read."""
+        stored: _Stored = self._images  # type: ignore[assignment]
         rows = index if self._rows is None else self._rows[index]
+        missing = stored.missing(rows.tolist())
+        if missing and not self._strict:
+            for position, row in zip(index.tolist(), rows.tolist(), strict=True):
+                if row in missing:
+                    self._skip(position, missing[row])
+            there = ~np.isin(rows, list(missing))
+            index, rows = index[there], rows[there]
+            if not len(index):
+                return np.empty((0, *stored.shape[1:]), stored.dtype), index
         try:
-            if self._rows is None:
-                return self._images[int(rows[0]) : int(rows[-1]) + 1], index
-            return self._images[rows], index
+            runs = np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1)
+            images = [stored[int(run[0]) : int(run[-1]) + 1] for run in runs]
+            return images[0] if len(images) == 1 else np.concatenate(images), index
         except Exception as error:
             # Whatever the store's codecs raise: OSError, RuntimeError, ValueError, their own.
             if self._strict:
                 name = self.image_names[int(index[0])]
                 raise DataError(
-                    f"{self.name}: images from {name!r} on cannot be read from {self._path}: {error}"
+                    f"{self.name}: images from {name!r} on cannot be read from {self._path}: "
+                    f"{short_reason(error)}"
                 ) from error
         return self._one_by_one(index)
 
@@ -238,11 +275,15 @@ class StoreSource(ArraySource):
                 images.append(self._images[np.array([row])][0])
                 kept.append(position)
             except Exception as error:
-                if position not in self._unreadable:
-                    self._unreadable.add(position)
-                    self.skipped.append(SkippedFile(self._path / str(self.image_names[position]), str(error)))
+                self._skip(position, short_reason(error))
         stacked = np.stack(images) if images else np.empty((0, *self._images.shape[1:]), self._images.dtype)
         return stacked, np.array(kept, dtype=np.intp)
+
+    def _skip(self, position: int, reason: str) -> None:
+        # A source may be read several times.
+        if position not in self._unreadable:
+            self._unreadable.add(position)
+            self.skipped.append(SkippedFile(self._path / str(self.image_names[position]), reason))
 
 
 def _with_images(twin: StoreSource, images: Callable[[], Any]) -> StoreSource:
@@ -251,35 +292,42 @@ def _with_images(twin: StoreSource, images: Callable[[], Any]) -> StoreSource:
     return source
 
 
-def _arrays_of(path: Path) -> dict[str, Any]:
-    """Open a store and return its arrays by name."""
+def _open_store(path: Path, access: Access) -> Hdf5File | ZarrStore:
     library = "zarr" if path.is_dir() else "h5py"
     try:
-        if library == "zarr":
-            import zarr  # type: ignore[import-not-found, unused-ignore]
-
-            opened = zarr.open(str(path), mode="r")
-            if hasattr(opened, "shape"):
-                return {"images": opened}
-            return dict(opened.arrays())
-        import h5py  # type: ignore[import-not-found, import-untyped, unused-ignore]
-
-        file = h5py.File(path, "r")
-        found: dict[str, Any] = {}
-        file.visititems(
-            lambda name, each: found.update({name: each}) if isinstance(each, h5py.Dataset) else None
-        )
-        return found
+        return ZarrStore(path, access) if library == "zarr" else Hdf5File(path, access)
     except ImportError as error:
         raise DataError(
             f"{path}: reading it needs {library}, which is not installed: pip install 'wavelens[io]'"
         ) from error
+    except DataError:
+        raise
     except Exception as error:
-        raise DataError(f"{path}: cannot be read by {library}: {error}") from error
+        raise DataError(f"{path}: cannot be read by {library}: {short_reason(error)}") from error
 
 
-def _values(array: Any) -> npt.NDArray[Any]:
-    values = np.asarray(array[...])
+def _open_array(opened: Hdf5File | ZarrStore, path: Path, key: str) -> StoreArray:
+    try:
+        return opened.open(key)
+    except DataError:
+        raise
+    except Exception as error:  # whatever the libraries raise on damaged metadata
+        raise DataError(f"{path}: the array {key!r} cannot be opened: {short_reason(error)}") from error
+
+
+def _values(opened: Hdf5File | ZarrStore, path: Path, key: str) -> npt.NDArray[Any]:
+    """Read all of a small array."""
+    found = _open_array(opened, path, key)
+    try:
+        values = np.asarray(found.array[...])
+    except Exception as error:  # whatever the store's codecs raise
+        raise DataError(f"{path}: the array {key!r} cannot be read: {short_reason(error)}") from error
+    missing = found.missing(0, len(values)) if values.ndim else {}
+    if missing:
+        row, reason = next(iter(missing.items()))
+        raise DataError(
+            f"{path}: the array {key!r} lacks {len(missing)} entries, entry {row} first: {reason}"
+        )
     if values.dtype.kind == "O":
         return np.array(
             [each.decode("utf-8", "replace") if isinstance(each, bytes) else each for each in values]
@@ -287,6 +335,6 @@ def _values(array: Any) -> npt.NDArray[Any]:
     return values
 
 
-def _first(arrays: dict[str, Any], names: Sequence[str]) -> str | None:
-    lowered = {name.lower(): name for name in arrays}
+def _first(keys: Sequence[str], names: Sequence[str]) -> str | None:
+    lowered = {key.lower(): key for key in keys}
     return next((lowered[name] for name in names if name in lowered), None)

@@ -7,8 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from wavelens._archive import read_archive, write_archive
-from wavelens.exceptions import DataError
+from wavelens._utils._archive import read_archive, write_archive
+from wavelens._utils._damaged_files import reading
+from wavelens._utils._file_schema import (
+    ArrayField,
+    Floats,
+    Indices,
+    Integer,
+    ListOf,
+    Real,
+    Record,
+    Text,
+    check_arrays,
+    check_header,
+    require,
+)
 from wavelens.explain._noise import NOISES
 from wavelens.explain._results import Explanations
 
@@ -30,6 +43,34 @@ _figures = (
 )
 _arrays = ("images", "masks", "targets", "n_evaluations", *_figures)
 _columns = ("lam", "distortion", "rate")
+_unknown_without_gradient = ("residuals", "residual_errors")
+_writer = "Explanations.save"
+_side = Integer(low=1, high=2**20)
+_header_schema = {
+    "method": Text(choices=("cartoonx", "pixel_rde")),
+    "lam": Real(low=0),
+    "distortion": Text(),
+    "gradient": Text(),
+    "noise": Text(choices=NOISES),
+    "seed": Integer(low=0, high=2**64 - 1),
+    "header": Record(
+        fields={
+            "size": ListOf(item=_side, length=2),
+            "wavelet": Text(optional=True),
+            "level": Integer(low=1, high=64, optional=True),
+            "mode": Text(optional=True),
+        }
+    ),
+    "stopped": ListOf(item=Text()),
+    "steps": ListOf(item=Integer(low=0, high=2**40)),
+}
+_schema: dict[str, ArrayField] = {
+    "masks": Floats(("n", "k"), low=0, high=1, dtype=np.float32),
+    "targets": Indices(("n",)),
+    "n_evaluations": Indices(("n",)),
+    "history": Floats(("steps", 3), dtype=np.float64, nan=True),
+    **{name: Floats(("n",), dtype=np.float64, nan=True) for name in _figures},
+}
 
 
 def save_explanations(explanations: Explanations, path: str | os.PathLike[str]) -> None:
@@ -49,34 +90,46 @@ def save_explanations(explanations: Explanations, path: str | os.PathLike[str]) 
 
 def load_explanations(path: str | os.PathLike[str]) -> Explanations:
     """Read what `save_explanations` wrote."""
-    header, arrays = read_archive(path, _format, _format_version, "Explanations.save")
-    try:
-        return _restore(header, arrays)
-    except (KeyError, ValueError, TypeError, IndexError) as error:
-        raise DataError(f"{path} is damaged: {error!r}") from error
+    header, arrays = read_archive(path, _format, _format_version, _writer)
+    with reading(path, _writer):
+        return _restore(path, check_header(header, _header_schema, path), arrays)
 
 
-def _restore(header: dict[str, Any], arrays: dict[str, Any]) -> Explanations:
+def _restore(path: object, header: dict[str, Any], arrays: dict[str, Any]) -> Explanations:
     """Make the object, refusing what could not have been written."""
-    if header["method"] not in ("cartoonx", "pixel_rde") or header["noise"] not in NOISES:
-        raise ValueError("unknown method or noise")
-    images = arrays["images"]
-    n = len(images)
-    if images.ndim not in (3, 4) or list(images.shape[1:3]) != header["header"]["size"]:
-        raise ValueError("images of another size")
-    kinds = {"images": np.float32, "masks": np.float32, "targets": np.intp, "n_evaluations": np.intp}
-    fields = {name: arrays[name].astype(kinds.get(name, np.float64), copy=False) for name in _arrays}
-    if any(len(each) != n for each in fields.values()) or len(header["stopped"]) != n:
-        raise ValueError("arrays of different lengths")
-    ends = np.cumsum(header["steps"])
-    parts = np.split(arrays["history"], ends[:-1]) if n else []
+    height, width = header["header"]["size"]
+    images = arrays.get("images")
+    channels = ("channels",) if images is not None and images.ndim == 4 else ()
+    shapes: dict[str, ArrayField] = {
+        "images": Floats(("n", "height", "width", *channels), low=0, high=1, dtype=np.float32)
+    }
+    found, sizes = check_arrays(arrays, shapes | _schema, path, {"height": height, "width": width})
+    n = sizes["n"]
+    failed = np.array([each.startswith("failed") for each in header["stopped"]], dtype=bool)
+    steps = header["steps"]
+    require(
+        (
+            (n >= 1, "the array 'images' is empty"),
+            (len(failed) == n == len(steps), f"the header describes {len(failed)} images, and there are {n}"),
+            (sum(steps) == len(found["history"]), f"the array 'history' must have {sum(steps)} rows"),
+        ),
+        path,
+    )
+    for name in _figures:
+        if name not in _unknown_without_gradient:
+            unknown = np.isnan(found[name]) & ~failed
+            require(
+                [(not unknown.any(), f"the array {name!r} is NaN for image {int(unknown.argmax())}")], path
+            )
+    parts = np.split(found["history"], np.cumsum(steps)[:-1])
     history = tuple(dict(zip(_columns, part.T, strict=True)) if len(part) else {} for part in parts)
-    found = Explanations(
+    fields: dict[str, Any] = {name: found[name] for name in _arrays}
+    explanations = Explanations(
         **fields,
         **{name: header[name] for name in _words},
         stopped=tuple(header["stopped"]),
         history=history,
     )
-    if fields["masks"].shape != (n, found.basis.k):
-        raise ValueError("masks of another length")
-    return found
+    k = explanations.basis.k
+    require([(sizes["k"] == k, f"the array 'masks' must have {k} columns, got {sizes['k']}")], path)
+    return explanations

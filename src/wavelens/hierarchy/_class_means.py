@@ -9,14 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from wavelens.hierarchy._features import (
-    Float64Array,
-    IntArray,
-    as_features,
-    as_labels,
-    label_kind,
-    row_chunks,
-)
+from wavelens._utils._labels import as_labels, join_labels, label_kind
+from wavelens.hierarchy._features import Float64Array, IntArray, as_features, row_chunks
 
 __all__ = ["ClassMeans"]
 
@@ -174,7 +168,7 @@ class ClassMeans:
             totals[old] += sums[known]
         numbers = np.concatenate([self.counts, counts[~known]])
         numbers[old] += counts[known]
-        self.classes = np.concatenate([self.classes, classes[~known]]) if len(places) else classes.copy()
+        self.classes = join_labels([self.classes, classes[~known]]) if len(places) else classes.copy()
         self.counts, self.sums = numbers, totals
         return self
 

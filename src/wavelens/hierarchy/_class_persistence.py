@@ -7,10 +7,23 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from wavelens._archive import read_archive, write_archive
-from wavelens.exceptions import DataError
+from wavelens._utils._archive import read_archive, write_archive
+from wavelens._utils._damaged_files import reading
+from wavelens._utils._file_schema import (
+    Flag,
+    Floats,
+    Indices,
+    Integer,
+    Labels,
+    Record,
+    Text,
+    check_arrays,
+    check_header,
+    require,
+)
 from wavelens.hierarchy._class_covariance import covariance_of
 from wavelens.hierarchy._class_means import ClassMeans
+from wavelens.hierarchy._mmf import _methods, _rotations
 from wavelens.hierarchy._persistence import mmf_arrays, restore_mmf
 
 if TYPE_CHECKING:
@@ -22,7 +35,28 @@ _Hierarchy = TypeVar("_Hierarchy", bound="ClassHierarchy")
 
 _format = "wavelens.hierarchy.ClassHierarchy"
 _format_version = 1
+_writer = "ClassHierarchy.save"
 _of_mmf = "mmf_"
+_header_schema = {
+    "parameters": Record(
+        fields={
+            "order": Integer(low=2),
+            "n_levels": Integer(low=0, nullable=True),
+            "core_size": Integer(low=1, nullable=True),
+            "method": Text(choices=_methods),
+            "rotation": Text(choices=_rotations),
+            "center": Flag(),
+            "correlation": Flag(),
+            "random_state": Integer(low=0, nullable=True),
+        }
+    ),
+    "mmf": Record(optional=True),
+}
+_schema = {
+    "classes": Labels(("n_classes",)),
+    "counts": Indices(("n_classes",), low=1),
+    "sums": Floats(("n_classes", "n_features"), dtype=np.float64),
+}
 
 
 def save_hierarchy(hierarchy: ClassHierarchy, path: str | os.PathLike[str]) -> None:
@@ -43,28 +77,42 @@ def save_hierarchy(hierarchy: ClassHierarchy, path: str | os.PathLike[str]) -> N
 
 def load_hierarchy(path: str | os.PathLike[str], make: type[_Hierarchy]) -> _Hierarchy:
     """Read what `save_hierarchy` wrote."""
-    header, arrays = read_archive(path, _format, _format_version, "ClassHierarchy.save")
-    try:
-        hierarchy = make(**header["parameters"])
-        means = ClassMeans()
-        means.classes = arrays["classes"]
-        means.counts = arrays["counts"].astype(np.intp)
-        means.sums = arrays["sums"].astype(np.float64)
-        n = len(means.classes)
-        if means.classes.ndim != 1 or means.counts.shape != (n,) or means.sums.shape[:1] != (n,) or not n:
-            raise ValueError("classes, counts and sums do not fit together")
-        if means.sums.ndim != 2 or means.counts.min() < 1:
-            raise ValueError("counts or sums are out of range")
-        if "mmf" not in header:
-            return hierarchy._set(means, None, None)
-        covariance = covariance_of(means, center=header["center"], correlation=header["correlation"])
-        parts = {name.removeprefix(_of_mmf): arrays[name] for name in arrays if name.startswith(_of_mmf)}
-        factors = restore_mmf(header["mmf"], parts)
-        if factors.shape[0] != n or factors.matrix is None:
-            raise ValueError(f"a factorization of {factors.shape[0]} rows for {n} classes")
-        return hierarchy._set(means, covariance, factors)
-    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
-        raise DataError(f"{path} is damaged: {error!r}") from error
+    header, arrays = read_archive(path, _format, _format_version, _writer)
+    with reading(path, _writer):
+        return _restore(path, check_header(header, _header_schema, path), arrays, make)
+
+
+def _restore(
+    path: object, header: dict[str, Any], arrays: dict[str, Any], make: type[_Hierarchy]
+) -> _Hierarchy:
+    hierarchy = make(**header["parameters"])
+    found, sizes = check_arrays(arrays, _schema, path)
+    n = sizes["n_classes"]
+    require(
+        (
+            (n >= 1, "the array 'classes' is empty"),
+            (sizes["n_features"] >= 1, "the array 'sums' has no column"),
+            (len(set(found["classes"].tolist())) == n, "the array 'classes' names a class twice"),
+            (int(found["counts"].max(initial=0)) < 2**53 // max(n, 1), "the array 'counts' is too large"),
+        ),
+        path,
+    )
+    means = ClassMeans()
+    means.classes, means.counts, means.sums = found["classes"], found["counts"], found["sums"]
+    if "mmf" not in header:
+        return hierarchy._set(means, None, None)
+    flags = check_header(header, {"center": Flag(), "correlation": Flag()}, path)
+    covariance = covariance_of(means, center=flags["center"], correlation=flags["correlation"])
+    parts = {name.removeprefix(_of_mmf): arrays[name] for name in arrays if name.startswith(_of_mmf)}
+    factors = restore_mmf(header["mmf"], parts, path)
+    require(
+        (
+            (factors.shape[0] == n, f"a factorization of {factors.shape[0]} rows for {n} classes"),
+            (factors.matrix is not None, "the array 'mmf_matrix' is missing"),
+        ),
+        path,
+    )
+    return hierarchy._set(means, covariance, factors)
 
 
 def _plain(value: object) -> object:

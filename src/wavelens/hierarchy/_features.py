@@ -1,4 +1,4 @@
-"""Features and labels as they come in: checked, and read a few rows at a time, so that files stay on disk."""
+"""Features as they come in: checked, and read a few rows at a time, so that files stay on disk."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens._arguments import as_array
+from wavelens._mapped import check_whole
 
-__all__ = ["Float64Array", "IntArray", "as_features", "as_labels", "label_kind", "row_chunks"]
+__all__ = ["Float64Array", "IntArray", "as_features", "row_chunks"]
 
 Float64Array = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.intp]
@@ -62,6 +63,8 @@ def row_chunks(features: Any, name: str, *, least: int = 1) -> Iterator[tuple[in
     width = int(np.prod(features.shape[1:]))
     step = max(least, _numbers_at_once // width)
     for first in range(0, n, step):
+        if isinstance(features, np.ndarray):
+            check_whole(features, name)
         rows = np.asarray(features[first : first + step])
         if rows.dtype.kind not in "fiub":
             raise TypeError(f"`{name}` must hold real numbers, got dtype {rows.dtype}")
@@ -79,40 +82,3 @@ def _refuse_nonfinite(chunk: Float64Array, first: int, name: str) -> None:
         row, column = map(int, bad[0])
         value = "NaN" if np.isnan(chunk[row, column]) else str(chunk[row, column])
         raise ValueError(f"`{name}` must be finite, got {value} at row {first + row}, feature {column}")
-
-
-def as_labels(labels: Any, n_images: int, name: str) -> npt.NDArray[Any]:
-    """Return the labels as an array (n_images,) of numbers or strings.
-
-    Raises
-    ------
-    TypeError
-        If they are neither, or both.
-    ValueError
-        If there is not one for each image, or one is NaN or infinite.
-    """
-    array = np.asarray(labels)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.shape != (n_images,):
-        raise ValueError(
-            f"`{name}` must hold one label for each of the {n_images} images, got shape {array.shape}"
-        )
-    if array.dtype.kind == "O" and n_images:
-        kinds = {type(label) for label in array}
-        if len(kinds) != 1:
-            named = ", ".join(sorted(kind.__name__ for kind in kinds))
-            raise TypeError(f"`{name}` must hold labels of one type, got {named}")
-        array = np.array(array.tolist())
-    if array.dtype.kind not in "biufUS" and n_images:
-        raise TypeError(f"`{name}` must hold numbers or strings, got dtype {array.dtype}")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        place = int(np.flatnonzero(~np.isfinite(array))[0])
-        what = "NaN" if np.isnan(array[place]) else "infinities"
-        raise ValueError(f"`{name}` must not hold {what}, got one at image {place}")
-    return array
-
-
-def label_kind(labels: npt.NDArray[Any]) -> str:
-    """Return "numbers", "strings" or "bytes"."""
-    return {"U": "strings", "S": "bytes"}.get(labels.dtype.kind, "numbers")

@@ -9,6 +9,21 @@ from typing import Any
 
 import numpy as np
 
+from wavelens._utils._damaged_files import DAMAGES
+from wavelens._utils._file_schema import (
+    AnyOf,
+    ArrayField,
+    Flag,
+    Floats,
+    Indices,
+    Integer,
+    ListOf,
+    Real,
+    Text,
+    check_arrays,
+    check_header,
+    require,
+)
 from wavelens.exceptions import DataError
 from wavelens.hierarchy._graph import MMFGraph
 
@@ -16,15 +31,22 @@ __all__ = ["fill_networkx", "from_dict", "from_json", "to_dict", "to_dot"]
 
 _format = "wavelens.hierarchy.MMFGraph"
 _format_version = 1
-_arrays = {
-    "levels": np.intp,
-    "tuples": np.intp,
-    "wavelets": np.intp,
-    "weights": np.float64,
-    "hangs_on": np.intp,
-    "entry_levels": np.intp,
-    "level_errors": np.float64,
-    "frequencies": np.float64,
+_header_schema = {
+    "names": ListOf(item=AnyOf(options=(Text(), Integer(), Real(), Flag()), nullable=True)),
+    "nodes": ListOf(item=ListOf(item=Integer(low=0))),
+    "order": Integer(low=1, high=2**31),
+    "squared_norm": Real(low=0),
+    "core": ListOf(item=Integer(low=0)),
+}
+_arrays: dict[str, ArrayField] = {
+    "levels": Indices(("levels",), low=1, ascending=True),
+    "tuples": Indices(("levels", "order"), low=-1),
+    "wavelets": Indices(("levels",), below="n"),
+    "weights": Floats(("levels", "order"), low=0, dtype=np.float64),
+    "hangs_on": Indices(("levels", "order"), low=-1),
+    "entry_levels": Indices(("n",)),
+    "level_errors": Floats(("levels",), dtype=np.float64),
+    "frequencies": Floats(("levels",), dtype=np.float64),
 }
 
 
@@ -98,9 +120,9 @@ def from_dict(data: Mapping[str, Any]) -> MMFGraph:
     if not isinstance(data, Mapping) or data.get("format") != _format:
         found = data.get("format") if isinstance(data, Mapping) else type(data).__name__
         raise DataError(f"the data hold {found!r}, expected a {_format}")
-    version = data.get("format_version")
-    if not isinstance(version, int):
-        raise DataError(f"the graph is damaged: format version {version!r}")
+    version = check_header(dict(data), {"format_version": Integer(low=1)}, "the graph is damaged")[
+        "format_version"
+    ]
     if version > _format_version:
         raise DataError(
             f"the graph has format version {version}; this wavelens reads up to version {_format_version}"
@@ -108,46 +130,59 @@ def from_dict(data: Mapping[str, Any]) -> MMFGraph:
     try:
         graph = _restored(data)
         _check(graph)
-    except (KeyError, ValueError, TypeError, IndexError, OverflowError) as error:
+    except DAMAGES as error:
         raise DataError(f"the graph is damaged: {error!r}") from error
     return graph
 
 
 def _restored(data: Mapping[str, Any]) -> MMFGraph:
-    order = int(data["order"])
+    header = check_header(dict(data), _header_schema, "the graph is damaged")
+    levels, order = len(data["levels"]), header["order"]
     arrays: dict[str, Any] = {}
-    for name, dtype in _arrays.items():
+    for name, expected in _arrays.items():
         array = np.array(data[name])
-        if array.size and array.dtype.kind not in ("i" if dtype is np.intp else "fi"):
-            raise TypeError(f"{name} must hold numbers")
-        arrays[name] = array.astype(dtype)
-    shape = (len(arrays["levels"]), order)
-    for name in ("tuples", "weights", "hangs_on"):
-        arrays[name] = arrays[name].reshape(shape)
+        if array.size == 0:
+            array = array.astype(np.intp if isinstance(expected, Indices) else np.float64)
+            array = array.reshape((levels, order) if len(expected.shape) == 2 else (0,))
+        elif array.dtype.kind == "i" and isinstance(expected, Floats):
+            array = array.astype(np.float64)
+        arrays[name] = array
+    sizes = {"levels": levels, "order": order, "n": len(header["nodes"])}
+    checked, _ = check_arrays(arrays, _arrays, "the graph is damaged", sizes)
     return MMFGraph(
-        names=tuple(data["names"]),
-        nodes=tuple(tuple(map(int, node)) for node in data["nodes"]),
-        squared_norm=float(data["squared_norm"]),
-        core=tuple(map(int, data["core"])),
-        **arrays,
+        names=tuple(header["names"]),
+        nodes=tuple(map(tuple, header["nodes"])),
+        squared_norm=header["squared_norm"],
+        core=tuple(header["core"]),
+        **checked,
     )
 
 
 def _check(graph: MMFGraph) -> None:
-    n, m, levels = graph.n_nodes, graph.n_classes, graph.n_levels
-    if sorted(i for node in graph.nodes for i in node) != list(range(m)):
-        raise ValueError("each class must belong to one node")
-    if any(len(getattr(graph, name)) != levels for name in ("wavelets", "level_errors", "frequencies")):
-        raise ValueError("lengths differ")
-    if len(graph.entry_levels) != n or not all(0 <= i < m for i in graph.core):
-        raise ValueError("nodes or core out of range")
-    if levels and ((np.diff(graph.levels) <= 0).any() or graph.levels[0] < 1):
-        raise ValueError("levels must ascend from 1")
-    for array, low, high in ((graph.tuples, -1, n - 1), (graph.wavelets, 0, n - 1)):
-        if array.size and (array.min() < low or array.max() > high):
-            raise ValueError("nodes out of range")
-    if (graph.hangs_on >= graph.levels[:, None]).any() or (graph.hangs_on < -1).any():
-        raise ValueError("a level must hang on an earlier one")
+    n, m = graph.n_nodes, graph.n_classes
+    padding, tuples, levels = graph.tuples < 0, graph.tuples, graph.levels
+    sorted_tuples = np.sort(tuples, axis=1)
+    twice = ((np.diff(sorted_tuples, axis=1) == 0) & (sorted_tuples[:, 1:] >= 0)).any()
+    holds = (tuples == graph.wavelets[:, None]).any(axis=1).all()
+    require(
+        (
+            (
+                sorted(i for node in graph.nodes for i in node) == list(range(m)),
+                "'nodes' must put each class into one node",
+            ),
+            (all(i < m for i in graph.core), f"'core' must hold classes from 0 to {m - 1}"),
+            (len(set(graph.core)) == len(graph.core), "'core' names a class twice"),
+            (bool((tuples < n).all()), f"'tuples' must hold nodes from 0 to {n - 1}"),
+            (not twice, "'tuples' names a node twice in one level"),
+            (bool(holds), "'wavelets' must name a member of each tuple"),
+            (bool((graph.hangs_on < levels[:, None]).all()), "'hangs_on' must name earlier levels"),
+            (
+                bool(((graph.hangs_on < 0) == padding).all()),
+                "'hangs_on' and 'tuples' are filled up differently",
+            ),
+        ),
+        "the graph is damaged",
+    )
 
 
 def _edges(graph: MMFGraph) -> Iterator[tuple[str, str, int, float, bool]]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from wavelens._arguments import check_integer, check_progress
+from wavelens._utils._labels import as_labels
 from wavelens.hierarchy._agreement import (
     chance_jaccard,
     first_levels,
@@ -20,7 +21,7 @@ from wavelens.hierarchy._agreement import (
 )
 from wavelens.hierarchy._class_covariance import covariance_of
 from wavelens.hierarchy._class_means import ClassMeans
-from wavelens.hierarchy._features import Float64Array, IntArray, as_features, as_labels, row_chunks
+from wavelens.hierarchy._features import Float64Array, IntArray, as_features, row_chunks
 from wavelens.hierarchy._flow_result import LayerFlow
 from wavelens.hierarchy._mmf import MMF, MMFMethod, MMFRotation, mmf
 

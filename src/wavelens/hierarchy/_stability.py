@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens._arguments import check_integer, check_progress
+from wavelens._utils._labels import as_labels
 from wavelens.hierarchy._agreement import joining_correlation, joining_levels
-from wavelens.hierarchy._features import Float64Array, IntArray, as_features, as_labels
+from wavelens.hierarchy._features import Float64Array, IntArray, as_features
 from wavelens.hierarchy._layer_flow import (
     _draw,
     _excess,

@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens import _core
-from wavelens._arguments import FloatArray, as_array, as_float_matrix, check_integer
+from wavelens._arguments import FloatArray, as_float_matrix, check_integer
+from wavelens._utils._labels import as_labels as _as_labels
+from wavelens._utils._labels import label_kind
 
 __all__ = [
     "as_bandwidths",
@@ -26,29 +28,22 @@ SAMPLE = 1024
 
 def as_labels(labels: npt.ArrayLike, n: int, name: str, rows_of: str) -> tuple[npt.NDArray[Any], Codes]:
     """Return the classes in the order of `np.unique` and each row's number among them."""
-    array = as_array(labels, name)
-    if array.ndim != 1:
-        raise ValueError(f"`{name}` must have 1 dimension, got {array.ndim} (shape {array.shape})")
-    if len(array) != n:
-        raise ValueError(
-            f"`{name}` must have one entry for each of the {n} rows of `{rows_of}`, got {len(array)}"
-        )
-    missing = np.asarray(array != array)  # NaN and NaT, in arrays of objects as well
-    if missing.any():
-        place = int(np.argmax(missing))
-        what = "NaT" if array.dtype.kind in "mM" else "NaN"
-        raise ValueError(f"`{name}` must not be {what}, got {what} at position {place}")
-    try:
-        classes, codes = np.unique(array, return_inverse=True)
-    except TypeError as error:
-        raise TypeError(f"`{name}` must be numbers or texts that can be sorted, not a mixture") from error
+    array = _as_labels(labels, n, name, f"rows of `{rows_of}`", dates=True)
+    classes, codes = np.unique(array, return_inverse=True)
     return classes, codes.astype(np.int64, copy=False)
 
 
 def check_same_kind(y_classes: npt.NDArray[Any], classes: npt.NDArray[Any]) -> None:
-    """Raise `TypeError` where one of `y_labels` and `labels` holds numbers and the other texts."""
-    kinds = ["number" if each.dtype.kind in "biuf" else each.dtype.kind for each in (classes, y_classes)]
-    if kinds[0] != kinds[1] and "O" not in kinds:
+    """Raise `TypeError` where labels of the one kind cannot be compared exactly with those of the other."""
+    given = (classes, y_classes)
+    kinds = {label_kind(each) for each in given}
+    floats = {each.dtype.kind == "f" for each in given}
+    # Integers beyond 2**53 would be rounded beside floats.
+    inexact = len(floats) > 1 and any(
+        each.dtype.kind in "iu" and len(each) and max(abs(int(each[0])), abs(int(each[-1]))) > 2**53
+        for each in given
+    )
+    if len(kinds) > 1 or inexact:
         raise TypeError(
             f"`y_labels` must be of the same kind as `labels`, {classes.dtype}, got {y_classes.dtype}"
         )

@@ -32,6 +32,7 @@ from wavelens import _core
 from wavelens._arguments import FloatArray, as_array, as_float_matrix
 from wavelens._mapped import is_mapped, row_blocks
 from wavelens._threads import blas_threads
+from wavelens._utils._labels import as_labels as _as_labels
 from wavelens.exceptions import DataError
 from wavelens.linalg._bandwidth import Codes, Doubles, as_bandwidths, as_labels, check_same_kind
 from wavelens.linalg._pairwise import Progress, lifted
@@ -90,6 +91,8 @@ class ClassSums:
         check_labels: npt.ArrayLike | None,
     ) -> None:
         given = as_array(classes, "classes")
+        if given.ndim == 1 and len(given):
+            given = _as_labels(classes, len(given), "classes", "classes", dates=True)
         if given.ndim != 1 or not len(given) or len(np.unique(given)) != len(given):
             raise ValueError("`classes` must be a list of different labels")
         self.classes = np.sort(given)

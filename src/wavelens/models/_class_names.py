@@ -108,8 +108,9 @@ def read_class_names(source: str | os.PathLike[str] | Sequence[str]) -> ClassNam
         content = json.loads(text) if path.suffix.lower() == ".json" else text.rstrip().splitlines()
     except OSError as error:
         raise DataError(f"{path}: cannot read the class names: {error.strerror or error}") from error
-    except ValueError as error:  # JSON and UTF-8 both
-        raise DataError(f"{path}: cannot read the class names: {error}") from error
+    except (ValueError, RecursionError, MemoryError) as error:  # of JSON and of UTF-8
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise DataError(f"{path}: cannot read the class names: {reason:.300}") from error
     if isinstance(content, Mapping) and len(content) == 1:
         inner = next(iter(content.values()))
         content = inner if isinstance(inner, list | dict) and not _is_pair(inner) else content

@@ -48,6 +48,7 @@ def extract_features(
     dtype: str = "float32",
     out: str | os.PathLike[str] | None = None,
     threads: int | None = None,
+    trust_pickle: bool = False,
     progress: bool | None = None,
 ) -> LabelledFeatures:
     """Push images through a trained network and keep what some of its layers say.
@@ -85,6 +86,8 @@ def extract_features(
         maps it. The file appears when it is whole.
     threads : int, optional
         Of the network; `wavelens.num_threads` by default.
+    trust_pickle : bool, default False
+        Open ``.pt2`` files by ``torch.export.load`` as they are, which can run code from them.
     progress : bool, optional
         Show a progress bar on stderr. By default, on a terminal, when it takes over a second.
 
@@ -119,7 +122,7 @@ def extract_features(
     check_choice(dtype, "dtype", ("float32", "float16"))
     if batch_size is not None:
         check_integer(batch_size, "batch_size", low=1)
-    network = open_network(model, threads=threads)
+    network = open_network(model, threads=threads, trust_pickle=trust_pickle)
     wanted = network.resolve(layers)
     names = class_names
     if names is not None and not isinstance(names, ClassNames):
@@ -134,7 +137,9 @@ def extract_features(
     return task.run(None if out is None else Path(os.fsdecode(out)), progress)
 
 
-def list_layers(model: object, *, size: tuple[int, int] | None = None) -> tuple[Layer, ...]:
+def list_layers(
+    model: object, *, size: tuple[int, int] | None = None, trust_pickle: bool = False
+) -> tuple[Layer, ...]:
     """List what can be chosen of a network, with the shapes that one image gives.
 
     Parameters
@@ -143,6 +148,8 @@ def list_layers(model: object, *, size: tuple[int, int] | None = None) -> tuple[
         As `open_network` takes it.
     size : tuple of int, optional
         Height and width of the images, where the network takes any.
+    trust_pickle : bool, default False
+        Open ``.pt2`` files by ``torch.export.load`` as they are, which can run code from them.
 
     Returns
     -------
@@ -155,7 +162,7 @@ def list_layers(model: object, *, size: tuple[int, int] | None = None) -> tuple[
     ImportError, ModelError, TypeError
         As `open_network` does.
     """
-    network = open_network(model)
+    network = open_network(model, trust_pickle=trust_pickle)
     rule = recognise_preprocessing(network, **({} if size is None else {"size": size}))
     n = network.batch or 2
     batch = np.zeros((n, *rule.shape), rule.dtype)

@@ -11,19 +11,33 @@ import json
 import math
 import os
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from wavelens.data._archives import Archive
+from wavelens._mapped import check_whole
+from wavelens._utils._atomic_write import atomic_write, final_path
+from wavelens._utils._damaged_files import reading
+from wavelens._utils._file_schema import (
+    Indices,
+    Integer,
+    Labels,
+    ListOf,
+    Record,
+    Text,
+    check_arrays,
+    check_header,
+    require,
+)
+from wavelens._utils._replace_folder import temporary_folder
 from wavelens.data._labels import check_labels, encode_labels
+from wavelens.data._npz_archive import Archive
 from wavelens.exceptions import DataError
 from wavelens.models._class_names import ClassNames, read_class_names
 from wavelens.models._labelled_features import LabelledFeatures
@@ -32,6 +46,20 @@ __all__ = ["FeaturesWriter", "load_features"]
 
 FORMAT = "wavelens-features"
 VERSION = 1
+_writer = "wavelens features"
+_header_schema = {
+    "source": Text(),
+    "layers": ListOf(
+        item=Record(fields={"name": Text(), "key": Text(), "shape": ListOf(item=Integer(low=1, high=2**40))})
+    ),
+    "info": Record(),
+    "notes": ListOf(item=Text()),
+}
+_schema = {
+    "labels": Indices(("n",), below="n_classes", optional=True),
+    "class_names": Labels(("n_classes",), text=True, optional=True),
+    "file_names": Labels(("n",), text=True, optional=True),
+}
 HEADER = "header"
 RESERVED = ("labels", "class_names", "file_names", HEADER)
 FEATURE_KEYS = ("features", "embeddings", "activations", "representations", "codes", "x", "data")
@@ -65,19 +93,19 @@ class FeaturesWriter:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path.expanduser().resolve()
+        self.path = final_path(path.expanduser().absolute())
         self._columns: dict[str, _Column] = {}
+        self._open = ExitStack()
 
     def __enter__(self) -> FeaturesWriter:
-        folder = self.path.parent
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = Path(tempfile.mkdtemp(prefix=f".{self.path.name}-partial-", dir=folder))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._folder = self._open.enter_context(temporary_folder(self.path))
         return self
 
-    def __exit__(self, _: type[BaseException] | None, __: object, ___: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         for each in self._columns.values():
             each.file.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._open.close()
 
     def append(self, layer: str, values: Array) -> None:
         """Add the values of some images.
@@ -93,6 +121,7 @@ class FeaturesWriter:
             file = (self._folder / str(len(self._columns))).open("w+b")
             self._columns[layer] = _Column(file, values.shape[1:], values.dtype)
         column = self._columns[layer]
+        check_whole(values, layer)
         column.file.write(np.ascontiguousarray(values).data)
         column.rows += len(values)
 
@@ -127,8 +156,10 @@ class FeaturesWriter:
             "info": dict(info),
             "notes": list(notes),
         }
-        partial = self._folder / "features.npz"
-        with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        with (
+            atomic_write(self.path) as file,
+            zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive,
+        ):
             _add(archive, HEADER, np.array(json.dumps(header, ensure_ascii=False)))
             if labels is not None:
                 _add(archive, "labels", np.asarray(labels, np.int64))
@@ -137,7 +168,6 @@ class FeaturesWriter:
                 _add(archive, "file_names", np.array(file_names, dtype=str))
             for name, column in self._columns.items():
                 self._pack(archive, keys[name], column)
-        partial.replace(self.path)
 
     def _pack(self, archive: zipfile.ZipFile, key: str, column: _Column) -> None:
         shape = (column.rows, math.prod(column.shape))
@@ -208,9 +238,11 @@ def load_features(
     archive = Archive(where)
     header = _header(archive)
     if header is not None and key is None and labels_key is None:
-        found = _own(archive, header)
+        with reading(where, _writer):
+            found = _own(archive, check_header(header, _header_schema, where))
     else:
-        found = _foreign(archive, header, key, labels_key, class_names)
+        with reading(where, "numpy.savez"):
+            found = _foreign(archive, header, key, labels_key, class_names)
     return found if class_names is None else found.with_class_names(class_names)
 
 
@@ -219,12 +251,12 @@ def _header(archive: Archive) -> dict[str, Any] | None:
         return None
     try:
         header = json.loads(str(archive.read(HEADER)))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         return None
-    version = header.get("format_version")
-    if not isinstance(version, int) or version > VERSION:
+    version = check_header(header, {"format_version": Integer(low=1)}, archive.path)["format_version"]
+    if version > VERSION:
         raise DataError(
             f"{archive.path}: written by a newer Wavelens (format {version}, {VERSION} is known); update it"
         )
@@ -232,22 +264,55 @@ def _header(archive: Archive) -> dict[str, Any] | None:
 
 
 def _own(archive: Archive, header: Mapping[str, Any]) -> LabelledFeatures:
-    try:
-        layers = {each["name"]: archive.read(each["key"]) for each in header["layers"]}
-        shapes = {each["name"]: tuple(each["shape"]) for each in header["layers"]}
-        labels = archive.read("labels").astype(np.intp) if "labels" in archive.keys else None
-        return LabelledFeatures(
-            layers=layers,
-            labels=labels,
-            class_names=_strings(archive, "class_names"),
-            file_names=_strings(archive, "file_names"),
-            source=str(header["source"]),
-            shapes=shapes,
-            info=header["info"],
-            notes=tuple(header["notes"]),
+    listed = header["layers"]
+    keys = [each["key"] for each in listed]
+    named = [each["name"] for each in listed]
+    require(
+        (
+            (bool(listed), "the header's 'layers' must name at least one layer"),
+            (len(set(named)) == len(named), "the header's 'layers' names a layer twice"),
+        ),
+        archive.path,
+    )
+    arrays = {each: archive.read(each) for each in dict.fromkeys(keys)}
+    beside: dict[str, Array] = {
+        each: archive.read(each) for each in ("labels", "class_names", "file_names") if each in archive.keys
+    }
+    layers, sizes = _checked_layers(arrays, archive.path)
+    for each in listed:
+        width = layers[each["key"]].shape[1]
+        shape = tuple(each["shape"])
+        fits = math.prod(shape) == width
+        require(
+            [(fits, f"the array {each['key']!r} has {width} columns, not those of {shape}")], archive.path
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{archive.path}: the file is damaged: {error}") from error
+    class_names = _strings(archive, "class_names")
+    sizes["n_classes"] = len(class_names)
+    found, _ = check_arrays(beside, _schema, archive.path, sizes)
+    return LabelledFeatures(
+        layers={each["name"]: layers[each["key"]] for each in listed},
+        labels=found.get("labels"),
+        class_names=class_names,
+        file_names=_strings(archive, "file_names"),
+        source=header["source"],
+        shapes={each["name"]: tuple(each["shape"]) for each in listed},
+        info=header["info"],
+        notes=tuple(header["notes"]),
+    )
+
+
+def _checked_layers(arrays: Mapping[str, Array], path: Path) -> tuple[dict[str, Array], dict[str, int]]:
+    """Check the features but for their values, which are read, and compared with NaN, when they are used."""
+    n = None
+    for key, array in arrays.items():
+        kind = array.dtype.kind == "f" and array.dtype.itemsize in (2, 4, 8)
+        if not kind or array.ndim != 2 or 0 in array.shape or len(array) != (n := n or len(array)):
+            rows = "n" if n is None else f"n = {n}"
+            raise DataError(
+                f"{path}: the array {key!r} must hold floating-point numbers of shape ({rows}, d), got {array.dtype} "
+                f"of shape {array.shape}"
+            )
+    return dict(arrays), {"n": n or 0}
 
 
 def _foreign(
@@ -294,7 +359,8 @@ def _feature_keys(archive: Archive) -> list[str]:
             f"{archive.path}: none of the arrays is recognised as features: {archive.describe()}. Name them: "
             "key='...', labels_key='...' (--key, --labels-key), or call the array `features`"
         )
-    beside = [each for each in floats if each != main and archive.shape(each)[0] == archive.shape(main)[0]]
+    n = archive.shape(main)[:1]
+    beside = [each for each in floats if each != main and archive.shape(each)[:1] == n]
     return [main, *beside]
 
 

@@ -186,7 +186,7 @@ class Network(ABC):
         """
 
 
-def open_network(model: object, *, threads: int | None = None) -> Network:
+def open_network(model: object, *, threads: int | None = None, trust_pickle: bool = False) -> Network:
     """Open a network, whatever library it is of.
 
     Parameters
@@ -196,6 +196,8 @@ def open_network(model: object, *, threads: int | None = None) -> Network:
         ``torch``), or a torch object, which is run in evaluation mode and left as it was.
     threads : int, optional
         Of the computation; as many as `wavelens.num_threads` by default.
+    trust_pickle : bool, default False
+        Open ``.pt2`` files by ``torch.export.load`` as they are, which can run code from them.
 
     Returns
     -------
@@ -213,8 +215,9 @@ def open_network(model: object, *, threads: int | None = None) -> Network:
 
     Notes
     -----
-    A ``.pt2`` file is an archive of torch, which may unpickle parts of it: open only files that you trust.
-    ``.onnx`` files hold data alone.
+    No code from a file runs. ``.onnx`` files hold data alone; weights beside them must lie in the same folder.
+    Of ``.pt2`` files nothing is unpickled or evaluated: those with pickled objects, compiled code, or operators
+    other than torch's own are refused unless `trust_pickle` is set.
     """
     count = num_threads() if threads is None else check_integer(threads, "threads", low=1, high=1024)
     if isinstance(model, Network):
@@ -231,7 +234,7 @@ def open_network(model: object, *, threads: int | None = None) -> Network:
         if ending == ".pt2":
             from wavelens.models._torch_export import ExportedNetwork
 
-            return ExportedNetwork.open(path, count)
+            return ExportedNetwork.open(path, count, trust_pickle=trust_pickle)
         hint = ""
         if ending in (".pt", ".pth", ".ckpt", ".bin", ".safetensors"):
             hint = (

@@ -10,6 +10,7 @@ from typing import Any
 from wavelens.exceptions import ModelError
 from wavelens.models._first_steps import Affine, facts_of_affine
 from wavelens.models._network import Array, Fact, Layer, Network, NetworkInput, as_values
+from wavelens.models._onnx_external import check_external_weights
 from wavelens.models._onnx_file import Graph, read_graph, with_outputs
 
 __all__ = ["OnnxNetwork"]
@@ -61,8 +62,10 @@ class OnnxNetwork(Network):
         try:
             model = path.read_bytes()
             graph = read_graph(model)
-        except (ValueError, OSError) as error:
-            raise ModelError(f"{path}: cannot be read as an .onnx file: {error}") from error
+            check_external_weights(model, path.parent)
+        except (ValueError, OSError, MemoryError) as error:
+            text = str(error) or "it does not fit in memory"
+            raise ModelError(f"{path}: cannot be read as an .onnx file: {text}") from error
         session = _open_session(model, path.parent, threads, path.name)
         inputs = session.get_inputs()
         if len(inputs) != 1:

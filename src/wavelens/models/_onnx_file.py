@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Graph", "Node", "read_graph", "with_outputs"]
+__all__ = ["Graph", "Node", "fields_of", "read_graph", "with_outputs"]
 
 # Field numbers of onnx.proto.
 MODEL_GRAPH = 7
@@ -103,10 +103,10 @@ def read_graph(model: bytes | memoryview) -> Graph:
     initializers: list[str] = []
     inputs: list[str] = []
     outputs: list[str] = []
-    for number, graph in _fields(memoryview(model)):
+    for number, graph in fields_of(memoryview(model)):
         if number != MODEL_GRAPH or isinstance(graph, int):
             continue
-        for part, value in _fields(graph):
+        for part, value in fields_of(graph):
             if isinstance(value, int):
                 continue
             if part == GRAPH_NODE:
@@ -120,7 +120,7 @@ def read_graph(model: bytes | memoryview) -> Graph:
                 if values is not None:
                     constants[name] = values
             elif part in (GRAPH_INPUT, GRAPH_OUTPUT):
-                names = [_text(each) for key, each in _fields(value) if key == VALUE_NAME]
+                names = [_text(each) for key, each in fields_of(value) if key == VALUE_NAME]
                 (inputs if part == GRAPH_INPUT else outputs).extend(names)
     if not nodes:
         raise ValueError("the file has no graph")
@@ -152,7 +152,7 @@ def _node(message: memoryview) -> Node:
     outputs: list[str] = []
     name = operator = ""
     constants = {}
-    for key, value in _fields(message):
+    for key, value in fields_of(message):
         if isinstance(value, int):
             continue
         if key == NODE_INPUT:
@@ -172,7 +172,7 @@ def _node(message: memoryview) -> Node:
 
 def _attribute(message: memoryview) -> tuple[str, npt.NDArray[Any] | None]:
     name, values = "", None
-    for key, value in _fields(message):
+    for key, value in fields_of(message):
         if key == ATTRIBUTE_NAME:
             name = _text(value)
         elif key == ATTRIBUTE_FLOAT and not isinstance(value, int):
@@ -188,7 +188,7 @@ def _tensor(message: memoryview) -> tuple[str, npt.NDArray[Any] | None]:
     dims: list[int] = []
     parts: list[npt.NDArray[Any]] = []
     raw = memoryview(b"")
-    for key, value in _fields(message):
+    for key, value in fields_of(message):
         if key == TENSOR_NAME:
             name = _text(value)
         elif key == TENSOR_TYPE and isinstance(value, int):
@@ -207,7 +207,7 @@ def _tensor(message: memoryview) -> tuple[str, npt.NDArray[Any] | None]:
     return name, values.astype(np.float64).reshape(dims) if values.size == count else None
 
 
-def _fields(message: Any) -> Iterator[tuple[int, Any]]:
+def fields_of(message: Any) -> Iterator[tuple[int, Any]]:
     """Walk the fields of a message: number, and an integer or the bytes (not copied)."""
     place, end = 0, len(message)
     while place < end:

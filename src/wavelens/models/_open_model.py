@@ -42,6 +42,7 @@ def open_model(
     input_shape: tuple[int, int, int] | None = None,
     gradient: bool | None = None,
     threads: int | None = None,
+    trust_pickle: bool = False,
 ) -> Model:
     """Open a classifier, whatever library it is of.
 
@@ -75,6 +76,8 @@ def open_model(
         by default there is one if torch, onnx and onnx2torch are installed, and else a warning.
     threads : int, optional
         Of torch and onnxruntime; `wavelens.num_threads` by default.
+    trust_pickle : bool, default False
+        Open ``.pt2`` files by ``torch.export.load`` as they are, which can run code from them.
 
     Returns
     -------
@@ -99,8 +102,7 @@ def open_model(
     Notes
     -----
     A network is tried once, with two random images: this tells its outputs. What onnx2torch makes of a file is
-    compared with onnxruntime at that. A ``.pt2`` file is an archive of torch, which may unpickle parts of it:
-    open only files that you trust.
+    compared with onnxruntime at that. No code from a file runs, see `open_network`.
 
     Examples
     --------
@@ -140,7 +142,7 @@ def open_model(
     common: dict[str, Any] = {"class_names": names}
     if callable(model) and not _is_torch(model):
         return _open_callable(model, rule, given, shape, outputs, batch_size, common)
-    network = open_network(model, threads=threads)
+    network = open_network(model, threads=threads, trust_pickle=trust_pickle)
     rule, shape = _input(network, rule, given, shape)
     common |= {
         "name": network.name,

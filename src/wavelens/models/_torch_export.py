@@ -8,7 +8,10 @@ which means the last node that came from it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from typing import Any
 from wavelens.exceptions import ModelError
 from wavelens.models._first_steps import Affine, facts_of_affine
 from wavelens.models._network import Array, Fact, Layer, Network, NetworkInput
+from wavelens.models._pt2_archive import UntrustedError, harmless_archive
 from wavelens.models._torch import import_torch, run_torch, to_array
 
 __all__ = ["ExportedNetwork", "operator_of"]
@@ -32,7 +36,7 @@ class ExportedNetwork(Network):
     threads: int = 1
 
     @classmethod
-    def open(cls, path: Path, threads: int) -> ExportedNetwork:
+    def open(cls, path: Path, threads: int, *, trust_pickle: bool = False) -> ExportedNetwork:
         """Read a ``.pt2`` file.
 
         Parameters
@@ -41,18 +45,36 @@ class ExportedNetwork(Network):
             Of the file.
         threads : int
             Of the computation.
+        trust_pickle : bool
+            Whether torch may run code from the file.
 
         Returns
         -------
         ExportedNetwork
+
+        Raises
+        ------
+        ModelError
+            If it is damaged, or could run code and is not trusted.
         """
         torch = import_torch("reading .pt2 files")
         try:
-            program = torch.export.load(path)
+            with _without_logs(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                program = torch.export.load(path if trust_pickle else harmless_archive(path))
+                return cls.of(program, path.name, threads)
+        except ModelError:
+            raise
+        except UntrustedError as error:
+            raise ModelError(
+                f"{path}: opening it could run code from the file: {error}. If you trust where it comes from, "
+                "trust_pickle=True (--trust-pickle) opens it"
+            ) from error
         except Exception as error:  # torch raises many kinds on damaged and foreign files
             lines = str(error).strip().splitlines() or [type(error).__name__]
-            raise ModelError(f"{path}: torch cannot open it as an exported program: {lines[0]}") from error
-        return cls.of(program, path.name, threads)
+            raise ModelError(
+                f"{path}: torch cannot open it as an exported program: {lines[0][:300]}"
+            ) from error
 
     @classmethod
     def of(cls, program: Any, name: str, threads: int) -> ExportedNetwork:
@@ -134,6 +156,21 @@ class ExportedNetwork(Network):
 
         run_torch(self.name, forward, batch, self.threads)
         return {each: values[node] for each, node in wanted.items()}
+
+
+@contextmanager
+def _without_logs() -> Iterator[None]:
+    """Keep torch from logging tracebacks of what becomes an error here."""
+    names = ("torch.export", "torch.export.pt2_archive._package", "torch._export.serde.serialize")
+    loggers = [logging.getLogger(name) for name in names]
+    before = [each.disabled for each in loggers]
+    try:
+        for each in loggers:
+            each.disabled = True
+        yield
+    finally:
+        for each, disabled in zip(loggers, before, strict=True):
+            each.disabled = disabled
 
 
 class _ReachedError(Exception):

@@ -131,7 +131,11 @@ class WeightLayers:
 
 
 def read_layers(
-    model: object, *, input_shape: tuple[int, ...] | None = None, threads: int | None = None
+    model: object,
+    *,
+    input_shape: tuple[int, ...] | None = None,
+    threads: int | None = None,
+    trust_pickle: bool = False,
 ) -> WeightLayers:
     """Read the weights of a network, with all that its layers do with them.
 
@@ -147,6 +151,8 @@ def read_layers(
         usual ones; of ``.onnx`` files it is needed only where sizes are left open and padding depends on them.
     threads : int, optional
         Of the network when it is run; `wavelens.num_threads` by default.
+    trust_pickle : bool, default False
+        Open ``.pt2`` files by ``torch.export.load`` as they are, which can run code from them.
 
     Returns
     -------
@@ -185,13 +191,13 @@ def read_layers(
     """
     if isinstance(model, WeightLayers):
         return model
-    found = _read(model, input_shape, threads)
+    found = _read(model, input_shape, threads, trust_pickle)
     if not found.layers:
         raise ModelError(f"{found.name}: has no linear or convolution layer{_also(found.notes)}")
     return found
 
 
-def _read(model: Any, shape: tuple[int, ...] | None, threads: int | None) -> WeightLayers:
+def _read(model: Any, shape: tuple[int, ...] | None, threads: int | None, trust_pickle: bool) -> WeightLayers:
     if is_sklearn(model) and not isinstance(model, NumpyMLP):
         from wavelens.models._open_model import open_model
 
@@ -217,7 +223,7 @@ def _read(model: Any, shape: tuple[int, ...] | None, threads: int | None) -> Wei
         return read_onnx_network(model, shape)
     from wavelens.models._weight_torch import read_torch
 
-    return read_torch(model, shape, threads)
+    return read_torch(model, shape, threads, trust_pickle=trust_pickle)
 
 
 def _also(notes: tuple[str, ...]) -> str:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from wavelens.exceptions import ModelError
 from wavelens.models._network import Network, open_network
 from wavelens.models._onnx import OnnxNetwork
+from wavelens.models._onnx_external import check_external_weights
 from wavelens.models._weight_layers import WeightLayers
 from wavelens.models._weight_onnx_steps import QUANTIZED, Reading, read_step
 from wavelens.models._weight_steps import Step, assemble, left_out_words
@@ -53,7 +54,10 @@ def read_onnx(path: Path, shape: tuple[int, ...] | None, threads: int | None) ->
     if not path.is_file():
         raise ModelError(f"{path}: no such file")
     try:
-        model = onnx.load(str(path))
+        content = path.read_bytes()
+        check_external_weights(content, path.parent)
+        model = onnx.load_model_from_string(content)
+        onnx.load_external_data_for_model(model, str(path.parent))
     except Exception as error:  # the package raises many kinds on damaged files and missing weights
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(f"{path}: cannot be read as an .onnx file: {lines[0]}") from error

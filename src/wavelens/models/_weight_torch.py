@@ -27,7 +27,9 @@ __all__ = ["read_torch"]
 TRIAL_SIDES = (224, 32, 28, 64, 96, 128, 256, 299, 160, 48, 16, 8)
 
 
-def read_torch(model: Any, shape: tuple[int, ...] | None, threads: int | None) -> WeightLayers:
+def read_torch(
+    model: Any, shape: tuple[int, ...] | None, threads: int | None, *, trust_pickle: bool = False
+) -> WeightLayers:
     """Read the layers of a module or a program.
 
     Parameters
@@ -38,6 +40,8 @@ def read_torch(model: Any, shape: tuple[int, ...] | None, threads: int | None) -
         Of one image, for modules.
     threads : int or None
         Of the network when it is run.
+    trust_pickle : bool
+        See `open_network`.
 
     Returns
     -------
@@ -49,7 +53,7 @@ def read_torch(model: Any, shape: tuple[int, ...] | None, threads: int | None) -
         if _is_exported(model):
             network: Network = ExportedNetwork.wrap(model, "exported program", threads or num_threads())
             return _of_program(network)
-    network = open_network(model, threads=threads)
+    network = open_network(model, threads=threads, trust_pickle=trust_pickle)
     if isinstance(network, ModuleNetwork):
         network = _exported(network, shape)
     if not isinstance(network, ExportedNetwork):

@@ -7,15 +7,17 @@ Arrays go into an npz file, whose parts carry checksums: one that the disk has s
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from wavelens._archive import read_archive, write_npz
+from wavelens._utils._archive import read_archive, write_npz
+from wavelens._utils._atomic_write import atomic_write, sync_folder, write_text
+from wavelens._utils._damaged_files import reading
+from wavelens._utils._temporaries import remove_abandoned
 from wavelens.exceptions import DataError
 
 __all__ = ["read_json", "read_state", "sync_folder", "write_json", "write_state"]
@@ -27,7 +29,8 @@ _version = 1
 def write_state(path: Path, header: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
     """Write arrays and a header that JSON knows."""
     told = json.dumps({"format": _kind, "format_version": _version, **header})
-    _write(path, lambda file: write_npz(file, {"header": np.array(told), **arrays}))
+    with atomic_write(path, sync=True) as file:
+        write_npz(file, {"header": np.array(told), **arrays})
 
 
 def read_state(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]] | None:
@@ -46,43 +49,17 @@ def read_state(path: Path) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write what JSON knows."""
-    text = json.dumps(values, indent=1, ensure_ascii=True).encode()
-    _write(path, lambda file: file.write(text))
+    write_text(path, json.dumps(values, indent=1, ensure_ascii=True), sync=True)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
     """Return what `write_json` wrote; None if there is no such file."""
+    remove_abandoned(path.parent)
     try:
-        values = json.loads(path.read_bytes())
+        with reading(path, "an analysis out of core"):
+            values = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
-    except ValueError as error:
-        raise DataError(f"{path} is damaged: {error}") from error
     if not isinstance(values, dict):
         raise DataError(f"{path} is damaged: it holds no table")
     return values
-
-
-def sync_folder(folder: Path) -> None:
-    """Force the entries of a folder to disk, where the system can."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)

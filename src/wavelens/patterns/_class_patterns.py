@@ -191,7 +191,8 @@ def class_filters(
     filters = filters[:, ::-1]
     rest[np.diag_indices(m)] -= ridge * size
     power = np.einsum("ij,ij->j", filters, own @ filters)
-    noise = np.maximum(np.einsum("ij,ij->j", filters, rest @ filters), np.finfo(np.float64).tiny)
+    # Filters have wᵀAw = 1: what is less than rounding of it is none.
+    noise = np.maximum(np.einsum("ij,ij->j", filters, rest @ filters), m * np.finfo(np.float64).eps)
     along = shift @ filters
     filters = filters * np.where(along < 0, -1.0, 1.0)
     share = np.divide(along**2, power, out=np.zeros(n), where=power > 0)

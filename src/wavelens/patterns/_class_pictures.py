@@ -32,7 +32,7 @@ from wavelens.patterns._sample import sample_places
 __all__ = ["class_moments", "class_patterns", "class_pictures"]
 
 MOST_IMAGES = 4096
-_most_numbers = 32_000_000
+_most_numbers = 8_000_000
 _at_once = 256
 
 _Codes = npt.NDArray[np.intp]
@@ -82,7 +82,7 @@ def class_pictures(
 
     Returns
     -------
-    array of float32, shape (n_classes, n, n_all_coefficients)
+    array of shape (n_classes, n, n_all_coefficients)
         Fewer than eight patterns of each class where there are very many classes of large images.
     """
     n_classes, p = len(result.classes), result.basis.n_coefficients
@@ -112,7 +112,7 @@ def class_pictures(
     rest = (shares.sum(axis=0) - shares) / (moments.counts.sum() - moments.counts)[:, None]
     found = weighted - scores[:, :, None] * rest[:, None, :]
     found /= np.maximum(squares, np.finfo(np.float64).tiny)[:, :, None]
-    return np.asarray(found, dtype=np.float32)
+    return np.asarray(found, dtype=result.sigma.dtype)
 
 
 def class_patterns(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from wavelens._utils._labels import as_labels
+
 __all__ = ["check_groups", "group_labels"]
 
 
@@ -15,18 +17,10 @@ def check_groups(groups: npt.ArrayLike, n_images: int) -> npt.NDArray[np.intp]:
     ------
     ValueError
         If there is not one group for each image, fewer than two groups, or a NaN.
+    TypeError
+        If they are of several kinds.
     """
-    array = np.asarray(groups)
-    if array.shape != (n_images,):
-        raise ValueError(
-            f"`groups` must hold one group for each of the {n_images} images, got shape {array.shape}"
-        )
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise ValueError(
-            f"`groups` must not hold NaN, got one at image {int(np.flatnonzero(~np.isfinite(array))[0])}"
-        )
-    if array.dtype.kind == "O":
-        array = array.astype(str)
+    array = as_labels(groups, n_images, "groups")
     values, codes = np.unique(array, return_inverse=True)
     if len(values) < 2:
         raise ValueError(f"`groups` must hold at least two groups, got only {values[0]!r}")

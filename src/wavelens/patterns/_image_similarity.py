@@ -123,7 +123,7 @@ def nearest_images(result: FitResult, images: npt.ArrayLike, n: int, of: str) ->
         found = _nearest_in_parts(result, places, k, of)
     else:
         sides = {} if of == "any" else {"labels": labels[places], "y_labels": labels}
-        found = k_nearest(result.embedding[places], result.embedding, k, of=of, **sides)
+        found = k_nearest(picked_rows(result.embedding, places), result.embedding, k, of=of, **sides)
     if of == "other":
         return found
     itself = found.indices == places[:, None]

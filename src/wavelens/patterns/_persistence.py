@@ -7,14 +7,30 @@ factors are those of the classes' triangular factors, and are stored.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from wavelens._archive import read_archive, write_archive
-from wavelens.exceptions import DataError
+from wavelens._utils._archive import read_archive, write_archive
+from wavelens._utils._damaged_files import reading
+from wavelens._utils._file_schema import (
+    AnyOf,
+    Booleans,
+    Flag,
+    Floats,
+    Indices,
+    Integer,
+    Labels,
+    ListOf,
+    Real,
+    Record,
+    Text,
+    check_arrays,
+    check_header,
+    require,
+)
 from wavelens.linalg import HOGSVD
 from wavelens.patterns._basis import make_basis
 from wavelens.patterns._options import FitOptions
@@ -24,7 +40,69 @@ __all__ = ["gsvd_arrays", "gsvd_from_arrays", "left_arrays", "load_analysis", "s
 
 _format = "wavelens.patterns.PatternAnalysis"
 _format_version = 3
+_writer = "PatternAnalysis.save"
+# Of parameters that files of earlier versions do not have.
+_defaults = {
+    "basis": "wavelet",
+    "rank": "full",
+    "memory_limit": None,
+    "pivoting": "sketch",
+    "similarity_method": "auto",
+}
 _solver_parts = ("scale", "pivots", "project", "triangle", "z")
+
+_header_schema = {
+    "image_shape": ListOf(item=Integer(low=1, high=2**31)),
+    "bandwidth": Real(low=0),
+    "parameters": Record(
+        fields={
+            "wavelet": Text(),
+            "level": Integer(low=1, high=64, nullable=True),
+            "mode": Text(),
+            "n_coefficients": Integer(low=1, nullable=True),
+            "ridge": Real(low=0),
+            "normalization": Text(choices=("unit", "csd")),
+            "weights": Text(choices=("size", "array"), nullable=True),
+            "bandwidth": AnyOf(options=(Real(low=0), Text(choices=("median",)))),
+            "random_state": Integer(low=0, nullable=True),
+            "progress": Flag(nullable=True),
+            "basis": Text(choices=("wavelet", "pixel"), optional=True),
+            "rank": Text(choices=("full", "any"), optional=True),
+            "memory_limit": AnyOf(options=(Integer(low=1), Text()), nullable=True, optional=True),
+            "pivoting": Text(choices=("auto", "sketch", "full"), optional=True),
+            "similarity_method": Text(choices=("auto", "exact", "landmarks", "features"), optional=True),
+        }
+    ),
+}
+_gsvd_schema = {
+    "sigma": Floats(("n_classes", "rank"), low=0),
+    "v": Floats(("m", "rank")),
+    "tau": Floats(("rank",), low=0),
+    "commonness": Floats(("rank",), low=0, high=1),
+    "owner": Indices(("rank",), low=-1, below="n_classes"),
+    "resolved": Booleans(("rank",)),
+    "weights": Floats(("n_classes",), above=0, dtype=np.float64),
+    "solver_project": Floats(("rows of solver_project", "columns of solver_project")),
+}
+_solver_schema = {
+    "solver_scale": Floats(("m",), above=0),
+    "solver_pivots": Indices(("n_pivots",), below="m", distinct=True),
+    "solver_project": Floats(("m_projected", "rank_projected")),
+    "solver_triangle": Floats(("rank", "rank")),
+    "solver_z": Floats(("rank", "rank")),
+}
+_schema = {
+    "classes": Labels(("n_classes",), ascending=True),
+    "sigma": Floats(("n_classes", "rank"), low=0),
+    "weights": Floats(("n_classes",), above=0, dtype=np.float64),
+    "labels": Indices(("n_images",), below="n_classes"),
+    "coefficients": Indices(("m",), below="n_coefficients of the basis", distinct=True),
+    "v": Floats(("m", "rank")),
+    "class_ranks": Indices(("n_classes",), optional=True),
+    "embedding": Floats(("n_images", "rank")),
+    "image_positions": Indices(("n_images",), ascending=True, optional=True),
+    "class_pictures": Floats(("n_classes", "n_pictures", "n_coefficients of the basis"), optional=True),
+}
 
 
 def save_analysis(result: FitResult, parameters: dict[str, Any], path: str | os.PathLike[str]) -> None:
@@ -71,22 +149,66 @@ def left_arrays(gsvd: HOGSVD) -> dict[str, Any]:
 
 
 def gsvd_from_arrays(
-    arrays: dict[str, npt.NDArray[Any]], left: Sequence[npt.NDArray[Any]] | None = None
+    arrays: Mapping[str, npt.NDArray[Any]],
+    left: Sequence[npt.NDArray[Any]] | None = None,
+    *,
+    path: object = "the decomposition",
 ) -> HOGSVD:
-    """Return the decomposition that `gsvd_arrays` was called on; without `left`, with that of `left_arrays`."""
+    """Return the decomposition that `gsvd_arrays` was called on; without `left`, with that of `left_arrays`.
+
+    Raises
+    ------
+    DataError
+        If an array is not what it could have been: the engine trusts the indices and shapes. It names `path`.
+    """
+    found, sizes = check_arrays(arrays, _gsvd_schema, path)
+    n, m, rank = sizes["n_classes"], sizes["m"], sizes["rank"]
+    projected = found["solver_project"].size > 0
+    solver_sizes = {"m": m, "rank": rank, "n_pivots": 0 if projected else rank}
+    solver_sizes |= (
+        {"m_projected": m, "rank_projected": rank} if projected else {"m_projected": 0, "rank_projected": 0}
+    )
+    solver, _ = check_arrays(arrays, _solver_schema, path, solver_sizes)
+    one_dtype = (
+        "sigma",
+        "v",
+        "tau",
+        "commonness",
+        "solver_scale",
+        "solver_project",
+        "solver_triangle",
+        "solver_z",
+    )
+    dtypes = {arrays[name].dtype.newbyteorder("=") for name in one_dtype}
+    require(
+        (
+            (1 <= rank <= m, f"{rank} patterns of {m} coefficients"),
+            (
+                len(dtypes) == 1,
+                f"the arrays of the decomposition have different dtypes: {sorted(map(str, dtypes))}",
+            ),
+            (
+                bool(np.diagonal(solver["solver_triangle"]).all()),
+                "the array 'solver_triangle' has a zero on its diagonal",
+            ),
+        ),
+        path,
+    )
     if left is None:
-        left = [arrays[f"u{i}"] for i in range(len(arrays["sigma"]))]
+        schema = {f"u{i}": Floats((f"rows of u{i}", "rank")) for i in range(n)}
+        parts, _ = check_arrays(arrays, schema, path, {"rank": rank})
+        left = list(parts.values())
     return HOGSVD(
         u=tuple(left),
-        sigma=arrays["sigma"],
-        v=arrays["v"],
-        tau=arrays["tau"],
-        rank=arrays["sigma"].shape[1],
-        commonness=arrays["commonness"],
-        owner=arrays["owner"],
-        resolved=arrays["resolved"],
-        weights=arrays["weights"],
-        _solver=tuple(arrays[f"solver_{name}"] for name in _solver_parts),
+        sigma=found["sigma"],
+        v=found["v"],
+        tau=found["tau"],
+        rank=rank,
+        commonness=found["commonness"],
+        owner=found["owner"],
+        resolved=found["resolved"],
+        weights=found["weights"],
+        _solver=tuple(np.asfortranarray(solver[f"solver_{name}"]) for name in _solver_parts),
     )
 
 
@@ -98,11 +220,9 @@ def load_analysis(path: str | os.PathLike[str]) -> tuple[dict[str, Any], FitResu
     DataError
         If the file is damaged, something else, or of a newer format.
     """
-    header, arrays = read_archive(path, _format, _format_version, "PatternAnalysis.save", _left_on_disk)
-    try:
-        return _restore(header, arrays)
-    except (KeyError, ValueError, TypeError, IndexError) as error:
-        raise DataError(f"{path} is damaged: {error!r}") from error
+    header, arrays = read_archive(path, _format, _format_version, _writer, _left_on_disk)
+    with reading(path, _writer):
+        return _restore(path, check_header(header, _header_schema, path), arrays)
 
 
 def _left_on_disk(names: Collection[str]) -> Collection[str]:
@@ -110,34 +230,53 @@ def _left_on_disk(names: Collection[str]) -> Collection[str]:
     return ("embedding",) if "image_positions" in names else ()
 
 
-def _restore(header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> tuple[dict[str, Any], FitResult]:
+def _restore(
+    path: object, header: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]
+) -> tuple[dict[str, Any], FitResult]:
     parameters = dict(header["parameters"])
     if parameters["weights"] == "array":
         parameters["weights"] = arrays["weights"]
     if parameters.get("pivoting") == "auto":  # as it was called before version 3
         parameters["pivoting"] = "sketch" if "image_positions" in arrays else "full"
-    options = FitOptions.checked(parameters)
+    options = FitOptions.checked({**_defaults, **parameters})
     shape = tuple(header["image_shape"])
-    columns, labels, classes = arrays["coefficients"], arrays["labels"], arrays["classes"]
-    embedding = arrays["embedding"]
+    basis = make_basis(shape, options.basis, options.wavelet, options.level, options.mode)
+    sizes = {"n_coefficients of the basis": basis.n_coefficients}
+    found, sizes = check_arrays(arrays, _schema, path, sizes)
+    n_classes, m = sizes["n_classes"], sizes["m"]
+    counts = np.bincount(found["labels"], minlength=n_classes)
+    require(
+        (
+            (n_classes >= 2, f"the array 'classes' must name at least 2 classes, got {n_classes}"),
+            (bool(counts.all()), f"the array 'labels' has no image of class {int(counts.argmin())}"),
+            (
+                found["embedding"].dtype == found["sigma"].dtype or "image_positions" in found,
+                "the arrays 'embedding' and 'sigma' have different dtypes",
+            ),
+        ),
+        path,
+    )
+    # Files of version 1 know only the wavelet basis and classes of full rank.
+    ranks = found.get("class_ranks", np.full(n_classes, m, dtype=np.intp))
+    require([(bool((ranks <= m).all()), f"a rank in 'class_ranks' is above {m}")], path)
+    labels, embedding = found["labels"], found["embedding"]
     left: list[npt.NDArray[Any]] | None = None
     if "u0" not in arrays:
-        sigma, weights = arrays["sigma"], arrays["weights"]
+        sigma, weights = found["sigma"], found["weights"]
         left = []
-        for i in range(len(sigma)):
+        for i in range(n_classes):
             scaled = embedding[labels == i] * weights[i].astype(sigma.dtype)
             left.append(np.divide(scaled, sigma[i], out=np.zeros_like(scaled), where=sigma[i] > 0))
     return parameters, FitResult(
         options=options,
-        classes=classes,
+        classes=found["classes"],
         labels=labels,
-        positions=arrays.get("image_positions", np.arange(len(labels), dtype=np.intp)),
-        basis=make_basis(shape, options.basis, options.wavelet, options.level, options.mode),
-        columns=columns,
-        # Files of version 1 know only the wavelet basis and classes of full rank.
-        ranks=arrays.get("class_ranks", np.full(len(classes), len(columns), dtype=np.intp)),
-        gsvd=gsvd_from_arrays(arrays, left),
+        positions=found.get("image_positions", np.arange(len(labels), dtype=np.intp)),
+        basis=basis,
+        columns=found["coefficients"],
+        ranks=ranks,
+        gsvd=gsvd_from_arrays(arrays, left, path=path),
         embedding=embedding,
-        bandwidth=float(header["bandwidth"]),
-        class_pictures=arrays.get("class_pictures"),
+        bandwidth=header["bandwidth"],
+        class_pictures=found.get("class_pictures"),
     )

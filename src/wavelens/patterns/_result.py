@@ -14,6 +14,7 @@ from wavelens._arguments import FloatArray
 from wavelens.linalg import HOGSVD
 from wavelens.patterns._basis import Basis
 from wavelens.patterns._options import FitOptions
+from wavelens.patterns._value_range import check_squares
 
 __all__ = ["FitResult", "OutOfCore"]
 
@@ -77,7 +78,7 @@ class FitResult:
     bandwidth : float
         Of the Gaussian similarity, in the units of the rows of UΣ.
     out_of_core : OutOfCore or None
-    class_pictures : array of float32, shape (n_classes, n, n_all_coefficients), or None
+    class_pictures : array of shape (n_classes, n, n_all_coefficients), or None
         What sets each class apart from the others, in all coefficients (`_class_pictures`); None where the source
         cannot read some images by their positions.
     """
@@ -108,7 +109,7 @@ class FitResult:
     @property
     def strength(self) -> FloatArray:
         """Root of Σ_i σ_i²: 1 in the "csd" normalization, the norm of the unscaled pattern in "unit"."""
-        return np.asarray(np.sqrt((self.sigma**2).sum(axis=0)))
+        return np.asarray(np.sqrt((check_squares(self.sigma, self.gsvd.v) ** 2).sum(axis=0)))
 
     def selected_coefficients(self, images: npt.NDArray[Any]) -> FloatArray:
         """Return the selected coefficients of images of the basis's shape."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from wavelens.patterns._checkpoint import sync_folder
+from wavelens._mapped import check_whole
+from wavelens._utils._atomic_write import sync_folder
 
 __all__ = ["RowFile", "map_rows"]
 
@@ -33,7 +35,7 @@ class RowFile:
         self._path, self._partial = path, path.with_name(path.name + ".partial")
         self._shape, self._dtype = shape, np.dtype(dtype)
         self._row_bytes = shape[1] * self._dtype.itemsize
-        self._file = self._partial.open("r+b" if n_done else "w+b")
+        self._file = _opened(self._partial, anew=not n_done)
         np.lib.format.write_array_header_1_0(
             self._file, {"descr": self._dtype.str, "fortran_order": False, "shape": shape}
         )
@@ -96,7 +98,17 @@ class RowFile:
         self.close()
 
 
+def _opened(path: Path, *, anew: bool) -> io.BufferedRandom:
+    """Open the unfinished file, which is never a link to another."""
+    flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    if anew:
+        path.unlink(missing_ok=True)
+        flags |= os.O_CREAT | os.O_EXCL
+    return io.BufferedRandom(io.FileIO(os.open(path, flags, 0o666), "r+"))
+
+
 def map_rows(path: Path) -> npt.NDArray[Any]:
     """Map a finished file, for reading."""
     array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    check_whole(array)  # notes the state of the file, for later checks
     return array

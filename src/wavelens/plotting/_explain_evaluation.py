@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from textwrap import fill
+from textwrap import wrap
 from typing import Self
 
 import numpy as np
@@ -146,7 +146,7 @@ class EvaluationDisplay(Display):
         rows, columns = len(self.measures), len(self.methods)
         first = max(0.9, 0.3 * columns) if columns < 5 else 1.55
         for j, method in enumerate(self.methods):
-            words = fill(plain(shorten(method, 26)), 14)
+            words = "\n".join(map(plain, wrap(shorten(method, 26), 14)))
             ax.text(
                 first + j + 0.95, 0.4, words, ha="right", va="center", fontsize=8, color=INK, weight="bold"
             )

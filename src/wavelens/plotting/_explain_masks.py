@@ -20,6 +20,7 @@ from wavelens.plotting._style import (
     category_color,
     finish_axes,
     legend,
+    plain,
 )
 from wavelens.wavelets import WaveletTransform
 
@@ -125,7 +126,7 @@ class WaveletMaskDisplay(Display):
                     va="top",
                     path_effects=[Stroke(linewidth=1.8, foreground=INK), Normal()],
                 )
-        finish_axes(ax, title=self.title)
+        finish_axes(ax, title=plain(self.title))
         ax.set_xlim(-0.5, columns - 0.5)
         ax.set_ylim(rows - 0.5, -0.5)
         ax.set_xticks([])
@@ -226,7 +227,9 @@ class EnergyByScaleDisplay(Display):
                     fontsize=7.5,
                     color=INK,
                 )
-        finish_axes(ax, title=self.title, x="scale of the wavelets, coarse to fine", y="share kept", grid="y")
+        finish_axes(
+            ax, title=plain(self.title), x="scale of the wavelets, coarse to fine", y="share kept", grid="y"
+        )
         ax.set_xticks(place, list(self.scales))
         ax.set_ylim(0, 1.32)
         ax.set_yticks([0, 0.25, 0.5, 0.75, 1.0])

@@ -232,7 +232,7 @@ class IdealInputsDisplay(Display):
         ax = self._begin(ax or strip_axes(n, kinds, ratio, caption=_line_room, largest=1.3))
         flat = [self.pixels[i][k] for k in range(kinds) for i in range(n)]
         words = [
-            f"{plain(shorten(self.class_names[i], 16))}\n{self.distances[i, k]:.3g}"
+            f"{shorten(self.class_names[i], 16)}\n{self.distances[i, k]:.3g}"
             for k in range(kinds)
             for i in range(n)
         ]

@@ -251,7 +251,7 @@ def _group_name(graph: MMFGraph, node: int) -> str:
 
 
 def _label(name: str, kind: str) -> Label:
-    text = " ".join((name if kind == "group" else shorten(name, 26)).split()) or "–"
+    text = (name if kind == "group" else shorten(name, 26)).strip() or "–"
     size = 7.5 if kind == "level" else 8.5
     return Label(text, kind, size, text_width(text, size) + PADDING.get(kind, 0.0))
 

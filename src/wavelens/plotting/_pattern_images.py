@@ -13,6 +13,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from wavelens._arguments import FloatArray, as_images
+from wavelens._mapped import picked_rows
 from wavelens.patterns import PatternAnalysis
 from wavelens.patterns._reconstruction import order_by_contribution
 from wavelens.plotting._style import (
@@ -302,7 +303,7 @@ class ReconstructionDisplay(Display):
         rows = np.concatenate(
             [
                 analysis.transform(batch),
-                analysis.embedding_[np.asarray([] if others is None else others, int)],
+                picked_rows(analysis.embedding_, np.asarray([] if others is None else others, np.intp)),
             ]
         )
         curves = residual_curves(analysis, rows)

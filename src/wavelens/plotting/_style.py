@@ -12,6 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from wavelens._utils import _names
+from wavelens._utils._names import visible, without_isolates
+
 __all__ = [
     "GRID",
     "INK",
@@ -41,6 +44,7 @@ N_COLORS = len(_categories)
 INK, MUTED, GRID, PANEL = "#1c2128", "#5b6470", "#d5dae1", "#eef3f9"
 MAGNITUDE, SIGNED = "cividis", "RdBu_r"
 _text_size, _title_size = 9.0, 10.5
+_longest_text = 400
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -94,33 +98,33 @@ def finish_axes(ax: Axes, *, title: str = "", x: str = "", y: str = "", grid: st
         ax.set_axisbelow(True)
 
 
-def legend(ax: Axes, names: Sequence[str], **options: Any) -> None:
-    """Add a legend in the common style; names are shown as they stand, underscores and dollars included."""
+def legend(ax: Axes, entries: Sequence[str], **options: Any) -> None:
+    """Add a legend in the common style; entries are shown as they stand, underscores and dollars included."""
     handles = ax.get_legend_handles_labels()[0]
     found = ax.legend(
         handles,
-        list(map(str, range(len(names)))),
+        list(map(str, range(len(entries)))),
         frameon=False,
         fontsize=_text_size,
         labelcolor=INK,
         **options,
     )
-    for text, name in zip(found.get_texts(), names, strict=True):
-        text.set_text(plain(shorten(name)))
+    for text, entry in zip(found.get_texts(), entries, strict=True):
+        text.set_text(plain(shorten(entry)))
 
 
-def plain(name: object) -> str:
-    """Return text that matplotlib shows as it stands: no formula between dollar signs, one line."""
-    return " ".join(str(name).split()).replace("$", r"\$")
+def plain(text: object) -> str:
+    """Return text that matplotlib shows as it stands: no formula between dollar signs, one line, never endless."""
+    return _one_line(_names.shorten(text, _longest_text)).replace("$", r"\$")
 
 
 def shorten(name: object, most: int = 24) -> str:
-    """Cut the middle out of a long name."""
-    text = str(name)
-    if len(text) <= most:
-        return text
-    head = (most - 1) // 2
-    return f"{text[:head]}…{text[len(text) - (most - 1 - head) :]}"
+    """Return a name for a figure: one line without control characters, of a long name the ends."""
+    return _names.shorten(_one_line(_names.shorten(name, most)), most)
+
+
+def _one_line(text: str) -> str:
+    return visible(" ".join(without_isolates(text).split()))
 
 
 def names_of(classes: npt.NDArray[Any], class_names: Sequence[str] | None) -> tuple[str, ...]:

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from wavelens._utils._names import shorten
 from wavelens.patterns import BasisComparison, BasisResult, PatternAnalysis
 from wavelens.plotting import BasisComparisonDisplay, InfluenceDisplay, PatternDisplay
 from wavelens.plotting._pattern_images import reconstruction_counts
-from wavelens.plotting._style import image_pixels, shorten
+from wavelens.plotting._style import image_pixels
 from wavelens.report._embed import as_data_uri
 from wavelens.report._page import Block, Cell, Chart, Fold, Gallery, Heading, Row, Section, Table, Text
 from wavelens.report._pattern_story import IMAGES_A_ROW, Story

@@ -18,10 +18,11 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 from PIL import Image
 
+from wavelens._utils._atomic_write import atomic_write, write_text
 from wavelens.plotting._style import GRID, INK, MUTED, PANEL, Display
 from wavelens.report._page import Chart
 
-__all__ = ["FigureFolder", "as_data_uri", "as_small_data_uri", "clean"]
+__all__ = ["FigureFolder", "as_data_uri", "as_small_data_uri"]
 
 _largest_thumbnail = 320
 _most_exact_pixels = 1200
@@ -51,7 +52,7 @@ class FigureFolder:
         with _quietly():
             figure.savefig(buffer, format="svg", dpi=150, metadata={"Date": None})
         text = buffer.getvalue().decode("utf-8")
-        (self.folder / f"{name}.svg").write_text(text, encoding="utf-8")
+        write_text(self.folder / f"{name}.svg", text)
         return Chart(
             _inline(text, name, alt, white_is_paper), alt, round(figure.get_figwidth() * 96), caption
         )
@@ -64,8 +65,8 @@ class FigureFolder:
         figure = display.figure_
         if not isinstance(figure, Figure):
             raise TypeError("a figure of its own is needed")
-        with _quietly():
-            figure.savefig(self.folder / f"{name}.png", dpi=120, pil_kwargs={"compress_level": 3})
+        with _quietly(), atomic_write(self.folder / f"{name}.png") as file:
+            figure.savefig(file, format="png", dpi=120, pil_kwargs={"compress_level": 3})
         return figure
 
 
@@ -130,9 +131,3 @@ def as_small_data_uri(pixels: npt.NDArray[np.uint8]) -> str:
     if image.width * image.height > _most_exact_pixels:
         return jpeg
     return min(jpeg, as_data_uri(pixels), key=len)
-
-
-def clean(text: object) -> str:
-    """Return text that can be written as UTF-8 and shown: no lone surrogates, no control characters."""
-    written = str(text).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]", "\N{REPLACEMENT CHARACTER}", written)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import wavelens
+from wavelens._utils._atomic_write import write_text
 from wavelens.report import _explain_sections
-from wavelens.report._embed import clean
 from wavelens.report._explain_figures import evaluation_figures, image_figures
 from wavelens.report._explain_findings import findings, remarks
 from wavelens.report._explain_images import images
 from wavelens.report._explain_story import ExplainStory
+from wavelens.report._foreign_text import isolate, isolate_sentence
 from wavelens.report._page import Page
 from wavelens.report._words import count, joined
 
@@ -129,13 +130,13 @@ def write_explain_report(
         findings=findings(story),
         sections=tuple(each for each in sections if each is not None),
         version=wavelens.__version__,
-        remarks=(*remarks(story), *map(clean, notes)),
-        command=clean(command) if command else "",
+        remarks=(*remarks(story), *map(isolate_sentence, notes)),
+        command=isolate_sentence(command) if command else "",
         made=datetime.date.today().isoformat(),
         about="these images" if n > 1 else "this image",
     )
     path = folder / "report.html"
-    path.write_text(page.render(), encoding="utf-8")
+    write_text(path, page.render())
     told(1.0, "report.html")
     return path
 
@@ -174,7 +175,7 @@ def _facts(story: ExplainStory) -> tuple[tuple[str, str], ...]:
         for p in range(story.n_paths)
     )
     return (
-        ("Network", clean(getattr(story.model, "kind", story.network))),
+        ("Network", isolate(story.model.kind) if hasattr(story.model, "kind") else story.network),
         ("Classes", f"{story.answers.shape[1]:,}"),
         ("Images", f"{count(story.n, 'image')} of {shape} pixels, as the network sees them"),
         *(

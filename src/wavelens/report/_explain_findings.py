@@ -6,6 +6,7 @@ import numpy as np
 
 from wavelens.report._explain_images import scale_names
 from wavelens.report._explain_story import ExplainStory
+from wavelens.report._foreign_text import isolate_sentence
 from wavelens.report._words import count, joined, percent, said
 
 __all__ = ["findings", "remarks"]
@@ -133,7 +134,7 @@ def remarks(story: ExplainStory) -> tuple[str, ...]:
         )
     told += _unfinished(story)
     stopped = [
-        f"{story.image_names[i]}: {story.found(p, k).stopped[i]}"
+        f"{story.image_names[i]}: {isolate_sentence(story.found(p, k).stopped[i])}"
         for p in range(story.n_paths)
         for i in range(story.n)
         for k in range(story.n_steps)

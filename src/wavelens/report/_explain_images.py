@@ -10,6 +10,7 @@ import numpy.typing as npt
 from wavelens.report._explain_blocks import Answer, Explained, Mark, Pane, Scale, Step
 from wavelens.report._explain_pictures import Quality, as_bytes, choose_quality, encode, mosaic
 from wavelens.report._explain_story import ExplainStory
+from wavelens.report._foreign_text import isolate, isolate_sentence
 from wavelens.report._page import Heading, Section, Text
 from wavelens.report._words import count, percent, said
 
@@ -134,7 +135,7 @@ def _stopped(story: ExplainStory, i: int) -> str:
         for step in range(story.n_steps):
             found = story.found(p, step)
             if not np.isfinite(found.rates[i]):
-                return f"It could not be explained in full: {found.stopped[i]}."
+                return f"It could not be explained in full: {isolate_sentence(found.stopped[i])}."
     return ""
 
 
@@ -152,7 +153,9 @@ def _answers(story: ExplainStory, i: int, row: npt.NDArray[np.float64]) -> tuple
             round(100 * float(row[c]), 2),
             sure(float(row[c])),
             c == target,
-            story.full_names[c] if story.full_names is not None and c < len(story.full_names) else "",
+            isolate(story.full_names[c])
+            if story.full_names is not None and c < len(story.full_names)
+            else "",
         )
         for c in order
     )

@@ -7,6 +7,7 @@ from typing import Any
 from wavelens.explain import Explanations
 from wavelens.report._explain_blocks import MeasureRow, Measures
 from wavelens.report._explain_story import ExplainStory
+from wavelens.report._foreign_text import isolate, isolate_sentence
 from wavelens.report._page import Heading, Section, Text
 from wavelens.report._words import count, joined
 
@@ -32,7 +33,7 @@ def trust(story: ExplainStory) -> Section | None:
         _table(evaluation),
         Text((_fairness(evaluation),), "note"),
     ]
-    sentences = [str(each) for each in evaluation.sentences()]
+    sentences = [isolate_sentence(each) for each in evaluation.sentences()]
     if sentences:
         blocks += [Heading("search", "How good the search was"), Text(tuple(sentences))]
     return Section("trust", "How far to trust it", tuple(blocks))
@@ -62,7 +63,9 @@ def _table(evaluation: Any) -> Measures:
         else f"means over {n:,} images ± half of the {100 * evaluation.confidence:g}% interval"
     )
     return Measures(
-        tuple(evaluation.rows), tuple(rows), f"Measures at the recommended λ: {kind}. – does not apply."
+        tuple(map(isolate, evaluation.rows)),
+        tuple(rows),
+        f"Measures at the recommended λ: {kind}. – does not apply.",
     )
 
 

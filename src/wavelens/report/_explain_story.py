@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from wavelens.report._embed import clean
+from wavelens._utils._names import visible
+from wavelens.report._foreign_text import isolate
 
 if TYPE_CHECKING:
     from wavelens.explain import Evaluation, ExplanationPath, Explanations
@@ -73,7 +74,7 @@ def ask(model: Any, explanations: Explanations, n_samples: int, random_state: in
 
 def class_label(names: Sequence[str] | None, index: int) -> str:
     """Return the name of a class."""
-    return clean(names[index]) if names is not None and index < len(names) else f"class {index}"
+    return visible(str(names[index])) if names is not None and index < len(names) else f"class {index}"
 
 
 _changes = {
@@ -111,7 +112,7 @@ class ExplainStory:
             np.argsort(order)[np.asarray(path.recommended)] for path, order in zip(paths, orders, strict=True)
         ]
         self.model = model
-        self.image_names = tuple(map(clean, image_names))
+        self.image_names = tuple(map(isolate, image_names))
         self.class_names, self.full_names = class_names, full_names
         self.evaluation = evaluation
         self.n_samples, self.random_state = n_samples, random_state
@@ -119,7 +120,7 @@ class ExplainStory:
         self.images = np.asarray(first.images, np.float32)
         self.targets = np.asarray(first.targets, np.intp)
         self.n = len(self.images)
-        self.network = clean(getattr(model, "name", "the network"))
+        self.network = isolate(model.name) if hasattr(model, "name") else "the network"
         self._replies: dict[tuple[int, int], Reply] = {}
         self._pictures: dict[tuple[int, int], Array] = {}
         self._energies: dict[tuple[int, int], Array] = {}
@@ -204,7 +205,9 @@ class ExplainStory:
 
     def label(self, index: int) -> str:
         """Return the short name of a class."""
-        return class_label(self.class_names, index)
+        known = self.class_names is not None and index < len(self.class_names)
+        label = class_label(self.class_names, index)
+        return isolate(label) if known else label
 
     def recommended(self, path: int, image: int) -> int:
         """Return the place of the recommended λ."""

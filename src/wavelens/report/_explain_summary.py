@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wavelens.report._embed import clean
+from wavelens._utils._names import visible
 from wavelens.report._explain_findings import findings, remarks
 from wavelens.report._explain_story import ExplainStory, class_label
 
@@ -101,7 +101,7 @@ def summarize_explanations(
         methods = {path.explanations[0].method: _of_image(path, i) for path in paths}
         images.append(
             {
-                "image": clean(name),
+                "image": visible(name),
                 "target": target,
                 "class": class_label(class_names, target),
                 "probability": _plain(first.probabilities[i]),

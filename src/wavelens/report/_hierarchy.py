@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import wavelens
+from wavelens._utils._atomic_write import write_text
+from wavelens._utils._names import shorten
 from wavelens.hierarchy import ClassHierarchy, CompositionStability, LayerFlow
-from wavelens.plotting._style import shorten
 from wavelens.report import _hierarchy_sections, _hierarchy_trust
-from wavelens.report._embed import clean
+from wavelens.report._foreign_text import isolate, isolate_sentence
 from wavelens.report._hierarchy_findings import findings, remarks
 from wavelens.report._hierarchy_story import HierarchyStory
 from wavelens.report._page import Page, Section, make_sections
@@ -104,7 +105,7 @@ def write_hierarchy_report(
     sections = make_sections(_sections, story, progress)
     path = folder / "report.html"
     page = _page(story, sections, source, notes, command)
-    path.write_text(page.render(), encoding="utf-8")
+    write_text(path, page.render())
     if progress is not None:
         progress(1.0, "report.html")
     return path
@@ -130,14 +131,14 @@ def _page(
     where = f" in the layer “{story.layer}”" if story.layer else ""
     return Page(
         title=f"How {story.m:,} classes hang together{where}",
-        subtitle=f"{clean(source)}: {subtitle}" if source else subtitle,
+        subtitle=f"{isolate(source)}: {subtitle}" if source else subtitle,
         facts=_facts(story),
         classes=bars,
         findings=findings(story),
         sections=sections,
         version=wavelens.__version__,
-        remarks=(*remarks(story), *map(clean, notes)),
-        command=clean(command) if command else "",
+        remarks=(*remarks(story), *map(isolate_sentence, notes)),
+        command=isolate_sentence(command) if command else "",
         made=datetime.date.today().isoformat(),
         about="these classes",
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens._threads import blas_threads
+from wavelens._utils._names import shorten, visible, without_isolates
 from wavelens.hierarchy import (
     ClassHierarchy,
     Companions,
@@ -20,8 +23,8 @@ from wavelens.hierarchy import (
 )
 from wavelens.hierarchy._agreement import joining_levels
 from wavelens.hierarchy._novelty import left_out_shares, own_shares
-from wavelens.plotting._style import shorten
-from wavelens.report._embed import FigureFolder, clean
+from wavelens.report._embed import FigureFolder
+from wavelens.report._foreign_text import isolate
 
 __all__ = ["PART", "HierarchyStory"]
 
@@ -47,11 +50,16 @@ class HierarchyStory:
         stability: CompositionStability | None = None,
     ) -> None:
         self._folder = folder
-        self.hierarchy, self.flow, self.stability = hierarchy, flow, stability
-        self.layer = clean(layer)
+        self.hierarchy, self.stability = hierarchy, stability
+        shown: Callable[[str], str] = visible if folder is None else isolate
+        self.layer = shown(layer) if layer else ""
+        self.flow = flow
+        if flow is not None:
+            classes = np.array([shown(str(each)) for each in flow.classes.tolist()], dtype=object)
+            self.flow = replace(flow, layers=tuple(map(shown, flow.layers)), classes=classes)
         self.factors = hierarchy.mmf_
         self.matrix: Float64Array = hierarchy.covariance_.matrix
-        self.names = tuple(clean(label) for label in hierarchy.classes_.tolist())
+        self.names = tuple(shown(str(label)) for label in hierarchy.classes_.tolist())
         self.graph: MMFGraph = self.factors.graph(self.names)
         self.counts: IntArray = hierarchy.counts_
         self.single_images = int(self.counts.max()) == 1
@@ -71,7 +79,7 @@ class HierarchyStory:
     def said(self, i: int) -> str:
         """Return the name of a class as a sentence says it."""
         name = shorten(self.names[i], 40)
-        bare = "".join(c for c in name if c not in " -_'().…")
+        bare = "".join(c for c in without_isolates(name) if c not in " -_'().…")
         return name if len(bare) > 2 and bare.isalpha() else f"“{name}”"
 
     @cached_property

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from wavelens._utils._csv import open_csv
 from wavelens.hierarchy import ClassHierarchy, CompositionStability, LayerFlow
 from wavelens.report._hierarchy_findings import findings, remarks
 from wavelens.report._hierarchy_story import HierarchyStory
@@ -159,25 +159,24 @@ def write_levels_csv(path: Path, hierarchy: ClassHierarchy) -> None:
     """
     graph = hierarchy.graph()
     names = [str(name) for name in graph.names]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(
+    with open_csv(path) as table:
+        table.row(
             ["level", "class", "weight", "enters", "hangs_on", "wavelet", "level_error_share", "frequency"]
         )
         for at, level in enumerate(graph.levels.tolist()):
             for node, weight, earlier in zip(
                 graph.tuples[at].tolist(), graph.weights[at], graph.hangs_on[at].tolist(), strict=True
             ):
-                writer.writerow(
+                table.row(
                     [
                         level,
                         names[node],
-                        f"{weight:.6g}",
+                        weight,
                         "" if earlier else "yes",
                         earlier or "",
                         "yes" if node == graph.wavelets[at] else "",
-                        f"{graph.error_shares[at]:.6g}",
-                        f"{graph.frequencies[at]:.6g}",
+                        graph.error_shares[at],
+                        graph.frequencies[at],
                     ]
                 )
 
@@ -197,9 +196,8 @@ def write_classes_csv(path: Path, hierarchy: ClassHierarchy) -> None:
     """
     story = _story(hierarchy, None, None)
     found = story.companions
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(
+    with open_csv(path) as table:
+        table.row(
             [
                 "class",
                 "images",
@@ -216,15 +214,15 @@ def write_classes_csv(path: Path, hierarchy: ClassHierarchy) -> None:
                 for j, w in zip(found.indices[i], found.weights[i], strict=True)
                 if j >= 0
             ]
-            writer.writerow(
+            table.row(
                 [
                     name,
                     int(story.counts[i]),
                     int(story.graph.entry_levels[i]) or "",
-                    f"{story.entry_weights[i]:.6g}",
+                    story.entry_weights[i],
                     " + ".join(others),
-                    f"{found.left[i]:.6g}",
-                    "" if story.shares is None else f"{story.shares[i]:.6g}",
+                    found.left[i],
+                    None if story.shares is None else story.shares[i],
                 ]
             )
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from markupsafe import Markup
 
 from wavelens._arguments import FloatArray
+from wavelens._utils._names import without_isolates
 from wavelens.plotting._style import image_pixels
 from wavelens.report._page import Column, ImageBrowser, Section, Text
 from wavelens.report._pattern_story import Story
@@ -83,19 +84,18 @@ def _data(story: Story) -> tuple[Markup, bool]:
         "place": table.spectrum,
     }
     digits = {key: _digits(column) for key, column in values.items()}
-    h = 2 * float(story.analysis.bandwidth_) ** 2
     data = {
-        "names": [story.base_name(place) for place in range(len(story.images))],
-        "classes": story.names,
+        "names": [without_isolates(story.base_name(place)) for place in range(len(story.images))],
+        "classes": list(map(without_isolates, story.names)),
         "colors": [story.class_color(i) for i in range(len(story.names))],
         "labels": story.analysis.labels_.tolist(),
         "values": {key: _rounded(column, digits[key] + 1) for key, column in values.items()},
         "digits": digits,
         "outClass": table.out_class.tolist(),
         "same": table.near_same.tolist(),
-        "sameSimilarity": _percent(np.exp(-(table.near_same_distance**2) / h)),
+        "sameSimilarity": _percent(_similarity(table.near_same_distance, story)),
         "other": table.near_other.tolist(),
-        "otherSimilarity": _percent(np.exp(-(table.near_other_distance**2) / h)),
+        "otherSimilarity": _percent(_similarity(table.near_other_distance, story)),
         "sprites": sprites.as_dict() if sprites else None,
     }
     return as_script_data(data), sprites is not None
@@ -120,6 +120,10 @@ def _digits(values: FloatArray) -> int:
 def _rounded(values: FloatArray, digits: int) -> list[float]:
     # Adding 0 leaves no "-0.0"; whole numbers are written as such.
     return [int(v) if v == int(v) else v for v in (np.round(values.astype(float), digits) + 0.0).tolist()]
+
+
+def _similarity(distance: FloatArray, story: Story) -> FloatArray:
+    return np.exp(-((distance / story.analysis.bandwidth_) ** 2) / 2)
 
 
 def _percent(similarity: FloatArray) -> list[list[int]]:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens._arguments import FloatArray
+from wavelens._mapped import picked_rows
 from wavelens._progress import progress_share
 from wavelens.linalg import Nearest, k_nearest
 from wavelens.patterns import PatternAnalysis
@@ -115,7 +116,7 @@ def _nearest_of_same(analysis: PatternAnalysis) -> Nearest:
     for i in range(len(analysis.classes_)):
         members = np.flatnonzero(analysis.labels_ == i)
         k = min(_neighbours, len(members) - 1)
-        found = k_nearest(analysis.embedding_[members], k=k)
+        found = k_nearest(picked_rows(analysis.embedding_, members), k=k)
         near.indices[members, :k] = members[found.indices]
         near.distances[members, :k] = found.distances
     return near

@@ -1,7 +1,8 @@
 """What a report page is made of, and how it becomes one HTML file.
 
 A page is a list of sections, a section a list of blocks. Text is plain text: the template escapes it, because
-names of files and classes are the user's. Only figures, which this package draws itself, are markup.
+names of files and classes are the user's (`_foreign_text.py`). Only figures, which this package draws itself, are
+markup.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from typing import ClassVar, TypeVar
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from wavelens.report._content_security import content_security_policy, styles_as_classes
 from wavelens.report._explain_blocks import Explained, Measures
+from wavelens.report._foreign_text import mark_up_isolates
 
 __all__ = [
     "Block",
@@ -250,14 +253,22 @@ class Page:
     about: str = "these images"
 
     def render(self) -> str:
-        """Return the HTML."""
+        """Return the HTML, which runs no script and uses no style but its own, and fetches nothing."""
         environment = Environment(
             loader=FunctionLoader(_template), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
         parts = ["report", *sorted(set().union(*(section.parts for section in self.sections)))]
         style, script = ("".join(_template(part + ending) for part in parts) for ending in (".css", ".js"))
-        environment.globals.update(style=Markup(style), script=Markup(script))
-        return environment.get_template("report.html.j2").render(page=self)
+        body = mark_up_isolates(environment.get_template("report.html.j2").render(page=self))
+        body, rules = styles_as_classes(body)
+        style += rules
+        return environment.get_template("page.html.j2").render(
+            page=self,
+            policy=content_security_policy(style, script),
+            style=Markup(style),
+            script=Markup(script),
+            body=Markup(body),
+        )
 
 
 def _template(name: str) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from wavelens._utils._names import shorten, without_isolates
 from wavelens.patterns import Spectrum
 from wavelens.plotting import ClassSimilarityDisplay, SimilarityDisplay, SpectrumDisplay
-from wavelens.plotting._style import image_pixels, pair_colors, shorten
+from wavelens.plotting._style import image_pixels, pair_colors
 from wavelens.report._embed import as_small_data_uri
 from wavelens.report._page import (
     Block,
@@ -233,7 +234,7 @@ def _strip(story: Story, pair: Pair, spectrum: Spectrum, colors: dict[int, str])
                 round(float(middle + step * offset[k]), 1),
                 colors[label],
                 as_small_data_uri(pixels[k]),
-                story.base_name(place),
+                without_isolates(story.base_name(place)),
                 about,
                 place,
             )

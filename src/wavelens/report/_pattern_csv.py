@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
 
+from wavelens._utils._csv import escape_formula, open_csv
 from wavelens.patterns import PatternAnalysis
 from wavelens.plotting._style import names_of
 
@@ -35,23 +35,22 @@ def write_patterns_csv(path: Path, analysis: PatternAnalysis, class_names: tuple
     table = analysis.pattern_table()
     names = names_of(analysis.classes_, class_names)
     holders = table.n_classes_holding
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(
+    with open_csv(path) as table_file:
+        table_file.row(
             ["pattern", "owner", "strongest", "angle", "isolation", "n_classes_holding", "held_by"]
             + [f"sigma: {name}" for name in names]
         )
         for k, sigma in enumerate(table.sigma):
             held_by = [names[i] for i in np.argsort(-sigma, kind="stable")[: holders[k]]]
-            writer.writerow(
+            table_file.row(
                 [
                     k,
                     names[table.owner[k]] if table.owner[k] >= 0 else "",
                     names[table.strongest[k]],
-                    f"{np.degrees(table.angle[k]):.6g}",
-                    f"{table.commonness[k]:.6g}",
-                    int(holders[k]),
-                    "; ".join(held_by),
-                    *(f"{value:.6g}" for value in sigma),
+                    np.degrees(table.angle[k]),
+                    table.commonness[k],
+                    holders[k],
+                    "; ".join(map(escape_formula, held_by)),
+                    *sigma.tolist(),
                 ]
             )

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens._arguments import FloatArray
+from wavelens._mapped import picked_rows
 from wavelens.patterns import PatternAnalysis
 from wavelens.plotting._pattern_images import residual_curves
 from wavelens.report._words import count, joined, number, percent, pvalue, said, times
@@ -196,7 +197,7 @@ class Findings:
     @cached_property
     def curves(self) -> FloatArray:
         """Residuals of the sample with 0, 1, … patterns."""
-        return residual_curves(self.analysis, self.analysis.embedding_[self.sample])
+        return residual_curves(self.analysis, picked_rows(self.analysis.embedding_, self.sample))
 
     def typical(self, class_: int | None = None) -> int:
         """Return the place of the image whose residuals are the middle ones of the sample (of a class)."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wavelens._utils._names import shorten
 from wavelens.plotting import (
     AngleDisplay,
     InfluenceDisplay,
@@ -13,7 +14,6 @@ from wavelens.plotting import (
     ReconstructionDisplay,
     SingularValueDisplay,
 )
-from wavelens.plotting._style import shorten
 from wavelens.report._basis_words import basis_fact, coefficients_said, method_said
 from wavelens.report._classes_section import caveats
 from wavelens.report._embed import as_data_uri

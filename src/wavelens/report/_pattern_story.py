@@ -11,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens._arguments import FloatArray
+from wavelens._utils._names import shorten
 from wavelens.patterns import PatternAnalysis
 from wavelens.plotting import ImageGridDisplay
-from wavelens.plotting._style import N_COLORS, category_color, color_range, image_pixels, names_of, shorten
-from wavelens.report._embed import FigureFolder, as_data_uri, clean
+from wavelens.plotting._style import N_COLORS, category_color, color_range, image_pixels, names_of
+from wavelens.report._embed import FigureFolder, as_data_uri
+from wavelens.report._foreign_text import isolate
 from wavelens.report._page import Cell, Gallery
 from wavelens.report._pattern_findings import Findings
 from wavelens.report._shown_images import IMAGES_A_ROW
@@ -70,11 +72,11 @@ class Story:
         self.more = more or {}
         self.images = data.images
         self.data = data
-        self.class_names = tuple(map(clean, data.class_names))
+        self.class_names = tuple(map(isolate, data.class_names))
         if analysis.classes_.dtype.kind not in "iu":
-            self.class_names = tuple(clean(label) for label in analysis.classes_)
+            self.class_names = tuple(isolate(label) for label in analysis.classes_)
         self.names = names_of(analysis.classes_, self.class_names)
-        self.image_names = tuple(map(clean, data.image_names))
+        self.image_names = tuple(map(isolate, data.image_names))
         self.findings = Findings(analysis, self.names)
         self.limits = color_range(self.images)
         height, width = self.images.shape[1:3]
@@ -112,8 +114,8 @@ class Story:
 
     def base_name(self, place: int) -> str:
         """Return the name of an image without its folders."""
-        name = self.image_names[place]
-        return name.replace("\\", "/").rstrip("/").split("/")[-1] or name
+        name = self.data.image_names[place]
+        return isolate(name.replace("\\", "/").rstrip("/").split("/")[-1] or name)
 
     def slug(self, i: int) -> str:
         """Return a part of a file name for a class, whatever its name holds."""

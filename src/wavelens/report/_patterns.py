@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import wavelens
+from wavelens._utils._atomic_write import write_text
+from wavelens._utils._names import shorten
 from wavelens.patterns import (
     AssociationCurve,
     AssociationResult,
@@ -14,10 +16,10 @@ from wavelens.patterns import (
     HeldOutScore,
     PatternAnalysis,
 )
-from wavelens.plotting._style import shorten
 from wavelens.quality import QualityReport
 from wavelens.report import _pattern_sections
-from wavelens.report._embed import as_small_data_uri, clean
+from wavelens.report._embed import as_small_data_uri
+from wavelens.report._foreign_text import isolate, isolate_sentence
 from wavelens.report._page import Page, Section, make_sections
 from wavelens.report._pattern_story import LabelledImages, Story
 from wavelens.report._quality_section import in_short
@@ -114,7 +116,7 @@ def write_patterns_report(
     story = Story(folder / "figures", analysis, data, table, more)
     sections = make_sections(SECTIONS, story, progress)
     path = folder / "report.html"
-    path.write_text(_page(story, sections, command, quality).render(), encoding="utf-8")
+    write_text(path, _page(story, sections, command, quality).render())
     if progress is not None:
         progress(1.0, "report.html")
     return path
@@ -193,20 +195,22 @@ def _page(
         (name, f"{size:,}", round(100 * size / largest, 1), story.class_color(i), _mini(story, i))
         for i, (name, size) in enumerate(zip(story.names, sizes, strict=True))
     )
-    skipped = [(clean(each.path), clean(each.reason)) for each in story.data.skipped]
+    skipped = [
+        (isolate(each.path), isolate_sentence(each.reason)) for each in story.data.skipped[:_files_listed]
+    ]
     subtitle = joined([shorten(name, 30) for name in story.names], 10)
     source = getattr(story.data, "name", "")
     return Page(
         title=f"What {int(sizes.sum()):,} images of {len(story.names)} classes are made of",
-        subtitle=f"{clean(source)}: {subtitle}" if source else subtitle,
+        subtitle=f"{isolate(source)}: {subtitle}" if source else subtitle,
         facts=(*_pattern_sections.described(story), ("Version", f"Wavelens {wavelens.__version__}")),
         classes=classes,
         findings=_findings(story, quality),
         sections=sections,
         version=wavelens.__version__,
-        remarks=tuple(map(clean, story.data.notes)),
-        skipped=tuple(skipped[:_files_listed]),
-        skipped_more=max(0, len(skipped) - _files_listed),
-        command=clean(command) if command else "",
+        remarks=tuple(map(isolate_sentence, story.data.notes)),
+        skipped=tuple(skipped),
+        skipped_more=max(0, len(story.data.skipped) - _files_listed),
+        command=isolate_sentence(command) if command else "",
         made=datetime.date.today().isoformat(),
     )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from wavelens.plotting._style import image_pixels, shorten
+from wavelens._utils._names import shorten
+from wavelens.plotting._style import image_pixels
 from wavelens.quality import QualityReport
-from wavelens.report._embed import as_data_uri, clean
+from wavelens.report._embed import as_data_uri
+from wavelens.report._foreign_text import isolate, isolate_sentence
 from wavelens.report._page import Block, Cell, Gallery, Heading, Section, Table, Text
 from wavelens.report._pattern_story import IMAGES_A_ROW, Story
 from wavelens.report._words import count, joined, pvalue
@@ -40,6 +43,7 @@ def quality_section(story: Story) -> Section | None:
     quality: QualityReport | None = story.more.get("quality")
     if quality is None:
         return None
+    quality = _isolated(quality)
     findings = quality.findings()
     warnings = [each for each in findings if each.severity == "warning"]
     which = (
@@ -54,13 +58,26 @@ def quality_section(story: Story) -> Section | None:
     )
     blocks: list[Block] = [Text((which + lead,), "lead")]
     if findings:
-        blocks.append(Text(tuple(clean(each.text) for each in findings)))
+        blocks.append(Text(tuple(each.text for each in findings)))
     unchecked = quality.unchecked()
     if unchecked:
-        blocks.append(Text((f"Not checked: {clean(' '.join(unchecked))}",), "note"))
+        blocks.append(Text((f"Not checked: {' '.join(unchecked)}",), "note"))
     blocks += [*_copies(story, quality), *_near_copies(story, quality), *_doubts(story, quality)]
     blocks += [*_odd(story, quality), *_leaks(quality)]
     return Section("quality", "Is the data sound?", tuple(blocks))
+
+
+def _isolated(quality: QualityReport) -> QualityReport:
+    """Return the report with names as a page takes them."""
+    return replace(
+        quality,
+        image_names=tuple(map(isolate, quality.image_names)),
+        class_names=tuple(map(isolate, quality.class_names)),
+        leaks=tuple(
+            replace(each, words=isolate_sentence(each.words[:1].upper() + each.words[1:]))
+            for each in quality.leaks
+        ),
+    )
 
 
 def _copies(story: Story, quality: QualityReport) -> list[Block]:
@@ -100,7 +117,7 @@ def _doubts(story: Story, quality: QualityReport) -> list[Block]:
     if not len(doubts):
         return []
     texts = [
-        f"{_class(quality, int(i))}; around it {shorten(clean(quality.class_names[c]), 20)}"
+        f"{_class(quality, int(i))}; around it {shorten(quality.class_names[c], 20)}"
         for i, c in zip(doubts, quality.suspected_classes, strict=True)
     ]
     about = (
@@ -154,7 +171,7 @@ def _leaks(quality: QualityReport) -> list[Block]:
 
 
 def _class(quality: QualityReport, i: int) -> str:
-    return shorten(clean(quality.class_names[quality.labels[i]]), 20)
+    return shorten(quality.class_names[quality.labels[i]], 20)
 
 
 def _gallery(story: Story, title: str, places: Sequence[int], texts: Sequence[str]) -> Gallery:

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 import wavelens
+from wavelens._utils._atomic_write import write_text
 from wavelens.report import _spaces_operators, _spaces_sections
-from wavelens.report._embed import clean
+from wavelens.report._foreign_text import isolate, isolate_sentence
 from wavelens.report._page import Page, Section, make_sections
 from wavelens.report._spaces_findings import findings, remarks
 from wavelens.report._spaces_story import LayerFacts, SpacesStory, affordable_layers, measure_layers
@@ -117,7 +118,7 @@ def write_spaces_report(
     sections = make_sections(_sections, story, progress)
     path = folder / "report.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_page(story, sections, source, notes, command).render(), encoding="utf-8")
+    write_text(path, _page(story, sections, source, notes, command).render())
     if progress is not None:
         progress(1.0, "report.html")
     return path
@@ -165,7 +166,7 @@ def _page(
 ) -> Page:
     return Page(
         title=f"What {story.title} {'keeps, rejects and wants' if story.ideal else 'keeps and rejects'}",
-        subtitle=clean(source)
+        subtitle=isolate(source)
         if source
         else "From its weights alone; images would tell what it rejects of them.",
         facts=_facts(story),
@@ -173,8 +174,8 @@ def _page(
         findings=findings(story),
         sections=sections,
         version=wavelens.__version__,
-        remarks=(*map(clean, remarks(story)), *map(clean, notes)),
-        command=clean(command) if command else "",
+        remarks=(*remarks(story), *map(isolate_sentence, notes)),
+        command=isolate_sentence(command) if command else "",
         made=datetime.date.today().isoformat(),
         about="this network",
     )
@@ -186,7 +187,7 @@ def _classes(story: SpacesStory) -> tuple[tuple[str, str, float, str, str], ...]
         return ()
     largest = max(1, int(flow.counts.max()))
     return tuple(
-        (clean(name), f"{size:,}", round(100 * size / largest, 1), "var(--accent)", "")
+        (name, f"{size:,}", round(100 * size / largest, 1), "var(--accent)", "")
         for name, size in zip(flow.classes, flow.counts.tolist(), strict=True)
     )
 
@@ -198,7 +199,7 @@ def _facts(story: SpacesStory) -> tuple[tuple[str, str], ...]:
     n = sum(each.spaces.layer.weights.size for each in story.facts)
     shape = story.network.weights.input_shape
     facts = [
-        ("Network", f"{story.title} ({clean(story.network.weights.kind)})"),
+        ("Network", f"{story.title} ({story.kind})"),
         ("Layers", joined([f"{count:,} {kind}" for kind, count in kinds.items()])),
         ("Weights", f"{n:,}"),
         ("Input", "not told" if shape is None else " × ".join(map(str, shape))),

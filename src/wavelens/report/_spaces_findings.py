@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from wavelens.plotting._style import shorten
-from wavelens.report._embed import clean
+from wavelens._utils._names import shorten, without_isolates
 from wavelens.report._spaces_story import LayerFacts, SpacesStory
 from wavelens.report._words import count, joined, percent, said
 from wavelens.spaces import IdealInputs
@@ -250,7 +249,7 @@ def remarks(story: SpacesStory) -> Iterator[str]:
             f"{_capital(names)} {'was' if len(story.left_out) == 1 else 'were'} left out: taking so large a matrix "
             "apart takes minutes. --layer NAME does it all the same."
         )
-    yield from story.network.weights.notes
+    yield from story.notes
     if story.flow is not None:
         few = [story.flow.classes[i] for i in np.flatnonzero(story.flow.counts < _few_images)]
         if few:
@@ -264,9 +263,9 @@ def remarks(story: SpacesStory) -> Iterator[str]:
 
 def quoted(name: str) -> str:
     """Return the name of a layer as a sentence says it."""
-    shown = f"“{shorten(clean(name), 40)}”"
+    shown = f"“{shorten(name, 40)}”"
     # A mere number would be taken for a class.
-    return f"layer {shown}" if name.replace(".", "").isdecimal() else shown
+    return f"layer {shown}" if without_isolates(name).replace(".", "").isdecimal() else shown
 
 
 def _able(story: SpacesStory) -> list[LayerFacts]:

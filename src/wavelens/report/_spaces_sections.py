@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from wavelens._utils._names import shorten
 from wavelens.plotting import EnergyFlowDisplay, IdealInputsDisplay, LayerImagesDisplay, LayerSpectrumDisplay
-from wavelens.plotting._style import shorten
-from wavelens.report._embed import clean
 from wavelens.report._page import Block, Fold, Heading, Section, Table, Text
 from wavelens.report._spaces_story import LayerFacts, SpacesStory
 from wavelens.report._words import count, percent
@@ -33,7 +32,7 @@ def layers(story: SpacesStory) -> Section:
     lead += (
         "The network is layer, activation, layer, … and nothing else."
         if story.network.weights.is_chain
-        else clean(story.network.weights.why_not_chain)
+        else story.why_not_chain
     )
     return Section("layers", "All layers", (Text((lead,)), table, Text(_table_words(story), "note")))
 
@@ -233,10 +232,10 @@ def _class_table(story: SpacesStory) -> Block:
     rows = []
     for i in able:
         cells = [_share(float(each)) if np.isfinite(each) else "–" for each in flow.rejected[i, :shown]]
-        rows.append((clean(flow.layers[i]), percent(float(flow.chance[i])), *cells))
+        rows.append((flow.layers[i], percent(float(flow.chance[i])), *cells))
     if not rows:
         return Text(("No layer can reject anything, of any class.",))
-    header = ("Layer", "By chance", *(shorten(clean(name), 20) for name in flow.classes[:shown]))
+    header = ("Layer", "By chance", *(shorten(name, 20) for name in flow.classes[:shown]))
     caption = "Share of energy that each layer rejects, class by class (layers that can reject)."
     if shown < len(flow.classes):
         caption += f" The first {shown} of {len(flow.classes)} classes; energy.csv has all."
@@ -251,7 +250,7 @@ def ideal(story: SpacesStory) -> Section | None:
     n = min(len(found.class_names), _pictures_in_line)
     display = IdealInputsDisplay.from_ideal(
         found,
-        class_names=[clean(each) for each in found.class_names],
+        class_names=found.class_names,
         n=n,
         title="Candidates for ideal inputs",
     ).plot()
@@ -270,10 +269,10 @@ def ideal(story: SpacesStory) -> Section | None:
     header = ("Class", *found.distances, "Chosen", "Answer")
     rows = tuple(
         (
-            clean(found.class_names[i]),
+            found.class_names[i],
             *(f"{found.distances[each][i]:.3g}" for each in found.distances),
             found.chosen[i],
-            clean(found.class_names[int(found.predicted[i])]),
+            found.class_names[int(found.predicted[i])],
         )
         for i in range(len(found.class_names))
     )
@@ -300,7 +299,7 @@ def ideal(story: SpacesStory) -> Section | None:
         Text((lead,), "lead"),
         chart,
         Table(header, rows, caption, words=(len(header) - 2, len(header) - 1)),
-        Text(tuple(map(clean, notes)), "note"),
+        Text(tuple(notes), "note"),
     )
     return Section("ideal", "Which picture each class wants", blocks)
 

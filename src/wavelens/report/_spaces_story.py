@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from wavelens.report._embed import FigureFolder, clean
+from wavelens._utils._names import visible
+from wavelens.report._embed import FigureFolder
+from wavelens.report._foreign_text import isolate, isolate_sentence
 from wavelens.spaces import (
     EnergyFlow,
     IdealInputs,
@@ -127,14 +129,17 @@ def measure_layers(
         if each.name in wanted:
             found = each.linear.against_chance(random_state=random_state)
             done += work_of(each)
-        facts.append(LayerFacts(index, each, clean(each.name), found))
+        facts.append(LayerFacts(index, each, each.name, found))
         if progress is not None:
             progress(min(1.0, done / total))
     return tuple(facts)
 
 
 class SpacesStory:
-    """A network, what is known of its layers, and the means to show it; without a folder, to tell of it only."""
+    """A network, what is known of its layers, and the means to show it; without a folder, to tell of it only.
+
+    `title` and `kind` are of the network, `flow_rows` says where each layer stands in the energy flow.
+    """
 
     def __init__(
         self,
@@ -149,9 +154,28 @@ class SpacesStory:
         named: Sequence[str] = (),
     ) -> None:
         self._folder = folder
-        self.network, self.facts = network, tuple(facts)
+        shown, sentence = (visible, visible) if folder is None else (isolate, isolate_sentence)
+        self.network = network
+        self.facts = tuple(replace(each, name=shown(each.name)) for each in facts)
+        self.title, self.kind = shown(network.name), shown(network.weights.kind)
+        self.notes = tuple(map(sentence, network.weights.notes))
+        self.why_not_chain = sentence(network.weights.why_not_chain)
+        self.flow_rows = {} if flow is None else {name: i for i, name in enumerate(flow.layers)}
         self.flow, self.ideal = flow, ideal
-        self.means, self.mean_names = means, tuple(map(clean, mean_names))
+        if flow is not None:
+            self.flow = replace(
+                flow,
+                layers=tuple(map(shown, flow.layers)),
+                classes=tuple(map(shown, flow.classes)),
+                notes=tuple(map(sentence, flow.notes)),
+            )
+        if ideal is not None:
+            self.ideal = replace(
+                ideal,
+                class_names=tuple(map(shown, ideal.class_names)),
+                notes=tuple(map(sentence, ideal.notes)),
+            )
+        self.means, self.mean_names = means, tuple(map(shown, mean_names))
         self.named = tuple(named)
 
     @cached_property
@@ -160,11 +184,6 @@ class SpacesStory:
         if self._folder is None:
             raise ValueError("a story without a folder has no figures")
         return FigureFolder(self._folder)
-
-    @property
-    def title(self) -> str:
-        """Of the network."""
-        return clean(self.network.name)
 
     @cached_property
     def known(self) -> tuple[LayerFacts, ...]:
@@ -180,11 +199,6 @@ class SpacesStory:
     def left_out(self) -> tuple[LayerFacts, ...]:
         """The layers that are too large."""
         return tuple(each for each in self.facts if each.found is None)
-
-    @cached_property
-    def flow_rows(self) -> dict[str, int]:
-        """Where each layer stands in the energy flow."""
-        return {} if self.flow is None else {name: i for i, name in enumerate(self.flow.layers)}
 
     def rejected(self, fact: LayerFacts) -> tuple[float, float, float] | None:
         """Return what a layer rejects of the images' energy, what chance would, and the deviation of that."""

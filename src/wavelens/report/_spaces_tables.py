@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from wavelens._utils._csv import open_csv
 from wavelens.report._spaces import make_story
 from wavelens.report._spaces_findings import findings, remarks
 from wavelens.report._spaces_story import LayerFacts, SpacesStory
@@ -125,11 +125,9 @@ def write_spaces_csv(path: Path, summary: dict[str, Any]) -> None:
     None
     """
     rows = summary["layers"]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(list(rows[0]))
-        for row in rows:
-            writer.writerow([_cell(each) for each in row.values()])
+    with open_csv(path) as table:
+        table.row(rows[0])
+        table.rows(map(_cell, row.values()) for row in rows)
 
 
 def write_energy_csv(path: Path, flow: EnergyFlow) -> None:
@@ -145,10 +143,8 @@ def write_energy_csv(path: Path, flow: EnergyFlow) -> None:
     -------
     None
     """
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        header = ["layer", "class", "images", "rejected", "low", "high", "chance", "chance_deviation"]
-        writer.writerow(header)
+    with open_csv(path) as table:
+        table.row(["layer", "class", "images", "rejected", "low", "high", "chance", "chance_deviation"])
         for i, layer in enumerate(flow.layers):
             for c, name in enumerate(flow.classes):
                 numbers = (
@@ -157,16 +153,16 @@ def write_energy_csv(path: Path, flow: EnergyFlow) -> None:
                     flow.chance[i],
                     flow.chance_spread[i],
                 )
-                writer.writerow([layer, name, int(flow.counts[c]), *(_cell(float(each)) for each in numbers)])
+                table.row([layer, name, int(flow.counts[c]), *(_cell(float(each)) for each in numbers)])
 
 
 def _cell(value: Any) -> Any:
     if value is None:
-        return ""
+        return None
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.6g}" if np.isfinite(value) else ""
+        return value if np.isfinite(value) else None
     return "x".join(map(str, value)) if isinstance(value, list) else value
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -13,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from wavelens._arguments import FloatArray
+from wavelens._utils._atomic_write import write_text
+from wavelens._utils._csv import open_csv
 from wavelens.data import ImageData, ImageSource
 from wavelens.patterns import PatternAnalysis
 from wavelens.quality import QualityReport
@@ -168,13 +169,12 @@ def write_images_csv(
     """
     more = {} if quality is None else _quality_columns(quality)
     names, classes = data.image_names, data.class_names
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow([*_columns, "nearest_other", "nearest_other_class", "nearest_other_distance", *more])
+    with open_csv(path) as file:
+        file.row([*_columns, "nearest_other", "nearest_other_class", "nearest_other_distance", *more])
         for i, label in enumerate(data.labels):
             near = int(table.nearest_other[i])
             known = near >= 0
-            writer.writerow(
+            file.row(
                 [
                     *_image_row(
                         names[i],
@@ -187,7 +187,7 @@ def write_images_csv(
                     ),
                     names[near] if known else "",
                     classes[data.labels[near]] if known else "",
-                    f"{table.nearest_other_distance[i]:.6g}" if known else "",
+                    table.nearest_other_distance[i] if known else None,
                     *(column[i] for column in more.values()),
                 ]
             )
@@ -211,12 +211,11 @@ def write_all_images_csv(path: Path, analysis: PatternAnalysis, source: ImageSou
     similarity = analysis.similarity_to_classes()
     out_class, spectrum = places_between(analysis)
     names = source.class_names
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(_columns)
+    with open_csv(path) as file:
+        file.row(_columns)
         for i, position in enumerate(analysis.image_positions_.tolist()):
             own, other = int(analysis.labels_[i]), int(out_class[i])
-            writer.writerow(
+            file.row(
                 _image_row(
                     source.image_names[position],
                     names[own],
@@ -231,9 +230,9 @@ def write_all_images_csv(path: Path, analysis: PatternAnalysis, source: ImageSou
 
 def _image_row(
     name: str, own: str, complexity: float, inside: float, outside: float, other: str, spectrum: float
-) -> list[str]:
+) -> list[object]:
     numbers = (complexity, 1 - inside, inside, outside)
-    return [name, own, *(f"{each:.6g}" for each in numbers), other, f"{spectrum:.6g}"]
+    return [name, own, *numbers, other, spectrum]
 
 
 def _quality_columns(quality: QualityReport) -> dict[str, list[str]]:
@@ -341,9 +340,7 @@ def write_summary(path: Path, summary: dict[str, Any]) -> None:
     -------
     None
     """
-    path.write_text(
-        json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-    )
+    write_text(path, json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _plain(value: float) -> float | None:

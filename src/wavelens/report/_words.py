@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from wavelens._utils._names import without_isolates
+
 __all__ = ["count", "joined", "number", "percent", "pvalue", "said", "signed", "times"]
 
 
@@ -42,7 +44,8 @@ def times(ratio: float) -> str:
 
 def said(name: str) -> str:
     """Return a name as a sentence says it: in quotation marks where it would be taken for something else."""
-    return name if len(name) > 2 and name.replace("-", "").replace("_", "").isalpha() else f"“{name}”"
+    bare = without_isolates(name)
+    return name if len(bare) > 2 and bare.replace("-", "").replace("_", "").isalpha() else f"“{name}”"
 
 
 def pvalue(p: float) -> str:

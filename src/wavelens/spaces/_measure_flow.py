@@ -173,6 +173,9 @@ def _of_rows(
     return _Batches(items(), len(matrix), codes, classes, [], None)
 
 
+_smallest, _largest = 1e-70, 1e70
+
+
 class _Measure:
     """One layer: rejected shares of what enters it, and a sample of that."""
 
@@ -198,6 +201,14 @@ class _Measure:
         entering = values[self.input_name]
         if not np.isfinite(entering.sum(dtype=np.float64)):
             raise ModelError(f"NaN or infinity enters the layer {self.name!r}")
+        largest = float(max(entering.max(initial=0), -entering.min(initial=0)))
+        # Their fourth powers are summed, and the values of a layer may be many.
+        if largest > 0 and not _smallest < largest < _largest:
+            which, how = ("large", "down") if largest > 1 else ("small", "up")
+            raise ModelError(
+                f"values of up to {largest:.3g} enter the layer {self.name!r}, which are too {which} to be "
+                f"multiplied: scale the images {how}"
+            )
         if self.patches is not None:
             return self._of_patches(self.patches, entering, positions)
         rejected, total = self._of_rows(entering, positions)

@@ -60,9 +60,14 @@ class NetworkSpaces:
 
     @classmethod
     def _of(
-        cls, model: object, shape: tuple[int, ...] | None, fold: bool, rtol: float | None
+        cls,
+        model: object,
+        shape: tuple[int, ...] | None,
+        fold: bool,
+        rtol: float | None,
+        trust_pickle: bool = False,
     ) -> NetworkSpaces:
-        weights = read_layers(model, input_shape=shape)
+        weights = read_layers(model, input_shape=shape, trust_pickle=trust_pickle)
         return cls(weights.folded() if fold else weights, rtol)
 
     @classmethod
@@ -135,6 +140,7 @@ class NetworkSpaces:
         input_shape: tuple[int, ...] | None = None,
         fold: bool = True,
         rtol: float | None = None,
+        trust_pickle: bool = False,
     ) -> NetworkSpaces:
         """Read a ``.onnx`` or ``.pt2`` file.
 
@@ -144,6 +150,8 @@ class NetworkSpaces:
             Of the file.
         input_shape, fold, rtol
             As in `from_torch`.
+        trust_pickle : bool
+            Open ``.pt2`` files by ``torch.export.load`` as they are, which can run code from them.
 
         Returns
         -------
@@ -154,7 +162,7 @@ class NetworkSpaces:
         ImportError, ModelError
             As `read_layers`.
         """
-        return cls._of(path, input_shape, fold, rtol)
+        return cls._of(path, input_shape, fold, rtol, trust_pickle)
 
     @classmethod
     def from_model(

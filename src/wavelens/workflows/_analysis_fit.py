@@ -154,7 +154,9 @@ def _fit_in_memory(
     )
     with argument_names(**_fit_names):
         sizes = np.bincount(data.labels)
-        need = memory_of(checked_options(analysis), data.n_images, data.images.shape[1:], data.images.dtype, sizes)
+        need = memory_of(
+            checked_options(analysis), data.n_images, data.images.shape[1:], data.images.dtype, sizes
+        )
         progress.note(f"about {need} of memory will be needed")
         analysis.fit(data.images, data.labels)
     return FittedDataset(analysis=analysis, shown=analysis, data=data, drawn=None, groups=found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import textwrap
 from collections.abc import Iterator
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import wavelens
+from wavelens._utils._csv import open_csv
+from wavelens._utils._names import visible
 from wavelens.data import ImageData
 from wavelens.quality import QualityReport, check_images
 from wavelens.report import write_summary
@@ -84,16 +85,9 @@ class CheckReport:
             Of the file; an existing one is replaced. The columns are the finding, the image and its class, the other
             image and its class, and a value.
         """
-        path = Path(path).expanduser()
-        partial = path.with_name(f".{path.name}-partial-{os.getpid()}")
-        try:
-            with partial.open("w", newline="", encoding="utf-8", errors="replace") as file:
-                writer = csv.writer(file)
-                writer.writerow(["finding", "image", "class", "other_image", "other_class", "value"])
-                writer.writerows(self._rows())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with open_csv(Path(path).expanduser()) as table:
+            table.row(["finding", "image", "class", "other_image", "other_class", "value"])
+            table.rows(self._rows())
 
     def save(
         self,
@@ -145,24 +139,27 @@ class CheckReport:
         counts = ", ".join(f"{name}: {count:,}" for name, count in list(data.class_counts.items())[:10])
         more = ", …" if len(data.class_names) > 10 else ""
         shape = " × ".join(map(str, data.image_shape))
-        yield from textwrap.wrap(f"{data.name}: {data.n_images:,} images of {shape} ({counts}{more})", width)
+        title = f"{data.name}: {data.n_images:,} images of {shape} ({counts}{more})"
+        yield from textwrap.wrap(visible(title), width)
         yield ""
         findings = quality.findings()
         if not findings:
             yield "Nothing found."
         for each in findings:
-            yield from bullets("!" if each.severity == "warning" else "-", [each.text], width)
+            yield from bullets("!" if each.severity == "warning" else "-", [visible(each.text)], width)
         unchecked = quality.unchecked()
         if unchecked:
             yield ""
             yield "Not checked:"
             yield from bullets("-", unchecked, width)
 
-    def _rows(self) -> Iterator[list[str]]:
+    def _rows(self) -> Iterator[list[object]]:
         found = self.quality
         names, classes, labels = found.image_names, found.class_names, found.labels
 
-        def row(finding: str, i: int, other: int = -1, other_class: str = "", value: str = "") -> list[str]:
+        def row(
+            finding: str, i: int, other: int = -1, other_class: str = "", value: float | None = None
+        ) -> list[object]:
             if other >= 0:
                 return [finding, names[i], classes[labels[i]], names[other], classes[labels[other]], value]
             return [finding, names[i], classes[labels[i]], "", other_class, value]
@@ -171,7 +168,7 @@ class CheckReport:
             for i in group[1:]:
                 yield row("duplicate", i, group[0])
         for (i, j), distance in zip(found.near_pairs, found.near_distances, strict=True):
-            yield row("near-duplicate", i, j, value=f"{distance:.6g}")
+            yield row("near-duplicate", i, j, value=float(distance))
         for i, code in zip(found.label_doubts, found.suspected_classes, strict=True):
             yield row("label", i, other_class=classes[code])
         flags = (
@@ -182,7 +179,7 @@ class CheckReport:
         for finding, flag in flags:
             for i in map(int, flag.nonzero()[0]):
                 share = max(found.black_share[i], found.white_share[i])
-                yield row(finding, i, value=f"{share:.4g}" if finding == "saturated" else "")
+                yield row(finding, i, value=float(share) if finding == "saturated" else None)
 
 
 def check(

@@ -177,6 +177,7 @@ def explain(
     model: object,
     images: object,
     *,
+    trust_pickle: bool = False,
     labels: ClassNames | str | os.PathLike[str] | Sequence[str] | None = None,
     target: str | int | None = None,
     method: Sequence[Literal["cartoonx", "pixel"]] = ("cartoonx", "pixel"),
@@ -205,6 +206,8 @@ def explain(
         A classifier, as `wavelens.models.open_model` takes it.
     images : path, sequence of paths, or array
         Image files or folders of them, or an array (n, height, width[, channels]): uint8, or floats from 0 to 1.
+    trust_pickle : bool, default False
+        Open a ``.pt2`` file even if that can run code from it.
     labels : ClassNames, path, sequence of str or None, default None
         Names of the classes by index; None: numbers.
     target : str, int or None, default None
@@ -294,7 +297,7 @@ def explain(
     )
     files = find_files(images, limit)
     receiver.step(f"opening {source_name(model, 'the classifier')}")
-    opened = _open(model, labels, preprocessing, batch, threads)
+    opened = _open(model, labels, preprocessing, batch, threads, trust_pickle)
     code = find_target(target, opened)
     if not opened.has_gradient:
         receiver.note(
@@ -328,6 +331,7 @@ def _open(
     preprocessing: Preprocessing | Mapping[str, Any] | None,
     batch: int | None,
     threads: int | None,
+    trust_pickle: bool,
 ) -> Model:
     named = f"`labels={os.fspath(labels)}`" if isinstance(labels, str | os.PathLike) else "`labels`"
     with argument_names(class_names=named, batch_size="`batch`"):
@@ -337,4 +341,5 @@ def _open(
             class_names=labels,
             batch_size=batch,
             threads=threads,
+            trust_pickle=trust_pickle,
         )

@@ -98,6 +98,7 @@ def extract_features(
     labels: object = None,
     *,
     image_options: ImageOptions | None = None,
+    trust_pickle: bool = False,
     layers: Sequence[str] | None = None,
     pool: str = "average",
     class_names: ClassNames | str | os.PathLike[str] | Sequence[str] | None = None,
@@ -122,6 +123,8 @@ def extract_features(
         One label for each image; by default the source's.
     image_options : ImageOptions, optional
         How the images are read; their size is the network's.
+    trust_pickle : bool, default False
+        Open a ``.pt2`` file even if that can run code from it.
     layers : sequence of str or None, default None
         Names, as `wavelens.models.list_layers` returns them; None: the network's outputs.
     pool : {"average", "max", "none", "grid:N"}, default "average"
@@ -178,7 +181,7 @@ def extract_features(
     target = None if out is None else Path(out).expanduser()
     if target is not None:
         check_file(target, "out", force)
-    network = models.open_network(model, threads=threads)
+    network = models.open_network(model, threads=threads, trust_pickle=trust_pickle)
     network.resolve(layers)
     rule = choose_preprocessing(network, preprocessing)
     name = f"{network.name} ({network.kind})"

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 import wavelens
 from wavelens import report
 from wavelens._arguments import check_integer
+from wavelens._utils._archive import write_npz
+from wavelens._utils._atomic_write import atomic_write, write_text
 from wavelens.exceptions import DataError
 from wavelens.hierarchy import (
     ClassHierarchy,
@@ -136,14 +136,15 @@ class HierarchyReport:
             graph = self.hierarchy.graph()
             self.hierarchy.save(out / "hierarchy.npz")
             covariance = self.hierarchy.covariance_
-            np.savez(
-                out / "covariance.npz",
-                covariance=covariance.matrix,
-                class_names=covariance.classes,
-                counts=covariance.counts,
-            )
-            (out / "graph.json").write_text(graph.to_json(indent=1) + "\n", encoding="utf-8")
-            (out / "graph.dot").write_text(graph.to_dot(), encoding="utf-8")
+            with atomic_write(out / "covariance.npz") as file:
+                arrays = {
+                    "covariance": covariance.matrix,
+                    "class_names": covariance.classes,
+                    "counts": covariance.counts,
+                }
+                write_npz(file, arrays)
+            write_text(out / "graph.json", graph.to_json(indent=1) + "\n")
+            write_text(out / "graph.dot", graph.to_dot())
             report.write_levels_csv(out / "levels.csv", self.hierarchy)
             report.write_classes_csv(out / "classes.csv", self.hierarchy)
             with receiver.share("Drawing") as share:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from wavelens import models
 from wavelens.data._labels import check_labels, encode_labels
+from wavelens.data._npz_archive import Archive
 from wavelens.exceptions import DataError, WavelensError
 from wavelens.models import ClassNames, LabelledFeatures
 
@@ -131,18 +131,9 @@ def _read_file(
     if path.suffix.lower() != ".npz" and path.exists():
         raise DataError(f"{path}: expected an .npz file of features and labels")
     key, labels_key = selection.key, selection.labels_key
-    if key is None and labels_key is None and {"x_train", "y_train"} <= _keys(path):
+    if key is None and labels_key is None and {"x_train", "y_train"} <= set(Archive(path).keys):
         key, labels_key = "x_train", "y_train"  # as Keras' datasets have them
     return models.load_features(path, key=key, labels_key=labels_key, class_names=class_names)
-
-
-def _keys(path: Path) -> set[str]:
-    """Return the names of the arrays of a file; none where it cannot be read, which `load_features` explains."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return {name.removesuffix(".npy") for name in archive.namelist()}
-    except (OSError, ValueError, zipfile.BadZipFile):
-        return set()
 
 
 def _rows_as_classes(
@@ -168,10 +159,10 @@ def _rows_as_classes(
 
 def _misfit(source: str | os.PathLike[str], n_rows: int) -> str:
     """Return which array of labels does not have one for each row, if there is one."""
-    with np.load(Path(source).expanduser(), allow_pickle=False) as archive:
-        for key in archive.files:
-            if key.lower() in ("labels", "label", "y") and (shape := archive[key].shape) != (n_rows,):
-                return f" (the array {key!r} has shape {shape}, and there are {n_rows:,} rows)"
+    archive = Archive(Path(source).expanduser())
+    for key in archive.keys:
+        if key.lower() in ("labels", "label", "y") and archive.shape(key) != (n_rows,):
+            return f" (the array {key!r} has shape {archive.shape(key)}, and there are {n_rows:,} rows)"
     return ""
 
 

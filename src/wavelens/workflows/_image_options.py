@@ -32,6 +32,10 @@ class ImageOptions:
         At most this many images of each class, drawn at random.
     strict : bool, default False
         Refuse unreadable files instead of leaving them out.
+    trust_external : bool, default False
+        Read other files that an ``.h5`` file or a ``.zarr`` folder names as parts of it.
+    fill_missing : bool, default False
+        Read chunks that a store lacks as its fill value, instead of leaving their images out.
     """
 
     key: str | None = None
@@ -42,6 +46,8 @@ class ImageOptions:
     color: str | None = None
     limit: int | None = None
     strict: bool = False
+    trust_external: bool = False
+    fill_missing: bool = False
 
 
 def open_images(

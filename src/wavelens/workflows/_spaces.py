@@ -170,6 +170,7 @@ def measure_spaces(
     *,
     layer: str | Sequence[str] = (),
     image_options: ImageOptions | None = None,
+    trust_pickle: bool = False,
     labels: ClassNames | str | os.PathLike[str] | Sequence[str] | None = None,
     preprocessing: Preprocessing | Mapping[str, Any] | None = None,
     ideal: Literal["auto", "newton", "adam", "untrained", "none"] = "auto",
@@ -193,6 +194,8 @@ def measure_spaces(
         Layers to show in detail; by default the most informative ones.
     image_options : ImageOptions, optional
         How the images are read. Without a limit, at most 500 of each class are, or 20 for networks with convolutions.
+    trust_pickle : bool, default False
+        Open a ``.pt2`` file even if that can run code from it.
     labels : ClassNames, path, sequence of str or None, default None
         Names of the network's classes by index; None: as the images' classes.
     preprocessing : Preprocessing, mapping or None, default None
@@ -245,12 +248,12 @@ def measure_spaces(
     """
     receiver = as_progress(progress)
     check_integer(batch, "batch", low=1)
-    search = IdealSearch(model=model, ideal=ideal, batch=batch, threads=threads)
+    search = IdealSearch(model=model, trust_pickle=trust_pickle, ideal=ideal, batch=batch, threads=threads)
     wanted = (layer,) if isinstance(layer, str) else tuple(layer)
     if isinstance(model, str | os.PathLike):
         _check_file(Path(model).expanduser())
     receiver.step(f"opening {source_name(model, 'the network')}")
-    network = _open(model)
+    network = _open(model, trust_pickle)
     _check_layers(wanted, network)
     opened: SpacesImages | None = None
     if images is not None:
@@ -290,11 +293,11 @@ def measure_spaces(
     )
 
 
-def _open(model: object) -> NetworkSpaces:
+def _open(model: object, trust_pickle: bool) -> NetworkSpaces:
     if isinstance(model, NetworkSpaces):
         return model
     if isinstance(model, str | os.PathLike):
-        return NetworkSpaces.from_file(model)
+        return NetworkSpaces.from_file(model, trust_pickle=trust_pickle)
     return NetworkSpaces.from_model(model)
 
 

@@ -40,6 +40,7 @@ class IdealSearch:
     """How ideal inputs are sought; see `measure_spaces`."""
 
     model: object
+    trust_pickle: bool
     ideal: str
     batch: int
     threads: int | None
@@ -151,6 +152,7 @@ class SpacesImages:
             class_names=self.names,
             batch_size=search.batch,
             threads=search.threads,
+            trust_pickle=search.trust_pickle,
         )
         counts = np.bincount(self.source.labels, minlength=len(self.source.class_names))
         columns = self._columns(model, counts)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
+from wavelens._utils._names import without_isolates
+
 __all__ = ["bullets", "findings_text"]
 
 
 def bullets(mark: str, texts: Iterable[str], width: int) -> list[str]:
-    """Return the lines of a list, one point for each text."""
+    """Return the lines of a list, one point for each text; marks that only pages need are left out."""
     lines: list[str] = []
     for text in texts:
         lines += textwrap.wrap(
-            text,
+            without_isolates(text),
             width,
             initial_indent=f"  {mark} ",
             subsequent_indent="    ",

@@ -19,7 +19,7 @@ from wavelens._progress import progress_bar
 from wavelens.data import ImageChunk, ImageSource, open_source
 from wavelens.data._arrays import Positions, in_this_process
 from wavelens.exceptions import DataError
-from wavelens.patterns._checks import check_labels
+from wavelens.patterns._class_labels import check_labels
 
 __all__ = [
     "GivenImages",

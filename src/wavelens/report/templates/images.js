@@ -16,6 +16,16 @@
     if (className) made.className = className;
     return made;
   };
+  // A name keeps its direction of writing to itself; of a long one the ends are shown, as everywhere on the page.
+  const short = (name) => {
+    const letters = Array.from(name);
+    return letters.length <= 60 ? name : `${letters.slice(0, 29).join("")}…${letters.slice(-30).join("")}`;
+  };
+  const named = (name, className) => {
+    const made = make("bdi", short(name), className);
+    if (made.textContent !== name) made.title = name;
+    return made;
+  };
   const written = (i, key) => {
     const value = values[key][i];
     const text = value.toFixed(digits[key]);
@@ -60,7 +70,7 @@
   };
   const classCell = (label) => {
     const cell = make("td", undefined, "words");
-    cell.append(dot(label), classes[label]);
+    cell.append(dot(label), named(classes[label]));
     return cell;
   };
 
@@ -114,7 +124,7 @@
     button.dataset.image = i;
     button.setAttribute("aria-haspopup", "dialog");
     const canvas = make("canvas");
-    button.append(canvas, make("span", names[i]));
+    button.append(canvas, named(names[i]));
     draw(canvas, i, "");
     if (sprites) canvas.setAttribute("aria-hidden", "true");
     head.append(button);
@@ -172,6 +182,7 @@
   const facts = panel.querySelector("dl");
   const [same, other] = panel.querySelectorAll(".near");
   let opener = null;
+  const about = (i) => `\u2068${names[i]}\u2069, \u2068${classes[labels[i]]}\u2069`;
   const fill = (where, neighbours, similarity) => {
     where.replaceChildren();
     if (neighbours.every((i) => i < 0)) where.append(make("p", "Not looked for, or not among the images shown.", "none"));
@@ -180,36 +191,38 @@
       const button = make("button");
       button.type = "button";
       button.dataset.image = i;
-      button.title = `${names[i]}, ${classes[labels[i]]}`;
+      button.title = about(i);
       const canvas = make("canvas");
       const name = make("span");
-      name.append(dot(labels[i]), names[i]);
-      const about = (similarity[k] / 100).toFixed(2);
-      button.append(canvas, name, make("span", classes.length > 2 ? `${about}, ${classes[labels[i]]}` : about, "value"));
+      name.append(dot(labels[i]), named(names[i]));
+      const nearness = (similarity[k] / 100).toFixed(2);
+      const value = make("span", nearness, "value");
+      if (classes.length > 2) value.append(", ", named(classes[labels[i]]));
+      button.append(canvas, name, value);
       draw(canvas, i, "");
       if (sprites) canvas.setAttribute("aria-hidden", "true");
       where.append(button);
     });
   };
   const open = (i) => {
-    title.textContent = names[i];
+    title.replaceChildren(named(names[i]));
     if (sprites) {
       const [width, height] = sprites.size;
       const scale = Math.min(288 / Math.max(width, height), 24);
       large.style.width = `${Math.round(width * scale)}px`;
     }
-    draw(large, i, `${names[i]}, ${classes[labels[i]]}`);
+    draw(large, i, about(i));
     facts.replaceChildren();
     const fact = (name, value) => facts.append(make("dt", name), value);
     const own = make("dd");
-    own.append(dot(labels[i]), classes[labels[i]]);
+    own.append(dot(labels[i]), named(classes[labels[i]]));
     fact("Class", own);
     for (const { dataset, textContent } of heads) {
       if (dataset.key in values) fact(textContent, make("dd", written(i, dataset.key)));
     }
     if (classes.length > 2) {
       const rival = make("dd");
-      rival.append(dot(outClass[i]), classes[outClass[i]]);
+      rival.append(dot(outClass[i]), named(classes[outClass[i]]));
       fact("Most like", rival);
     }
     fill(same, data.same[i], data.sameSimilarity[i]);

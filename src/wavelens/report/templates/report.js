@@ -40,7 +40,7 @@
       const { source, name: title, about: text } = dots[now].dataset;
       dots[now].classList.add("on");
       picture.src = source;
-      picture.alt = `${title}, ${text}`;
+      picture.alt = `\u2068${title}\u2069, ${text}`;
       name.textContent = name.title = title;
       about.textContent = text;
       if (dots[now].dataset.place) walk.dataset.image = dots[now].dataset.place;

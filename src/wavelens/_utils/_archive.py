@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import struct
 import zipfile
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from wavelens import _core
 from wavelens._mapped import is_mapped, row_blocks
+from wavelens._utils._atomic_write import atomic_write
+from wavelens._utils._damaged_files import reading
+from wavelens._utils._file_schema import Integer, Text, check_header
+from wavelens._utils._npy_member import check_total, map_member, read_header, read_member
 from wavelens.exceptions import DataError
 
 __all__ = ["read_archive", "write_archive", "write_npz"]
@@ -46,15 +49,10 @@ def write_archive(
     arrays : mapping of str to ndarray
         None called "header".
     """
-    told = {"format": kind, "format_version": version, "wavelens_version": _core.version, **header}
-    target = Path(path)
-    partial = target.with_name(target.name + ".partial")
-    try:
-        with partial.open("wb") as file:
-            write_npz(file, {"header": np.array(json.dumps(told, default=_plain)), **arrays})
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    values = {"format": kind, "format_version": version, "wavelens_version": _core.version, **header}
+    text = json.dumps(values, default=_plain)
+    with atomic_write(path) as file:
+        write_npz(file, {"header": np.array(text), **arrays})
 
 
 def write_npz(file: IO[bytes], arrays: Mapping[str, Any]) -> None:
@@ -114,56 +112,43 @@ def read_archive(
     DataError
         If it is damaged, of another kind, or of a newer version.
     """
-    try:
-        with Path(path).open("rb") as file:
-            # NumPy would take anything else for a pickle, and advise to load it unsafely.
-            if not zipfile.is_zipfile(file):
-                raise ValueError("it is no npz file")
-            file.seek(0)
-            with np.load(file, allow_pickle=False) as archive:
-                left = set(archive.files).intersection(() if mapped is None else mapped(archive.files))
-                arrays = {name: archive[name] for name in archive.files if name not in left}
-                for name in left:
-                    arrays[name] = _mapped_member(Path(path), archive.zip, f"{name}.npy")
-        header = json.loads(str(arrays.pop("header")[()]))
-        found = header["format"], header["format_version"]
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is damaged or was not written by {writer}: {error}") from error
-    if found[0] != kind:
-        raise DataError(f"{path} holds a {found[0]}, expected a {kind}")
-    if found[1] > version:
+    with reading(path, writer):
+        arrays = _read_arrays(Path(path), mapped)
+        found = json.loads(str(arrays.pop("header")[()]))
+        header = check_header(found, _described, path)
+    if header["format"] != kind:
+        raise DataError(f"{path} holds a {header['format']:.100}, expected a {kind}")
+    if header["format_version"] > version:
         raise DataError(
-            f"{path} has format version {found[1]}, written by wavelens {header.get('wavelens_version')}; "
-            f"this wavelens {_core.version} reads up to version {version}"
+            f"{path} has format version {header['format_version']}, written by wavelens "
+            f"{header.get('wavelens_version')}; this wavelens {_core.version} reads up to version {version}"
         )
     return header, arrays
 
 
-def _mapped_member(path: Path, archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
-    """Map an array inside an archive, after its sum over all bytes has been checked."""
-    info = archive.getinfo(name)
-    with archive.open(info) as member:
-        version = np.lib.format.read_magic(member)
-        if version != (1, 0):
-            raise ValueError(f"{name} has a header of version {version}")
-        shape, by_column, dtype = np.lib.format.read_array_header_1_0(member)
-        start = member.tell()
-        if dtype.hasobject or info.file_size != start + dtype.itemsize * math.prod(shape):
-            raise ValueError(f"{name} is not what its header says")
-        while member.read(1 << 22):  # at its end zipfile compares the sums
-            pass
+_described = {
+    "format": Text(),
+    "format_version": Integer(low=1, high=10**6),
+    "wavelens_version": Text(optional=True),
+}
+
+
+def _read_arrays(path: Path, mapped: _Choice | None) -> dict[str, npt.NDArray[Any]]:
     with path.open("rb") as file:
-        # Name and extra field of the member's own header are of other lengths than those in the table of contents.
-        file.seek(info.header_offset + 26)
-        own = int.from_bytes(file.read(2), "little") + int.from_bytes(file.read(2), "little")
-    offset = info.header_offset + 30 + own + start
-    if info.compress_type != zipfile.ZIP_STORED or offset % dtype.alignment or 0 in shape:
-        with archive.open(info) as member:
-            return np.asarray(np.lib.format.read_array(member, allow_pickle=False))
-    order: Literal["C", "F"] = "F" if by_column else "C"
-    return np.memmap(path, dtype, "r", offset, shape, order)
+        size = os.fstat(file.fileno()).st_size
+        with zipfile.ZipFile(file) as archive:
+            members = {
+                info.filename.removesuffix(".npy"): read_header(archive, info, size)
+                for info in archive.infolist()
+            }
+            if len(members) < len(archive.infolist()):
+                raise ValueError("it holds two arrays of one name")
+            check_total(list(members.values()), size)
+            to_map = set(members).intersection(() if mapped is None else mapped(list(members)))
+            return {
+                name: map_member(path, archive, each) if name in to_map else read_member(archive, each)
+                for name, each in members.items()
+            }
 
 
 def _plain(value: object) -> object:
