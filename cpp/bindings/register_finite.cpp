@@ -10,9 +10,10 @@ void register_finite(py::module_& m) {
   m.def(
       "first_nonfinite",
       [](const py::array& a) {
-        return for_dtype(a, [&](auto zero) {
-          const auto view = matrix_view<decltype(zero)>(a);
-          return without_gil([&] { return first_nonfinite(view); });
+        PythonMonitor monitor;
+        return for_dtype(a, "a", [&](auto zero) {
+          const auto view = matrix_view<decltype(zero)>(a, "a");
+          return without_gil(monitor, [&] { return first_nonfinite(view); });
         });
       },
       py::arg("a"));

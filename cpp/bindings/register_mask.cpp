@@ -8,33 +8,52 @@ namespace wavelens {
 namespace {
 
 using Index = std::ptrdiff_t;
-using Words = py::array_t<std::uint32_t, py::array::c_style>;
+using Words = Contiguous<std::uint32_t>;
 
 template <class T>
 const T* plain(const py::array& a, const char* name) {
-  if (!holds<T>(a) || (a.flags() & py::array::c_style) == 0)
-    throw py::value_error(std::string(name) + " must be C-contiguous and of the dtype of the others");
-  check_aligned(a);
+  check_dtype<T>(a, name);
+  expect((a.flags() & py::array::c_style) != 0, name, "must be C-contiguous");
+  check_aligned(a, name);
   return static_cast<const T*>(a.data());
 }
 
 template <class T>
 T* plain_out(py::array& a, const char* name) {
   plain<T>(a, name);
-  return static_cast<T*>(a.mutable_data());  // throws if it is read-only
+  return mutable_entries<T>(a, name);
 }
 
-void expect(bool fits, const char* message) {
-  if (!fits) throw py::value_error(message);
+void expect_like(const py::array& a, const py::array& other, const char* name, const char* other_name) {
+  bool same = a.ndim() == other.ndim();
+  for (py::ssize_t axis = 0; same && axis < a.ndim(); ++axis) same = a.shape(axis) == other.shape(axis);
+  expect(same, name,
+         "must have the shape of `" + std::string(other_name) + "`, " + shape_of(other) + ", got " +
+             shape_of(a));
 }
 
-// What mix and reduce have in common.
+// What mix and reduce have in common. Numbers of images and streams are copied, so that they stay what they
+// are.
 struct Batch {
   py::array masks, coefficients, mean;
   py::object deviation;
   std::uint64_t seed;
   Words images, streams;
   std::uint32_t first_sample;
+
+  Batch(const py::array& masks_, const py::array& coefficients_, const py::array& mean_,
+        const py::object& deviation_, std::uint64_t seed_, const py::array& images_,
+        const py::array& streams_, std::uint32_t first)
+      : masks(masks_),
+        coefficients(coefficients_),
+        mean(mean_),
+        deviation(deviation_),
+        seed(seed_),
+        images(contiguous<std::uint32_t>(images_, "images")),
+        streams(contiguous<std::uint32_t>(streams_, "streams")),
+        first_sample(first) {
+    check();
+  }
 
   Index count() const { return masks.shape(0); }
   Index channels() const { return coefficients.shape(1); }
@@ -46,16 +65,29 @@ struct Batch {
            a.shape(2) == k();
   }
   void check() const {
-    expect(masks.ndim() == 2 && masks.size() > 0, "masks must have shape (images, k)");
+    expect(masks.ndim() == 2 && masks.size() > 0, "masks",
+           "must have shape (images, k), neither of them 0, got shape " + shape_of(masks));
     expect(coefficients.ndim() == 3 && coefficients.shape(0) == count() && coefficients.shape(2) == k() &&
                channels() > 0,
-           "coefficients must have shape (images, channels, k)");
-    expect(is_noise(mean), "mean must have shape (images, channels or 1, k)");
-    expect(deviation.is_none() || is_noise(py::reinterpret_borrow<py::array>(deviation)),
-           "deviation must have shape (images, channels or 1, k)");
-    expect(images.ndim() == 1 && images.shape(0) == count() && streams.ndim() == 1 &&
-               streams.shape(0) == count(),
-           "images and streams must have one entry for each image");
+           "coefficients", "must have shape (images, channels, k), got shape " + shape_of(coefficients));
+    expect(is_noise(mean), "mean", "must have shape (images, channels or 1, k), got shape " + shape_of(mean));
+    if (!deviation.is_none()) {
+      if (!py::isinstance<py::array>(deviation)) throw py::type_error("`deviation` must be an array or None");
+      const auto a = py::reinterpret_borrow<py::array>(deviation);
+      expect(is_noise(a), "deviation",
+             "must have shape (images, channels or 1, k), got shape " + shape_of(a));
+    }
+    expect_shape(images, {count()}, "images", "(images,)");
+    expect_shape(streams, {count()}, "streams", "(images,)");
+  }
+  void check_out(const py::array& out) const {
+    expect_apart(out, "out",
+                 {{masks, "masks"},
+                  {coefficients, "coefficients"},
+                  {mean, "mean"},
+                  {deviation, "deviation"},
+                  {images, "images"},
+                  {streams, "streams"}});
   }
   template <class T>
   MaskedImage<T> image(Index i) const {
@@ -93,17 +125,19 @@ struct Batch {
 };
 
 void mix(const py::array& masks, const py::array& coefficients, const py::array& mean,
-         const py::object& deviation, std::uint64_t seed, const Words& images, const Words& streams,
+         const py::object& deviation, std::uint64_t seed, const py::array& images, const py::array& streams,
          std::uint32_t first_sample, py::array out) {
-  const Batch batch{masks, coefficients, mean, deviation, seed, images, streams, first_sample};
-  batch.check();
-  expect(batch.fits(out), "out must have shape (images, samples, channels, k)");
-  for_dtype(out, [&](auto zero) {
+  const Batch batch(masks, coefficients, mean, deviation, seed, images, streams, first_sample);
+  expect(batch.fits(out), "out",
+         "must have shape (images, samples, channels, k), got shape " + shape_of(out));
+  batch.check_out(out);
+  PythonMonitor monitor;
+  for_dtype(out, "out", [&](auto zero) {
     using T = decltype(zero);
     const auto all = batch.all<T>();
     T* const data = plain_out<T>(out, "out");
     const Index n = out.shape(1);
-    without_gil([&] {
+    without_gil(monitor, [&] {
       for (std::size_t i = 0; i < all.size(); ++i)
         mask_mix<T>(all[i], batch.samples<T>(data, n, static_cast<Index>(i)));
     });
@@ -111,21 +145,24 @@ void mix(const py::array& masks, const py::array& coefficients, const py::array&
 }
 
 void reduce(const py::array& masks, const py::array& coefficients, const py::array& mean,
-            const py::object& deviation, std::uint64_t seed, const Words& images, const Words& streams,
-            std::uint32_t first_sample, const py::array& gradients, py::array out) {
-  const Batch batch{masks, coefficients, mean, deviation, seed, images, streams, first_sample};
-  batch.check();
-  expect(batch.fits(gradients), "gradients must have shape (images, samples, channels, k)");
-  expect(out.ndim() == 2 && out.shape(0) == batch.count() && out.shape(1) == batch.k(),
-         "out must have the shape of masks");
-  for_dtype(out, [&](auto zero) {
+            const py::object& deviation, std::uint64_t seed, const py::array& images,
+            const py::array& streams, std::uint32_t first_sample, const py::array& gradients, py::array out) {
+  const Batch batch(masks, coefficients, mean, deviation, seed, images, streams, first_sample);
+  expect(batch.fits(gradients), "gradients",
+         "must have shape (images, samples, channels, k), got shape " + shape_of(gradients));
+  expect_like(out, masks, "out", "masks");
+  batch.check_out(out);
+  expect_apart(out, "out", {{gradients, "gradients"}});
+  PythonMonitor monitor;
+  for_dtype(out, "out", [&](auto zero) {
     using T = decltype(zero);
     const auto all = batch.all<T>();
     const T* const data = plain<T>(gradients, "gradients");
     T* const sum = plain_out<T>(out, "out");
     const Index n = gradients.shape(1), k = batch.k();
-    without_gil([&] {
+    without_gil(monitor, [&] {
       for (std::size_t i = 0; i < all.size(); ++i) {
+        check_interrupted();
         const auto at = static_cast<Index>(i);
         mask_reduce<T>(all[i], batch.samples<const T>(data, n, at), sum + at * k);
       }
@@ -134,7 +171,7 @@ void reduce(const py::array& masks, const py::array& coefficients, const py::arr
 }
 
 void clamp(py::array values) {
-  for_dtype(values, [&](auto zero) {
+  for_dtype(values, "values", [&](auto zero) {
     using T = decltype(zero);
     T* const data = plain_out<T>(values, "values");
     const Index n = values.size();
@@ -143,8 +180,9 @@ void clamp(py::array values) {
 }
 
 void gate(const py::array& clamped, py::array gradient) {
-  expect(clamped.size() == gradient.size(), "clamped and gradient must have one shape");
-  for_dtype(gradient, [&](auto zero) {
+  expect_like(gradient, clamped, "gradient", "clamped");
+  expect_apart(gradient, "gradient", {{clamped, "clamped"}});
+  for_dtype(gradient, "gradient", [&](auto zero) {
     using T = decltype(zero);
     const T* const from = plain<T>(clamped, "clamped");
     T* const to = plain_out<T>(gradient, "gradient");
@@ -156,11 +194,16 @@ void gate(const py::array& clamped, py::array gradient) {
 void update(py::array mask, const py::array& sum, py::array first, py::array second, py::array free,
             double rate, double beta1, double beta2, double epsilon, double correction1, double correction2,
             double slack, double scale, double shift) {
-  expect(mask.size() == sum.size() && mask.size() == first.size() && mask.size() == second.size() &&
-             mask.size() == free.size(),
-         "mask, sum, first, second and free must have one shape");
+  expect_like(sum, mask, "sum", "mask");
+  expect_like(first, mask, "first", "mask");
+  expect_like(second, mask, "second", "mask");
+  expect_like(free, mask, "free", "mask");
+  expect_apart(mask, "mask", {{sum, "sum"}, {first, "first"}, {second, "second"}, {free, "free"}});
+  expect_apart(first, "first", {{sum, "sum"}, {second, "second"}, {free, "free"}});
+  expect_apart(second, "second", {{sum, "sum"}, {free, "free"}});
+  expect_apart(free, "free", {{sum, "sum"}});
   const MaskStep step{rate, beta1, beta2, epsilon, correction1, correction2, slack, scale, shift};
-  for_dtype(mask, [&](auto zero) {
+  for_dtype(mask, "mask", [&](auto zero) {
     using T = decltype(zero);
     T* const s = plain_out<T>(mask, "mask");
     const T* const g = plain<T>(sum, "sum");
@@ -174,9 +217,11 @@ void update(py::array mask, const py::array& sum, py::array first, py::array sec
 
 py::array_t<float> normals(std::uint64_t seed, std::uint32_t image, std::uint32_t stream,
                            std::uint32_t sample, std::uint32_t channel, Index n) {
-  expect(n >= 0, "n must not be negative");
+  expect_side(n, "n");
   py::array_t<float> out(n);
-  mask_normals(seed, image, stream, sample, channel, n, out.mutable_data());
+  float* const data = out.mutable_data();
+  PythonMonitor monitor;
+  without_gil(monitor, [&] { mask_normals(seed, image, stream, sample, channel, n, data); });
   return out;
 }
 

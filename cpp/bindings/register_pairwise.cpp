@@ -13,13 +13,12 @@ namespace wavelens {
 namespace {
 
 using OptionalArray = std::optional<py::array>;
-using Doubles = py::array_t<double, py::array::c_style>;
-using Codes = py::array_t<std::int64_t, py::array::c_style>;
+using Doubles = Contiguous<double>;
 
 template <class T>
-std::optional<MatrixView<const T>> optional_view(const OptionalArray& a) {
+std::optional<MatrixView<const T>> optional_view(const OptionalArray& a, const char* name) {
   if (!a) return std::nullopt;
-  return matrix_view<T>(*a);
+  return matrix_view<T>(*a, name);
 }
 
 template <class T>
@@ -32,38 +31,34 @@ Metric<T> metric_at(std::uintptr_t metric) {
   return reinterpret_cast<Metric<T>>(metric);  // NOLINT(performance-no-int-to-ptr)
 }
 
-void expect_length(const py::array& a, std::ptrdiff_t length, const char* name) {
-  if (a.ndim() != 1 || a.shape(0) != length) {
-    throw py::value_error(std::string("`") + name + "` must be a vector of length " + std::to_string(length));
-  }
-}
-
-void expect_codes(const Codes& codes, std::ptrdiff_t length, std::int64_t limit) {
-  expect_length(codes, length, "classes");
-  for (std::ptrdiff_t i = 0; i < length; ++i) {
-    if (codes.at(i) < 0 || codes.at(i) >= limit) throw py::value_error("a class is out of range");
-  }
+// A vector of as many numbers as there are rows.
+Doubles factors(const py::array& a, std::ptrdiff_t rows, const char* name) {
+  expect_shape(a, {rows}, name, "(rows,)");
+  return contiguous<double>(a, name);
 }
 
 // The rows of the second side; its width must be x's.
 std::ptrdiff_t rows_of(const py::array& x, const OptionalArray& y) {
-  if (x.ndim() != 2 || (y && (y->ndim() != 2 || y->shape(1) != x.shape(1)))) {
-    throw py::value_error("`x` and `y` must be matrices of the same width");
+  if (x.ndim() != 2) refuse("x", "must be a matrix, got shape " + shape_of(x));
+  if (x.shape(1) == 0) refuse("x", "must have columns, got shape " + shape_of(x));
+  if (!y) return x.shape(0);
+  if (y->ndim() != 2 || y->shape(1) != x.shape(1)) {
+    refuse("y", "must be a matrix as wide as `x`, got shape " + shape_of(*y) + " beside " + shape_of(x));
   }
-  return y ? y->shape(0) : x.shape(0);
+  return y->shape(0);
 }
 
 py::array distances(const py::array& x, const OptionalArray& y, bool squared, std::uintptr_t metric,
                     const py::object& progress) {
   const std::ptrdiff_t m = rows_of(x, y);
-  return for_dtype(x, [&](auto zero) -> py::array {
+  return for_dtype(x, "x", [&](auto zero) -> py::array {
     using T = decltype(zero);
-    const auto view = matrix_view<T>(x);
-    const auto other = optional_view<T>(y);
+    const auto view = matrix_view<T>(x, "x");
+    const auto other = optional_view<T>(y, "y");
     auto out = new_row_major<T>(view.rows, m);
     const auto out_view = mutable_view(out);
     PythonMonitor monitor(progress);
-    without_gil([&] {
+    without_gil(monitor, [&] {
       pairwise_distances<T>(view, address(other), squared ? Distance::squared : Distance::euclidean,
                             metric_at<T>(metric), out_view, monitor);
     });
@@ -71,81 +66,91 @@ py::array distances(const py::array& x, const OptionalArray& y, bool squared, st
   });
 }
 
-py::array similarity(const py::array& x, const OptionalArray& y, const Doubles& p, const Doubles& q,
+py::array similarity(const py::array& x, const OptionalArray& y, const py::array& p, const py::array& q,
                      const py::object& progress) {
   const std::ptrdiff_t m = rows_of(x, y);
-  expect_length(p, x.shape(0), "p");
-  expect_length(q, m, "q");
-  return for_dtype(x, [&](auto zero) -> py::array {
+  const Doubles x_factors = factors(p, x.shape(0), "p"), y_factors = factors(q, m, "q");
+  return for_dtype(x, "x", [&](auto zero) -> py::array {
     using T = decltype(zero);
-    const auto view = matrix_view<T>(x);
-    const auto other = optional_view<T>(y);
+    const auto view = matrix_view<T>(x, "x");
+    const auto other = optional_view<T>(y, "y");
     auto out = new_row_major<T>(view.rows, m);
     const auto out_view = mutable_view(out);
-    const double* p_data = p.data();
-    const double* q_data = q.data();
+    const double* p_data = x_factors.data();
+    const double* q_data = y_factors.data();
     PythonMonitor monitor(progress);
-    without_gil([&] { gaussian_similarity<T>(view, address(other), p_data, q_data, out_view, monitor); });
+    without_gil(monitor,
+                [&] { gaussian_similarity<T>(view, address(other), p_data, q_data, out_view, monitor); });
     return out;
   });
+}
+
+// Classes, copied, so that no other thread changes them while they are sorted.
+std::vector<std::int64_t> codes(const OptionalArray& classes, std::ptrdiff_t rows, const char* name) {
+  if (!classes) refuse(name, "must be given where neighbours are looked for by class");
+  expect_shape(*classes, {rows}, name, "(rows,)");
+  const auto list = contiguous<std::int64_t>(*classes, name);
+  return {list.data(), list.data() + list.size()};
 }
 
 Neighbours neighbours(const std::string& of) {
   if (of == "any") return Neighbours::any;
   if (of == "other") return Neighbours::other;
   if (of == "same") return Neighbours::same;
-  throw py::value_error("`of` must be any, other or same, got " + of);
+  refuse("of", "must be any, other or same, got " + of);
 }
 
 py::tuple nearest(const py::array& x, const OptionalArray& y, std::ptrdiff_t k, const std::string& of,
-                  const std::optional<Codes>& x_classes, const std::optional<Codes>& y_classes,
-                  std::uintptr_t metric, const py::object& progress) {
+                  const OptionalArray& x_classes, const OptionalArray& y_classes, std::uintptr_t metric,
+                  const py::object& progress) {
   const std::ptrdiff_t m = rows_of(x, y);
   const Neighbours whom = neighbours(of);
-  if (k < 1) throw py::value_error("`k` must be at least 1, got " + std::to_string(k));
+  if (k < 1 || k > largest_side)
+    refuse("k", "must be between 1 and " + std::to_string(largest_side) + ", got " + std::to_string(k));
+  std::vector<std::int64_t> x_list, y_list;
   if (whom != Neighbours::any) {
-    if (!x_classes || !y_classes) throw py::value_error("classes are needed for `of` = " + of);
-    expect_length(*x_classes, x.shape(0), "x_classes");
-    expect_length(*y_classes, m, "y_classes");
+    x_list = codes(x_classes, x.shape(0), "x_classes");
+    y_list = codes(y_classes, m, "y_classes");
+    expect(y || x_list == y_list, "y_classes", "must equal `x_classes` where `y` is None");
   }
-  return for_dtype(x, [&](auto zero) -> py::tuple {
+  return for_dtype(x, "x", [&](auto zero) -> py::tuple {
     using T = decltype(zero);
-    const auto view = matrix_view<T>(x);
-    const auto other = optional_view<T>(y);
+    const auto view = matrix_view<T>(x, "x");
+    const auto other = optional_view<T>(y, "y");
     auto indices = new_row_major<std::int64_t>(view.rows, k);
     auto lengths = new_row_major<T>(view.rows, k);
     const auto indices_view = mutable_view(indices);
     const auto lengths_view = mutable_view(lengths);
-    const std::int64_t* x_codes = x_classes ? x_classes->data() : nullptr;
-    const std::int64_t* y_codes = y_classes ? y_classes->data() : nullptr;
     PythonMonitor monitor(progress);
-    without_gil([&] {
-      k_nearest<T>(view, address(other), k, whom, x_codes, y_codes, metric_at<T>(metric), indices_view,
-                   lengths_view, monitor);
+    without_gil(monitor, [&] {
+      k_nearest<T>(view, address(other), k, whom, x_list.data(), y_list.data(), metric_at<T>(metric),
+                   indices_view, lengths_view, monitor);
     });
     return py::make_tuple(indices, lengths);
   });
 }
 
-py::array sums_by_class(const py::array& x, const OptionalArray& y, const Codes& classes,
-                        std::int64_t n_classes, const Doubles& p, const Doubles& q, bool symmetric,
+py::array sums_by_class(const py::array& x, const OptionalArray& y, const py::array& classes,
+                        std::ptrdiff_t n_classes, const py::array& p, const py::array& q, bool symmetric,
                         const py::object& progress) {
   const std::ptrdiff_t m = rows_of(x, y);
-  expect_codes(classes, m, n_classes);
-  expect_length(p, x.shape(0), "p");
-  expect_length(q, m, "q");
-  return for_dtype(x, [&](auto zero) -> py::array {
+  expect_side(n_classes, "n_classes");
+  expect_shape(classes, {m}, "classes", "(rows,)");
+  const std::vector<std::ptrdiff_t> checked = checked_indices(classes, 0, n_classes, "classes");
+  const std::vector<std::int64_t> class_list(checked.begin(), checked.end());
+  const Doubles x_factors = factors(p, x.shape(0), "p"), y_factors = factors(q, m, "q");
+  return for_dtype(x, "x", [&](auto zero) -> py::array {
     using T = decltype(zero);
-    const auto view = matrix_view<T>(x);
-    const auto other = optional_view<T>(y);
+    const auto view = matrix_view<T>(x, "x");
+    const auto other = optional_view<T>(y, "y");
     auto sums = new_row_major<double>(view.rows, n_classes);
     const auto sums_view = mutable_view(sums);
-    const std::int64_t* codes = classes.data();
-    const double* p_data = p.data();
-    const double* q_data = q.data();
+    const double* p_data = x_factors.data();
+    const double* q_data = y_factors.data();
     PythonMonitor monitor(progress);
-    without_gil(
-        [&] { class_sums<T>(view, address(other), codes, p_data, q_data, symmetric, sums_view, monitor); });
+    without_gil(monitor, [&] {
+      class_sums<T>(view, address(other), class_list.data(), p_data, q_data, symmetric, sums_view, monitor);
+    });
     return sums;
   });
 }

@@ -10,7 +10,7 @@ PivotedQrMethod method_named(const std::string& name) {
   if (name == "exact") return PivotedQrMethod::exact;
   if (name == "strong") return PivotedQrMethod::strong;
   if (name == "sketch") return PivotedQrMethod::sketch;
-  throw py::value_error("unknown method " + name);
+  refuse("method", "must be blocked, exact, strong or sketch, got " + name);
 }
 
 template <class T>
@@ -27,11 +27,11 @@ void register_pivoted_qr(py::module_& m) {
       [](const py::array& a, std::ptrdiff_t k, const std::string& method, double rtol, bool with_q,
          bool with_r, std::uint64_t seed, py::object progress) {
         const PivotedQrOptions options{method_named(method), rtol, with_q, with_r, seed};
-        return for_dtype(a, [&](auto zero) -> py::tuple {
+        return for_dtype(a, "a", [&](auto zero) -> py::tuple {
           using T = decltype(zero);
-          const auto view = matrix_view<T>(a);
+          const auto view = matrix_view<T>(a, "a");
           PythonMonitor monitor(std::move(progress));
-          auto result = without_gil([&] { return pivoted_qr(view, k, options, monitor); });
+          auto result = without_gil(monitor, [&] { return pivoted_qr(view, k, options, monitor); });
           const py::ssize_t n = view.rows, p = view.cols, rank = result.rank;
           py::object q = py::none(), r = py::none();
           if (with_q) q = taken(std::move(result.q), {n, rank}, true);

@@ -2,6 +2,7 @@
 // changed in place; chunks may be of uint8 as well.
 #include "arrays.hpp"
 #include "registers.hpp"
+#include "wavelens/buffer.hpp"
 #include "wavelens/row_sketch.hpp"
 #include "wavelens/triangular_factor.hpp"
 
@@ -12,35 +13,28 @@ namespace {
 template <class Call>
 void with_chunk(const py::array& chunk, Call call) {
   if (!holds<unsigned char>(chunk))
-    return for_dtype(chunk, [&](auto zero) { call(matrix_view<decltype(zero)>(chunk)); });
-  if (chunk.ndim() != 2) throw py::type_error("expected a matrix");
-  call(MatrixView<const unsigned char>{static_cast<const unsigned char*>(chunk.data()), chunk.shape(0),
-                                       chunk.shape(1), chunk.strides(0), chunk.strides(1)});
+    return for_dtype(chunk, "chunk", [&](auto zero) { call(matrix_view<decltype(zero)>(chunk, "chunk")); });
+  call(matrix_view<unsigned char>(chunk, "chunk"));
 }
-
-// The data of a writeable array of the caller's.
-template <class T>
-T* state_of(py::array& a, int flag, const char* message) {
-  if (!holds<T>(a) || (a.flags() & flag) == 0) throw py::value_error(message);
-  check_aligned(a);
-  return static_cast<T*>(a.mutable_data());  // throws if it is read-only
-}
-
-constexpr const char* bad_sums = "sums must be C-contiguous, of shape (slabs, n_rows, slab)";
 
 // Columns of a slab must be what the dtype has, and n_rows a multiple of eight.
 template <class T>
 void check_sums(const py::array& sums, py::ssize_t cols) {
-  if (sums.ndim() != 3 || sums.shape(0) != row_sketch_slabs<T>(cols) || sums.shape(2) != row_sketch_slab<T> ||
-      sums.shape(1) < row_sketch_entries || sums.shape(1) % row_sketch_entries != 0 ||
-      sums.shape(1) > INT32_MAX)
-    throw py::value_error(bad_sums);
+  const bool fits = sums.ndim() == 3 && sums.shape(0) == row_sketch_slabs<T>(cols) &&
+                    sums.shape(2) == row_sketch_slab<T> && sums.shape(1) >= row_sketch_entries &&
+                    sums.shape(1) % row_sketch_entries == 0 && sums.shape(1) <= INT32_MAX;
+  expect(fits && (sums.flags() & py::array::c_style) != 0, "sums",
+         "must be C-contiguous, of shape (slabs of " + std::to_string(cols) +
+             " columns, n_rows, slab) with a multiple of " + std::to_string(row_sketch_entries) +
+             " rows, got shape " + shape_of(sums));
+  check_aligned(sums, "sums");
 }
 
 void sketch_add(py::array sums, const py::array& chunk, std::uint64_t first, std::uint64_t seed) {
-  for_dtype(sums, [&](auto zero) {
+  for_dtype(sums, "sums", [&](auto zero) {
     using T = decltype(zero);
-    T* const data = state_of<T>(sums, py::array::c_style, bad_sums);
+    T* const data = mutable_entries<T>(sums, "sums");
+    expect_apart(sums, "sums", {{chunk, "chunk"}});
     with_chunk(chunk, [&](auto rows) {
       check_sums<T>(sums, rows.cols);
       const py::ssize_t n_rows = sums.shape(1);
@@ -49,12 +43,14 @@ void sketch_add(py::array sums, const py::array& chunk, std::uint64_t first, std
   });
 }
 
-void sketch_squares(py::array_t<double, py::array::c_style> squares, const py::array& chunk, bool single) {
-  double* const data = squares.mutable_data();
-  const py::ssize_t size = squares.size();
+void sketch_squares(py::array squares, const py::array& chunk, bool single) {
+  double* const data = mutable_entries<double>(squares, "squares");
+  expect((squares.flags() & py::array::c_style) != 0, "squares", "must be C-contiguous");
+  expect_apart(squares, "squares", {{chunk, "chunk"}});
+  PythonMonitor monitor;
   with_chunk(chunk, [&](auto rows) {
-    if (size != rows.cols) throw py::value_error("squares must have an entry for each column");
-    without_gil([&] {
+    expect_shape(squares, {rows.cols}, "squares", "(columns,)");
+    without_gil(monitor, [&] {
       if (single) {
         row_sketch_squares<float>(rows, data);
       } else {
@@ -65,10 +61,10 @@ void sketch_squares(py::array_t<double, py::array::c_style> squares, const py::a
 }
 
 py::array sketch_matrix(py::array sums, py::ssize_t cols, double factor) {
-  return for_dtype(sums, [&](auto zero) -> py::array {
+  expect_side(cols, "cols");
+  return for_dtype(sums, "sums", [&](auto zero) -> py::array {
     using T = decltype(zero);
     check_sums<T>(sums, cols);
-    if ((sums.flags() & py::array::c_style) == 0) throw py::value_error(bad_sums);
     const T* const data = static_cast<const T*>(sums.data());
     py::array_t<T> out = new_row_major<T>(sums.shape(1), cols);
     const MatrixView<T> view = mutable_view(out);
@@ -77,16 +73,23 @@ py::array sketch_matrix(py::array sums, py::ssize_t cols, double factor) {
   });
 }
 
+// The factor is updated in a copy: after an error or an interruption it is what it was.
 void factor_update(py::array r, const py::array& chunk, bool upper) {
-  for_dtype(r, [&](auto zero) {
+  PythonMonitor monitor;
+  for_dtype(r, "r", [&](auto zero) {
     using T = decltype(zero);
-    constexpr const char* message = "r must be a square matrix in Fortran order, as wide as the rows";
-    if (r.ndim() != 2 || r.shape(0) != r.shape(1)) throw py::value_error(message);
-    T* const data = state_of<T>(r, py::array::f_style, message);
+    expect(r.ndim() == 2 && r.shape(0) == r.shape(1) && (r.flags() & py::array::f_style) != 0, "r",
+           "must be a square matrix in Fortran order, got shape " + shape_of(r));
+    T* const data = mutable_entries<T>(r, "r");
     const py::ssize_t m = r.shape(0);
     with_chunk(chunk, [&](auto rows) {
-      if (rows.cols != m) throw py::value_error(message);
-      without_gil([&] { triangular_factor_update<T>(column_major(data, m, m), rows, upper); });
+      expect(rows.cols == m, "chunk",
+             "must have the " + std::to_string(m) + " columns of `r`, got shape " + shape_of(chunk));
+      without_gil(monitor, [&] {
+        Buffer<T> updated(data, data + m * m);
+        triangular_factor_update<T>(column_major(updated.data(), m, m), rows, upper);
+        std::copy(updated.begin(), updated.end(), data);
+      });
     });
   });
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "wavelens/buffer.hpp"
+#include "wavelens/gemm.hpp"
 #include "wavelens/lapack.hpp"
 #include "wavelens/matrix_view.hpp"
 #include "wavelens/thread_pool.hpp"
@@ -64,6 +65,20 @@ Dense<T> copy_of(MatrixView<const T> a) {
   return out;
 }
 
+// Of a column whose squares may overflow or vanish.
+template <class T>
+T column_norm(const Dense<T>& a, std::ptrdiff_t j) {
+  T largest = 0;
+  for (std::ptrdiff_t i = 0; i < a.rows; ++i) largest = std::max(largest, std::abs(a(i, j)));
+  if (!(largest > T(0)) || !std::isfinite(largest)) return largest;
+  double sum = 0;
+  for (std::ptrdiff_t i = 0; i < a.rows; ++i) {
+    const double each = static_cast<double>(a(i, j)) / static_cast<double>(largest);
+    sum += each * each;
+  }
+  return static_cast<T>(static_cast<double>(largest) * std::sqrt(sum));
+}
+
 // Parallel and the same for any number of threads.
 template <class T>
 double frobenius_norm(const Dense<T>& a) {
@@ -95,6 +110,68 @@ void with_workspace(const char* name, Routine routine) {
   check_info(info, name);
 }
 
+// Householder reflectors in columns first…first + width of `a`, the first of them from row `top` + first on,
+// as one block I − V·S·Vᵀ with S upper triangular (Schreiber & Van Loan 1989).
+template <class T>
+struct BlockReflector {
+  Dense<T> v, s;
+
+  BlockReflector(const Dense<T>& a, const T* tau, std::ptrdiff_t first, std::ptrdiff_t width,
+                 std::ptrdiff_t top)
+      : v(Dense<T>::zeros(a.rows - top - first, width)), s(Dense<T>::zeros(width, width)) {
+    for (std::ptrdiff_t k = 0; k < width; ++k) {
+      v(k, k) = T(1);
+      std::copy(a.col(first + k) + top + first + k + 1, a.col(first + k) + a.rows, v.col(k) + k + 1);
+    }
+    Dense<T> overlap(width, width);
+    gram<T>(T(1), v.view(), overlap.view());
+    for (std::ptrdiff_t k = 0; k < width; ++k) {
+      s(k, k) = tau[first + k];
+      for (std::ptrdiff_t i = 0; i < k; ++i) {
+        T sum = 0;
+        for (std::ptrdiff_t p = i; p < k; ++p) sum += s(i, p) * overlap(p, k);
+        s(i, k) = -s(k, k) * sum;
+      }
+    }
+  }
+
+  // x ← (I − V·S·Vᵀ)·x, or the transpose of the block times x.
+  void apply(MatrixView<T> x, bool transposed) const {
+    if (x.cols == 0) return;
+    const MatrixView<const T> middle = s.view();
+    Dense<T> projected(s.cols, x.cols), combined(s.cols, x.cols);
+    gemm<T>(T(1), v.view().transposed(), x, T(0), projected.view());
+    gemm<T>(T(1), transposed ? middle.transposed() : middle, projected.view(), T(0), combined.view());
+    gemm<T>(T(-1), v.view(), combined.view(), T(1), x);
+  }
+};
+
+// Columns that LAPACK, which cannot be interrupted, gets at a time.
+constexpr std::ptrdiff_t reflector_block = 32;
+
+// a·P = QR with the largest remaining column next (Quintana-Ortí, Sun and Bischof, SIAM J. Sci. Comput. 19,
+// 1998); pivots[j] is the column that comes to place j.
+template <class T>
+void factor_with_pivots(Dense<T>& a, Buffer<T>& tau, std::vector<int>& pivots) {
+  const std::ptrdiff_t k = std::min(a.rows, a.cols);
+  pivots.resize(static_cast<std::size_t>(a.cols));
+  std::iota(pivots.begin(), pivots.end(), 0);
+  std::vector<T> norms(static_cast<std::size_t>(a.cols)), first_norms, products(reflector_block),
+      panel(static_cast<std::size_t>(a.cols * reflector_block));
+  for (std::ptrdiff_t j = 0; j < a.cols; ++j) norms[static_cast<std::size_t>(j)] = column_norm(a, j);
+  first_norms = norms;
+  int m = lapack_int(a.rows), ld = a.ld(), ldf = lapack_int(a.cols);
+  for (std::ptrdiff_t done = 0; done < k;) {
+    int n = lapack_int(a.cols - done), offset = lapack_int(done), reduced = 0;
+    int wanted = lapack_int(std::min(reflector_block, k - done));
+    lapack<T>().laqps(&m, &n, &offset, &wanted, &reduced, a.col(done), &ld, pivots.data() + done,
+                      tau.data() + done, norms.data() + done, first_norms.data() + done, products.data(),
+                      panel.data(), &ldf);
+    done += reduced;
+    check_interrupted();
+  }
+}
+
 // R (min(rows, cols) × cols) of a = QR; `a` and `tau` keep Q as reflectors. With `pivots`, columns are
 // exchanged and pivots[j] (from 0) tells which one came to place j.
 template <class T>
@@ -102,17 +179,21 @@ Dense<T> qr_reflectors(Dense<T>& a, Buffer<T>& tau, std::vector<int>* pivots = n
   const std::ptrdiff_t k = std::min(a.rows, a.cols);
   Dense<T> r = Dense<T>::zeros(k, a.cols);
   tau.resize(static_cast<std::size_t>(k));
-  int m = lapack_int(a.rows), n = lapack_int(a.cols), ld = a.ld();
+  int ld = a.ld();
   if (pivots) {
-    pivots->assign(static_cast<std::size_t>(a.cols), 0);
-    with_workspace<T>("geqp3", [&](T* work, int* lwork, int* info) {
-      lapack<T>().geqp3(&m, &n, a.data(), &ld, pivots->data(), tau.data(), work, lwork, info);
-    });
-    for (int& each : *pivots) --each;
+    factor_with_pivots(a, tau, *pivots);
   } else {
-    with_workspace<T>("geqrf", [&](T* work, int* lwork, int* info) {
-      lapack<T>().geqrf(&m, &n, a.data(), &ld, tau.data(), work, lwork, info);
-    });
+    for (std::ptrdiff_t first = 0; first < k; first += reflector_block) {
+      const std::ptrdiff_t width = std::min(reflector_block, k - first), end = first + width;
+      int below = lapack_int(a.rows - first), count = lapack_int(width);
+      with_workspace<T>("geqrf", [&](T* work, int* lwork, int* info) {
+        lapack<T>().geqrf(&below, &count, a.col(first) + first, &ld, tau.data() + first, work, lwork, info);
+      });
+      check_interrupted();
+      if (end == a.cols) break;
+      BlockReflector<T>(a, tau.data(), first, width, 0)
+          .apply(a.view().block(first, end, a.rows - first, a.cols - end), true);
+    }
   }
   for (std::ptrdiff_t j = 0; j < a.cols; ++j) std::copy_n(a.col(j), std::min(j + 1, k), r.col(j));
   return r;
@@ -121,10 +202,33 @@ Dense<T> qr_reflectors(Dense<T>& a, Buffer<T>& tau, std::vector<int>* pivots = n
 // The reflectors become the columns of Q.
 template <class T>
 void form_q(Dense<T>& a, Buffer<T>& tau) {
-  int m = lapack_int(a.rows), k = lapack_int(static_cast<std::ptrdiff_t>(tau.size())), ld = a.ld();
-  with_workspace<T>("orgqr", [&](T* work, int* lwork, int* info) {
-    lapack<T>().orgqr(&m, &k, &k, a.data(), &ld, tau.data(), work, lwork, info);
-  });
+  const auto k = static_cast<std::ptrdiff_t>(tau.size());
+  for (std::ptrdiff_t first = (k - 1) / reflector_block * reflector_block; k > 0 && first >= 0;
+       first -= reflector_block) {
+    const std::ptrdiff_t width = std::min(reflector_block, k - first), end = first + width;
+    const BlockReflector<T> block(a, tau.data(), first, width, 0);
+    for (std::ptrdiff_t j = first; j < k; ++j) {
+      // Above lie the rows of R that earlier blocks clear.
+      std::fill(a.col(j) + first, j < end ? a.col(j) + a.rows : a.col(j) + end, T(0));
+      if (j < end) a(j, j) = T(1);
+    }
+    block.apply(a.view().block(first, first, a.rows - first, k - first), false);
+  }
+}
+
+// b ← b·R⁻¹ by substitution, R upper triangular by columns.
+template <class T>
+void divide_by_upper(MatrixView<const T> r, Dense<T>& b) {
+  constexpr std::ptrdiff_t at_once = 256;  // rows that LAPACK, which cannot be interrupted, gets at a time
+  char right = 'R', upper = 'U', plain = 'N';
+  int n = lapack_int(b.cols), ld = b.ld(), ldr = lapack_int(std::max<std::ptrdiff_t>(1, r.col_stride));
+  T one = 1;
+  for (std::ptrdiff_t first = 0; first < b.rows; first += at_once) {
+    int rows = lapack_int(std::min(at_once, b.rows - first));
+    lapack<T>().trsm(&right, &upper, &plain, &plain, &rows, &n, &one, const_cast<T*>(r.data), &ldr,
+                     b.data() + first, &ld);
+    check_interrupted();
+  }
 }
 
 // R of a = QR; `a` becomes Q (rows × min(rows, cols)) in its leading columns.

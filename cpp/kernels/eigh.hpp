@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "dense.hpp"
-#include "wavelens/gemm.hpp"
 
 namespace wavelens {
 
@@ -23,29 +22,51 @@ void apply_tridiagonal_reflectors(const Dense<T>& a, const std::vector<T>& tau, 
   const std::ptrdiff_t count = n - 1;
   for (std::ptrdiff_t first = (count - 1) / step * step; count > 0 && first >= 0; first -= step) {
     const std::ptrdiff_t width = std::min(step, count - first);
-    const std::ptrdiff_t rows = n - 1 - first;
-    Dense<T> v = Dense<T>::zeros(rows, width);
-    for (std::ptrdiff_t k = 0; k < width; ++k) {
-      v(k, k) = T(1);
-      std::copy(a.col(first + k) + first + k + 2, a.col(first + k) + n, v.col(k) + k + 1);
-    }
-    // The block is I − V·S·Vᵀ with S upper triangular.
-    Dense<T> overlap(width, width), s = Dense<T>::zeros(width, width);
-    gram<T>(1, v.view(), overlap.view());
-    for (std::ptrdiff_t k = 0; k < width; ++k) {
-      s(k, k) = tau[static_cast<std::size_t>(first + k)];
-      for (std::ptrdiff_t i = 0; i < k; ++i) {
-        T sum = 0;
-        for (std::ptrdiff_t p = i; p < k; ++p) sum += s(i, p) * overlap(p, k);
-        s(i, k) = -s(k, k) * sum;
-      }
-    }
-    const MatrixView<T> below = z.view().block(first + 1, 0, rows, z.cols);
-    Dense<T> projected(width, z.cols), combined(width, z.cols);
-    gemm<T>(1, v.view().transposed(), below, 0, projected.view());
-    gemm<T>(1, s.view(), projected.view(), 0, combined.view());
-    gemm<T>(-1, v.view(), combined.view(), 1, below);
+    BlockReflector<T>(a, tau.data(), first, width, 1)
+        .apply(z.view().block(first + 1, 0, n - 1 - first, z.cols), false);
   }
+}
+
+// A = Q·T·Qᵀ: T's diagonal and off-diagonal, and Q as reflectors below the subdiagonal of `a`, of which the
+// lower part is read. As LAPACK's sytrd, which cannot be interrupted: some columns at a time by latrd, and A
+// ← A − V·Wᵀ − W·Vᵀ on the rest.
+template <class T>
+void tridiagonalize(Dense<T>& a, std::vector<T>& diagonal, std::vector<T>& off, std::vector<T>& tau) {
+  constexpr std::ptrdiff_t unblocked = 64;  // columns that are left to sytrd
+  constexpr std::ptrdiff_t strip =
+      256;  // columns of the rest, of which the part below the diagonal is updated
+  char lower = 'L';
+  int ld = a.ld();
+  std::ptrdiff_t first = 0;
+  for (; a.cols - first > unblocked; first += reflector_block) {
+    const std::ptrdiff_t size = a.cols - first, rest = size - reflector_block;
+    int n = lapack_int(size), count = lapack_int(reflector_block);
+    Dense<T> w(size, reflector_block);
+    lapack<T>().latrd(&lower, &n, &count, a.col(first) + first, &ld, off.data() + first, tau.data() + first,
+                      w.data(), &n);
+    check_interrupted();
+    const MatrixView<T> below = a.view().block(first + reflector_block, first + reflector_block, rest, rest);
+    const MatrixView<const T> v = a.view().block(first + reflector_block, first, rest, reflector_block);
+    const MatrixView<const T> other = w.block(reflector_block, 0, rest, reflector_block);
+    for (std::ptrdiff_t j = 0; j < rest; j += strip) {
+      const std::ptrdiff_t width = std::min(strip, rest - j), rows = rest - j;
+      const MatrixView<T> part = below.block(j, j, rows, width);
+      const auto lines = [&](MatrixView<const T> x, std::ptrdiff_t n_rows) {
+        return x.block(j, 0, n_rows, reflector_block);
+      };
+      gemm<T>(T(-1), lines(v, rows), lines(other, width).transposed(), T(1), part);
+      gemm<T>(T(-1), lines(other, rows), lines(v, width).transposed(), T(1), part);
+    }
+    for (std::ptrdiff_t j = first; j < first + reflector_block; ++j) {
+      diagonal[static_cast<std::size_t>(j)] = a(j, j);
+      a(j + 1, j) = off[static_cast<std::size_t>(j)];  // latrd leaves the reflectors' leading ones there
+    }
+  }
+  int n = lapack_int(a.cols - first);
+  with_workspace<T>("sytrd", [&](T* work, int* lwork, int* status) {
+    lapack<T>().sytrd(&lower, &n, a.col(first) + first, &ld, diagonal.data() + first, off.data() + first,
+                      tau.data() + first, work, lwork, status);
+  });
 }
 
 // Eigenvalues, ascending; `a` (symmetric, upper part read) becomes the eigenvectors. BLAS is best kept to one
@@ -58,12 +79,10 @@ std::vector<T> eigh(Dense<T>& a) {
   for (std::ptrdiff_t j = 0; j < order; ++j) {
     for (std::ptrdiff_t i = j + 1; i < order; ++i) a(i, j) = a(j, i);
   }
-  char lower = 'L', identity = 'I';
+  char identity = 'I';
   int n = lapack_int(order), ld = a.ld(), info = 0;
   std::vector<T> off(static_cast<std::size_t>(order)), tau(static_cast<std::size_t>(order));
-  with_workspace<T>("sytrd", [&](T* work, int* lwork, int* status) {
-    lapack<T>().sytrd(&lower, &n, a.data(), &ld, values.data(), off.data(), tau.data(), work, lwork, status);
-  });
+  tridiagonalize(a, values, off, tau);
   Dense<T> z(order, order);
   int lwork = lapack_int(1 + 4 * order + order * order), liwork = lapack_int(3 + 5 * order);
   Buffer<T> work(static_cast<std::size_t>(lwork));

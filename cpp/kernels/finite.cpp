@@ -9,6 +9,8 @@
 namespace wavelens {
 namespace {
 
+constexpr std::ptrdiff_t longest = 65536;  // entries between two looks at the monitor
+
 // x − x is 0 where x is finite and NaN elsewhere; a sum of such differences vectorises, a branch does not.
 template <class T>
 bool all_finite(const T* x, std::ptrdiff_t n, std::ptrdiff_t stride) {
@@ -37,13 +39,18 @@ std::optional<std::pair<std::ptrdiff_t, std::ptrdiff_t>> first_nonfinite(MatrixV
   const std::ptrdiff_t grain = std::max<std::ptrdiff_t>(1, 65536 / std::max<std::ptrdiff_t>(1, lines.cols));
   parallel_ranges(lines.rows, grain, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
     for (std::ptrdiff_t i = begin; i < end && clean.load(std::memory_order_relaxed); ++i) {
-      if (!all_finite(lines.data + i * lines.row_stride, lines.cols, lines.col_stride)) clean.store(false);
+      for (std::ptrdiff_t j = 0; j < lines.cols; j += longest) {
+        const T* const from = lines.data + i * lines.row_stride + j * lines.col_stride;
+        if (!all_finite(from, std::min(longest, lines.cols - j), lines.col_stride)) clean.store(false);
+        check_interrupted();
+      }
     }
   });
   if (clean.load()) return std::nullopt;
   for (std::ptrdiff_t i = 0; i < a.rows; ++i) {
     for (std::ptrdiff_t j = 0; j < a.cols; ++j) {
       if (!std::isfinite(a(i, j))) return std::make_pair(i, j);
+      if (j % longest == 0) check_interrupted();
     }
   }
   return std::nullopt;

@@ -79,6 +79,7 @@ std::vector<double> checked_weights(const std::vector<MatrixView<const T>>& matr
   constexpr double largest_ridge = static_cast<double>(std::numeric_limits<T>::max()) / 8;
   if (options.ridge != 0 && !(options.ridge >= least_ridge && options.ridge <= largest_ridge))
     throw std::invalid_argument("`ridge` must be 0, or positive and within the range of the matrices' dtype");
+  if (options.rtol >= 1) throw std::invalid_argument("`rtol` must be less than 1");
   if (options.weights.empty()) return std::vector<double>(matrices.size(), 1.0);
   if (options.weights.size() != matrices.size()) throw std::invalid_argument("one weight a matrix is needed");
   for (const double each : options.weights) {
@@ -88,6 +89,10 @@ std::vector<double> checked_weights(const std::vector<MatrixView<const T>>& matr
   if (*least / *largest < static_cast<double>(std::numeric_limits<T>::min()) * 4)
     throw std::invalid_argument("the quotients of `weights` are beyond the range of the matrices' dtype");
   return options.weights;
+}
+
+void check_rank(Index rank) {
+  if (rank == 0) throw std::invalid_argument("the matrices have rank 0 at this `rtol`");
 }
 
 // Two matrices have orthogonal left factors. Columns of UΣ with a small σ are so only to eps/σ; a QR
@@ -311,6 +316,7 @@ HoGsvd<T> ho_gsvd(const std::vector<MatrixView<const T>>& matrices, const HoGsvd
 
   monitor.tick(0);
   Stack<T> stack = stack_factor(matrices, weights, rtol, monitor);
+  check_rank(stack.rank);
   const Directions<T> directions = matrices.size() == 2 ? pair_directions(stack, options.ridge, monitor)
                                                         : general_directions(stack, options.ridge, monitor);
   stack.grams.clear();
@@ -329,6 +335,7 @@ HoGsvd<T> ho_gsvd_streamed(std::size_t count, const MatrixReader<T>& read, Matri
       checked_weights(std::vector<MatrixView<const T>>(count, factor), options);
   if (options.rtol < 0) throw std::invalid_argument("`rtol` is needed");
   Stack<T> stack = streamed_stack(count, read, factor, weights, options.rtol, monitor);
+  check_rank(stack.rank);
   const Directions<T> directions = general_directions(stack, options.ridge, monitor);
   return finish(stack, directions, options, monitor);
 }
@@ -339,11 +346,7 @@ namespace {
 template <class T>
 void divide_by_triangle(MatrixView<const T> triangle, const Dense<T>& inverse, Dense<T>& p) {
   if (inverse.cols > 0) return solve_upper_right<T>(triangle, inverse.view(), p.view());
-  char right = 'R', upper = 'U', plain = 'N';
-  int m = lapack_int(p.rows), n = lapack_int(p.cols), ld = p.ld(), ldt = std::max(1, n);
-  T one = 1;
-  lapack<T>().trsm(&right, &upper, &plain, &plain, &m, &n, &one, const_cast<T*>(triangle.data), &ldt,
-                   p.data(), &ld);
+  divide_by_upper(triangle, p);
 }
 
 }  // namespace

@@ -280,10 +280,7 @@ void solve_faint_rows(const std::vector<MatrixView<const T>>& matrices, const st
     if (!(frobenius_norm(stack.q[i]) < faint)) continue;
     Dense<T> q(stack.q[i].rows, stack.rank);
     scaled_copy(matrices[i], weights[i], stack.scale, pivots, q.view());
-    char right = 'R', upper = 'U', plain = 'N';
-    int rows = lapack_int(q.rows), n = lapack_int(q.cols), ld = q.ld(), ldt = std::max(1, n);
-    T one = 1;
-    lapack<T>().trsm(&right, &upper, &plain, &plain, &rows, &n, &one, triangle.data(), &ldt, q.data(), &ld);
+    divide_by_upper<T>(triangle.view(), q);
     if (!(frobenius_norm(q) < 2 * faint)) continue;
     stack.q[i] = std::move(q);
     stack.own_rounding[i] = 1;

@@ -52,10 +52,7 @@ template <class T>
 void solve_rows_of(Dense<T>& triangle, const Dense<T>& inverse, Dense<T>& q) {
   if (frobenius_norm(inverse) < solvable_norm<T>())
     return solve_upper_right<T>(triangle.view(), inverse.view(), q.view());
-  char right = 'R', upper = 'U', plain = 'N';
-  int rows = lapack_int(q.rows), n = lapack_int(q.cols), ld = q.ld(), ldt = triangle.ld();
-  T one = 1;
-  lapack<T>().trsm(&right, &upper, &plain, &plain, &rows, &n, &one, triangle.data(), &ldt, q.data(), &ld);
+  divide_by_upper<T>(triangle.view(), q);
 }
 
 }  // namespace

@@ -153,6 +153,7 @@ void mask_normals(std::uint64_t seed, std::uint32_t image, std::uint32_t stream,
   for (Index begin = 0; begin < n; begin += mask_block) {
     leaves.normals(at, begin / mask_block, block);
     std::copy(block, block + std::min(mask_block, n - begin), out + begin);
+    check_interrupted();
   }
 }
 

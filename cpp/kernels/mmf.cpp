@@ -67,6 +67,7 @@ std::vector<Index> best_of_all(MmfLevels& levels) {
     for (;;) {
       for (Index j = 0; j < k; ++j) tuple[j] = active[picks[j]];
       const Candidate here = judge.look(levels.matrix(), tuple.data());
+      check_interrupted();
       Best& best = bests[first];
       if (best.tuple.empty() || levels.better(here, tuple.data(), best.candidate, best.tuple.data()))
         best = {here, tuple};

@@ -32,11 +32,12 @@ public:
     }
   };
 
-  Nearest(std::ptrdiff_t n, std::ptrdiff_t k)
+  // The k nearest of `candidates` rows, for n rows.
+  Nearest(std::ptrdiff_t n, std::ptrdiff_t k, std::ptrdiff_t candidates)
       : k_(static_cast<std::size_t>(k)),
         heaps_(static_cast<std::size_t>(n)),
         worst_(static_cast<std::size_t>(n), std::numeric_limits<T>::max()) {
-    for (auto& heap : heaps_) heap.reserve(k_);
+    for (auto& heap : heaps_) heap.reserve(static_cast<std::size_t>(std::min(k, candidates)));
   }
 
   T worst(std::ptrdiff_t row) const { return worst_[static_cast<std::size_t>(row)]; }
@@ -99,7 +100,7 @@ void k_nearest(MatrixView<const T> x, const MatrixView<const T>* y, std::ptrdiff
   problem.metric = metric;
   problem.x_order = rows.order();
   problem.y_order = cols.order();
-  Nearest<T> nearest(x.rows, k);
+  Nearest<T> nearest(x.rows, k, problem.y.rows);
   const DistanceLeaf<T> leaf = distance_leaf<T>();
 
   const auto search_row = [&](const PairTile<T>& tile, std::ptrdiff_t i) {

@@ -242,6 +242,7 @@ private:
     parallel_for(rows, [&](std::ptrdiff_t i) {
       for (std::ptrdiff_t j = problem_.symmetric && i0 == j0 ? i + 1 : 0; j < cols; ++j) {
         const double value = problem_.metric(k, x_rows[i], y_rows[j]);
+        check_interrupted();  // a caller's function may take any time
         if (std::isnan(value)) {
           throw std::invalid_argument("`metric` must return a number, got NaN or an exception for rows " +
                                       std::to_string(*x_.list(i0 + i)) + " and " +

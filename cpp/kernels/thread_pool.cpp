@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <exception>
@@ -23,7 +24,13 @@
 namespace wavelens {
 namespace {
 
-thread_local bool inside_task = false;
+struct Job;
+
+thread_local Job* current_job = nullptr;   // whose task this thread is running
+thread_local Monitor* watching = nullptr;  // of this thread's MonitorScope
+
+// Ends a task on a worker after the call has failed elsewhere.
+struct Stopped {};
 
 // One call of parallel_for. Threads draw the next index until there is none left.
 struct Job {
@@ -32,24 +39,37 @@ struct Job {
   int helpers_wanted;  // guarded by Pool::mutex
   int helpers_running = 0;
   std::atomic<std::ptrdiff_t> next{0};
+  std::atomic<bool> failed{false};
   std::exception_ptr error = nullptr;  // guarded by Pool::mutex
 
   void run(std::mutex& mutex) {
-    inside_task = true;
+    current_job = this;
     for (;;) {
       const std::ptrdiff_t i = next.fetch_add(1, std::memory_order_relaxed);
       if (i >= count) break;
       try {
         (*task)(i);
+        check_interrupted();
+      } catch (const Stopped&) {
+        break;
       } catch (...) {
-        const std::lock_guard<std::mutex> lock(mutex);
-        if (!error) error = std::current_exception();
-        next.store(count, std::memory_order_relaxed);
+        fail(mutex);
       }
     }
-    inside_task = false;
+    current_job = nullptr;
+  }
+
+  // Keeps the exception being handled, if it is the first, and hands out no further task.
+  void fail(std::mutex& mutex) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    if (!error) error = std::current_exception();
+    next.store(count, std::memory_order_relaxed);
+    failed.store(true, std::memory_order_relaxed);
   }
 };
+
+// How long the calling thread waits for its workers before it polls.
+constexpr std::chrono::milliseconds poll_interval{20};
 
 class Pool {
 public:
@@ -72,11 +92,26 @@ public:
     job.run(mutex_);
     lock.lock();
     jobs_.erase(std::remove(jobs_.begin(), jobs_.end(), &job), jobs_.end());
-    idle_.wait(lock, [&] { return job.helpers_running == 0; });
+    wait_for_helpers(job, lock);
     if (job.error) std::rethrow_exception(job.error);
   }
 
 private:
+  void wait_for_helpers(Job& job, std::unique_lock<std::mutex>& lock) {
+    const auto idle = [&] { return job.helpers_running == 0; };
+    while (watching != nullptr && !job.failed.load(std::memory_order_relaxed)) {
+      if (idle_.wait_for(lock, poll_interval, idle)) return;
+      lock.unlock();
+      try {
+        watching->poll();
+      } catch (...) {
+        job.fail(mutex_);
+      }
+      lock.lock();
+    }
+    idle_.wait(lock, idle);
+  }
+
   // Up to `count` helpers, under the lock; fewer where the system gives no more threads, which costs time
   // only.
   void hire(int count) {
@@ -131,7 +166,7 @@ Pool& the_pool() {
       pthread_atfork(nullptr, nullptr, [] {
         pool = nullptr;
         new (&pool_mutex) std::mutex;  // another thread may have held it
-        inside_task = false;
+        current_job = nullptr;
       });
       return true;
     }();
@@ -144,10 +179,22 @@ Pool& the_pool() {
 
 }  // namespace
 
+MonitorScope::MonitorScope(Monitor& monitor) : before_(watching) { watching = &monitor; }
+
+MonitorScope::~MonitorScope() { watching = before_; }
+
+void check_interrupted() {
+  if (current_job != nullptr && current_job->failed.load(std::memory_order_relaxed)) throw Stopped{};
+  if (watching != nullptr) watching->poll();
+}
+
 void parallel_for(std::ptrdiff_t count, const std::function<void(std::ptrdiff_t)>& task) {
   const int threads = num_threads();
-  if (count <= 1 || threads == 1 || inside_task) {
-    for (std::ptrdiff_t i = 0; i < count; ++i) task(i);
+  if (count <= 1 || threads == 1 || current_job != nullptr) {
+    for (std::ptrdiff_t i = 0; i < count; ++i) {
+      task(i);
+      check_interrupted();
+    }
     return;
   }
   the_pool().run(count, threads, task);

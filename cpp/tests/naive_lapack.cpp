@@ -90,17 +90,19 @@ void geqrf(int* m, int* n, T* a, int* lda, T* tau, T* work, int* lwork, int* inf
   }
 }
 
+// `nb` steps of QR with pivoting from row `offset` on; column norms are measured anew at each.
 template <class T>
-void geqp3(int* m, int* n, T* a, int* lda, int* jpvt, T* tau, T* work, int* lwork, int* info) {
-  if (is_query(lwork, work, info)) return;
+void laqps(int* m, int* n, int* offset, int* nb, int* kb, T* a, int* lda, int* jpvt, T* tau, T* vn1, T* vn2,
+           T* auxv, T* f, int* ldf) {
+  (void)vn1, (void)vn2, (void)auxv, (void)f, (void)ldf;
   MatrixView<T> x = view(a, *m, *n, *lda);
-  std::iota(jpvt, jpvt + x.cols, 1);
-  for (Index j = 0; j < std::min(x.rows, x.cols); ++j) {
+  for (Index j = 0; j < *nb; ++j) {
+    const Index top = *offset + j, rows = x.rows - top;
     Index best = j;
     T best_norm = -1;
     for (Index c = j; c < x.cols; ++c) {
       T norm = 0;
-      for (Index i = j; i < x.rows; ++i) norm = std::hypot(norm, x(i, c));
+      for (Index i = top; i < x.rows; ++i) norm = std::hypot(norm, x(i, c));
       if (norm > best_norm) {
         best_norm = norm;
         best = c;
@@ -108,39 +110,11 @@ void geqp3(int* m, int* n, T* a, int* lda, int* jpvt, T* tau, T* work, int* lwor
     }
     std::swap(jpvt[j], jpvt[best]);
     for (Index i = 0; i < x.rows; ++i) std::swap(x(i, j), x(i, best));
-    const MatrixView<T> column = x.block(j, j, x.rows - j, 1);
+    const MatrixView<T> column = x.block(top, j, rows, 1);
     tau[j] = reflector(column);
-    if (j + 1 < x.cols) reflect(column, tau[j], x.block(j, j + 1, x.rows - j, x.cols - j - 1));
+    if (j + 1 < x.cols) reflect(column, tau[j], x.block(top, j + 1, rows, x.cols - j - 1));
   }
-}
-
-template <class T>
-void ormqr(char* side, char* trans, int* m, int* n, int* k, T* a, int* lda, T* tau, T* c, int* ldc, T* work,
-           int* lwork, int* info) {
-  if (is_query(lwork, work, info)) return;
-  const bool left = *side == 'L';
-  MatrixView<T> target = view(c, *m, *n, *ldc);
-  if (!left) target = target.transposed();  // C·Q is (Qᵀ·Cᵀ)ᵀ
-  const bool forward = left == (*trans != 'N');
-  MatrixView<T> x = view(a, static_cast<int>(target.rows), *k, *lda);
-  for (Index step = 0; step < *k; ++step) {
-    const Index j = forward ? step : *k - 1 - step;
-    reflect(x.block(j, j, x.rows - j, 1), tau[j], target.block(j, 0, target.rows - j, target.cols));
-  }
-}
-
-template <class T>
-void orgqr(int* m, int* n, int* k, T* a, int* lda, T* tau, T* work, int* lwork, int* info) {
-  if (is_query(lwork, work, info)) return;
-  std::vector<T> q(static_cast<std::size_t>(*m) * static_cast<std::size_t>(*n), T(0));
-  MatrixView<T> out = column_major<T>(q.data(), *m, *n);
-  for (Index j = 0; j < *n; ++j) out(j, j) = T(1);
-  char left = 'L', plain = 'N';
-  ormqr(&left, &plain, m, n, k, a, lda, tau, q.data(), m, work, lwork, info);
-  MatrixView<T> x = view(a, *m, *n, *lda);
-  for (Index j = 0; j < *n; ++j) {
-    for (Index i = 0; i < *m; ++i) x(i, j) = out(i, j);
-  }
+  *kb = *nb;
 }
 
 // Householder's reduction: A = Q·T·Qᵀ, the reflectors below the subdiagonal.
@@ -162,6 +136,43 @@ void sytrd(char* uplo, int* n, T* a, int* lda, T* d, T* e, T* tau, T* work, int*
     reflect(column, tau[k], corner.transposed());
   }
   for (Index k = 0; k < x.cols; ++k) d[k] = x(k, k);
+}
+
+// The first nb columns of that reduction; the rest of A is to lose V·Wᵀ + W·Vᵀ. The reflectors' leading ones
+// stay in place of the off-diagonal entries e.
+template <class T>
+void latrd(char* uplo, int* n, int* nb, T* a, int* lda, T* e, T* tau, T* w, int* ldw) {
+  (void)uplo;  // the lower part is the one in use
+  const Index order = *n;
+  MatrixView<T> x = view(a, *n, *n, *lda), y = view(w, *n, *nb, *ldw);
+  const auto entry = [&](Index i, Index j) { return i >= j ? x(i, j) : x(j, i); };
+  for (Index k = 0; k < *nb; ++k) {
+    for (Index i = k; i < order; ++i) {
+      for (Index p = 0; p < k; ++p) x(i, k) -= x(i, p) * y(k, p) + y(i, p) * x(k, p);
+    }
+    if (k + 1 >= order) break;
+    tau[k] = reflector(x.block(k + 1, k, order - k - 1, 1));
+    e[k] = x(k + 1, k);
+    x(k + 1, k) = T(1);
+    // w = tau·(A − V·Wᵀ − W·Vᵀ)·v, less its part along v.
+    std::vector<T> by_v(static_cast<std::size_t>(k), T(0)), by_w(by_v);
+    for (Index p = 0; p < k; ++p) {
+      for (Index i = k + 1; i < order; ++i) {
+        by_v[static_cast<std::size_t>(p)] += x(i, p) * x(i, k);
+        by_w[static_cast<std::size_t>(p)] += y(i, p) * x(i, k);
+      }
+    }
+    T along = 0;
+    for (Index i = k + 1; i < order; ++i) {
+      T sum = 0;
+      for (Index j = k + 1; j < order; ++j) sum += entry(i, j) * x(j, k);
+      for (Index p = 0; p < k; ++p)
+        sum -= x(i, p) * by_w[static_cast<std::size_t>(p)] + y(i, p) * by_v[static_cast<std::size_t>(p)];
+      y(i, k) = tau[k] * sum;
+      along += y(i, k) * x(i, k);
+    }
+    for (Index i = k + 1; i < order; ++i) y(i, k) -= tau[k] / 2 * along * x(i, k);
+  }
 }
 
 // Jacobi's method on the tridiagonal matrix.
@@ -332,7 +343,7 @@ void gesdd(char* jobz, int* m, int* n, T* a, int* lda, T* s, T* u, int* ldu, T* 
 
 template <class T>
 void fill() {
-  lapack<T>() = {trsm<T>, geqrf<T>, orgqr<T>, geqp3<T>, sytrd<T>, stedc<T>, gesdd<T>};
+  lapack<T>() = {trsm<T>, geqrf<T>, laqps<T>, sytrd<T>, latrd<T>, stedc<T>, gesdd<T>};
 }
 
 }  // namespace

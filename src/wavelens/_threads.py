@@ -11,6 +11,7 @@ from typing import Any
 
 from wavelens import _core
 from wavelens._arguments import check_integer
+from wavelens._cpu_limit import cpu_limit
 
 __all__ = ["blas_libraries", "blas_threads", "num_threads", "set_num_threads", "take_control"]
 
@@ -23,8 +24,9 @@ def num_threads() -> int:
     Returns
     -------
     int
-        What `set_num_threads` said, else ``WAVELENS_NUM_THREADS``, else ``OMP_NUM_THREADS``, else the number
-        of CPUs that this process may use.
+        The number set by `set_num_threads`, else ``WAVELENS_NUM_THREADS``, else ``OMP_NUM_THREADS``, else the
+        number of CPUs in the affinity of this process, or of the CPU quota of its container, rounded up, if
+        that is less.
     """
     return _core.num_threads()
 
@@ -61,9 +63,7 @@ def _initial_threads() -> int:
         text = os.environ.get(name, "").split(",")[0].strip()
         if text.isdigit() and int(text) >= 1:
             return min(int(text), _MOST_THREADS)
-    if hasattr(os, "sched_getaffinity"):
-        return min(len(os.sched_getaffinity(0)), _MOST_THREADS)
-    return min(os.cpu_count() or 1, _MOST_THREADS)
+    return min(cpu_limit(), _MOST_THREADS)
 
 
 @cache

@@ -121,17 +121,17 @@ def test_the_engine_guards_its_memory():
     ):
         arguments = list(good)
         arguments[place] = bad
-        with pytest.raises(ValueError, match=r"must (have|be)"):
+        with pytest.raises((ValueError, TypeError), match=r"must (have|be|hold)"):
             _core.mask_mix(*arguments)
-    with pytest.raises(ValueError, match="out must have the shape of masks"):
+    with pytest.raises(ValueError, match="`out`"):
         _core.mask_reduce(*good[:-1], g, masks[:1].copy())
-    with pytest.raises(ValueError, match="gradients must have shape"):
+    with pytest.raises(ValueError, match="`gradients`"):
         _core.mask_reduce(*good[:-1], g[:1], masks.copy())
-    with pytest.raises(TypeError, match="float32 or float64"):
+    with pytest.raises(TypeError, match="`values`"):
         _core.mask_clamp(np.zeros(3, dtype=int))
-    with pytest.raises(ValueError, match="one shape"):
+    with pytest.raises(ValueError, match="`gradient`"):
         _core.mask_gate(np.zeros(3), np.zeros(4))
     frozen = np.zeros(3)
     frozen.setflags(write=False)
-    with pytest.raises(ValueError, match="writeable"):
+    with pytest.raises(ValueError, match="`values`"):
         _core.mask_clamp(frozen)

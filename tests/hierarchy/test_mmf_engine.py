@@ -386,9 +386,9 @@ def test_bad_input_is_refused():
         _core.mmf_insert(larger, 1, parts[0][[0, 0]], parts[1][[0, 0]], "opt")
     with pytest.raises(ValueError, match="one of its tuple"):
         _core.mmf_insert(larger, 1, np.array([[0, 1, 2]]), np.array([4]), "opt")
-    with pytest.raises(ValueError, match="out of range"):
+    with pytest.raises(ValueError, match="`tuples`"):
         _core.mmf_apply(np.array([[0, 1, 9]]), np.eye(3)[None], np.zeros((6, 2)), False)
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match="`x`"):
         _core.mmf_apply(parts[0], parts[2], np.zeros((6, 2), order="F"), False)
 
 

@@ -256,21 +256,21 @@ def test_nan_stays_in_its_image():
 def test_the_engine_guards_its_memory():
     filters = [[0.5, 0.5]] * 4
     images = np.ones((2, 1, 8, 8))
-    with pytest.raises(ValueError, match="must have shape"):
+    with pytest.raises(ValueError, match="`out`"):
         _core.wavelet_forward(images, filters, 1, "zero", np.empty((2, 1, 63)))
-    with pytest.raises(ValueError, match="must have shape"):
+    with pytest.raises(TypeError, match="`out`"):
         _core.wavelet_forward(images, filters, 1, "zero", np.empty((2, 1, 64), dtype=np.float32))
-    with pytest.raises(ValueError, match="contiguous last"):
+    with pytest.raises(ValueError, match="`coefficients`"):
         _core.wavelet_inverse(np.empty((2, 1, 128))[..., ::2], filters, 1, "zero", images)
-    with pytest.raises(ValueError, match="four dimensions"):
+    with pytest.raises(ValueError, match="`images`"):
         _core.wavelet_forward(images[0], filters, 1, "zero", np.empty((2, 1, 64)))
-    with pytest.raises(ValueError, match="level must be at least 1"):
+    with pytest.raises(ValueError, match="`level`"):
         _core.wavelet_forward(images, filters, 0, "zero", np.empty((2, 1, 64)))
-    with pytest.raises(ValueError, match="one even length"):
+    with pytest.raises(ValueError, match="`filters`"):
         _core.wavelet_forward(images, [[1.0]] * 4, 1, "zero", np.empty((2, 1, 64)))
     with pytest.raises(ValueError, match="unknown extension mirror"):
         _core.wavelet_forward(images, filters, 1, "mirror", np.empty((2, 1, 64)))
     out = np.empty((2, 1, 64))
     out.flags.writeable = False
-    with pytest.raises(ValueError, match="writeable"):
+    with pytest.raises(ValueError, match="`out`"):
         _core.wavelet_forward(images, filters, 1, "zero", out)

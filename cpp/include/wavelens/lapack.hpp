@@ -18,9 +18,9 @@ struct Lapack {
   // clang-format off
   void (*trsm)(C side, C uplo, C trans, C diag, I m, I n, M alpha, M a, I lda, M b, I ldb);
   void (*geqrf)(I m, I n, M a, I lda, M tau, M work, I lwork, I info);
-  void (*orgqr)(I m, I n, I k, M a, I lda, M tau, M work, I lwork, I info);
-  void (*geqp3)(I m, I n, M a, I lda, I jpvt, M tau, M work, I lwork, I info);
+  void (*laqps)(I m, I n, I offset, I nb, I kb, M a, I lda, I jpvt, M tau, M vn1, M vn2, M auxv, M f, I ldf);
   void (*sytrd)(C uplo, I n, M a, I lda, M d, M e, M tau, M work, I lwork, I info);
+  void (*latrd)(C uplo, I n, I nb, M a, I lda, M e, M tau, M w, I ldw);
   void (*stedc)(C compz, I n, M d, M e, M z, I ldz, M work, I lwork, I iwork, I liwork, I info);
   void (*gesdd)(C jobz, I m, I n, M a, I lda, M s, M u, I ldu, M vt, I ldvt, M work, I lwork, I iwork, I info);
   // clang-format on
@@ -30,9 +30,9 @@ struct Lapack {
   void each(Visit visit) {
     visit("trsm", trsm);
     visit("geqrf", geqrf);
-    visit("orgqr", orgqr);
-    visit("geqp3", geqp3);
+    visit("laqps", laqps);
     visit("sytrd", sytrd);
+    visit("latrd", latrd);
     visit("stedc", stedc);
     visit("gesdd", gesdd);
   }

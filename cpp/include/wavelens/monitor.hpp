@@ -1,4 +1,4 @@
-// How a long computation hears of Ctrl-C and tells how far it has come.
+// How a computation is interrupted, and how it reports its progress.
 #pragma once
 
 #include <stdexcept>
@@ -10,13 +10,17 @@ struct Interrupted : std::runtime_error {
   Interrupted() : std::runtime_error("interrupted") {}
 };
 
+// Both functions are called from the calling thread only, never from a worker, and may throw.
 class Monitor {
 public:
   virtual ~Monitor() = default;
 
-  // Called from the calling thread only, never from a worker, every few milliseconds of work.
-  // `done` is the share of the work that is finished, in [0, 1]. May throw.
+  // Called every few milliseconds of work. `done` is the share of the work that is finished, in [0, 1].
   virtual void tick(double done) { (void)done; }
+
+  // Called between tasks, where nothing is known about the progress; must be cheap when nothing is due. Only
+  // inside a MonitorScope (thread_pool.hpp).
+  virtual void poll() {}
 };
 
 }  // namespace wavelens

@@ -399,7 +399,7 @@ def _streamed(
             weight = 1 / np.sqrt(matrices.n_rows[i]) if given is None else float(given[i])
         factor[0].partial_fit(array if weight == 1 else array * array.dtype.type(weight))
         if progress is not None:
-            progress(first_pass * (i + 1) / len(matrices))
+            progress(first_pass * ((i + 1) / len(matrices)))
 
     if isinstance(weights, str):
         check_choice(weights, "weights", ("size",))

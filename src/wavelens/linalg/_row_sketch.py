@@ -310,10 +310,14 @@ class RowSketch:
 
 
 def _restored(fields: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> RowSketch:
+    ranges, matrix, squares = arrays["ranges"], arrays["matrix"], arrays["sum_of_squares"]
+    if squares.shape != (fields["n_features"],) or ranges.dtype != np.int64:
+        raise ValueError(f"sums of shape {squares.shape} and ranges of dtype {ranges.dtype}")
+    if not (np.isfinite(matrix).all() and np.isfinite(squares).all() and (squares >= 0).all()):
+        raise ValueError("entries that are not finite, or negative sums of squares")
     sketch = RowSketch(
         fields["n_features"], fields["n_rows"], random_state=fields["random_state"], dtype=fields["dtype"]
     )
-    ranges, matrix, squares = arrays["ranges"], arrays["matrix"], arrays["sum_of_squares"]
     exact = bool(fields["exact"])
     for start, stop in ranges.reshape(-1, 2).tolist():
         if not 0 <= start < stop <= _most_rows or sketch._seen.overlap(start, stop):
@@ -323,8 +327,8 @@ def _restored(fields: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Ro
     shape = (seen, sketch.n_features) if exact else sketch._sums_shape()
     if matrix.shape != shape or matrix.dtype != sketch.dtype:
         raise ValueError(f"a matrix of shape {matrix.shape} and dtype {matrix.dtype}")
-    if (exact and seen > sketch.n_rows) or squares.shape != (sketch.n_features,):
-        raise ValueError(f"{seen} rows, sums of shape {squares.shape}")
+    if exact and seen > sketch.n_rows:
+        raise ValueError(f"{seen} rows")
     sketch._squares = squares.astype(np.float64)
     sketch._next_row = check_integer(fields["next_row"], "next_row", low=0, high=_most_rows)
     if exact:

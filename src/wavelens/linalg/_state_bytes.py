@@ -80,15 +80,19 @@ def from_state_bytes(data: object, kind: str) -> tuple[dict[str, Any], Arrays]:
         arrays: Arrays = {}
         at = _prefix.size + length
         for name, dtype, shape in listed:
-            if dtype not in _dtypes or not all(isinstance(n, int) and n >= 0 for n in shape):
+            if dtype not in _dtypes or not all(type(n) is int and n >= 0 for n in shape):
                 raise ValueError(f"array {name} of dtype {dtype} and shape {shape}")
             count = math.prod(shape)
+            if count * np.dtype(dtype).itemsize > len(body) - at:
+                raise ValueError(f"array {name} of shape {shape} is longer than the data")
             entries = np.frombuffer(body, np.dtype(dtype), count, at).reshape(shape)
             arrays[name] = entries.astype(entries.dtype.newbyteorder("="), copy=True)
             at += entries.nbytes
         if at != len(body):
             raise ValueError(f"{len(body) - at} bytes too many")
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        if not isinstance(fields, dict):
+            raise TypeError(f"fields of type {type(fields).__name__}")
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise DataError(f"`data` is not a {kind} that to_bytes wrote: {error}") from error
     if found != kind:
         raise DataError(f"`data` holds a {found}, expected a {kind}")

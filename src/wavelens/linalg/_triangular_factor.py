@@ -322,6 +322,8 @@ def _restored(fields: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Tr
     waiting = arrays["waiting"]
     if waiting.shape[1:] != (m,) or any(a.dtype != dtype for a in arrays.values()):
         raise ValueError(f"rows of shape {waiting.shape}")
+    if not all(np.isfinite(a).all() for a in arrays.values()):
+        raise ValueError("entries that are not finite")
     factor._waiting = [waiting] if len(waiting) else []
     if "triangle" in arrays:
         packed = arrays["triangle"]

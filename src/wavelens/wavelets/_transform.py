@@ -25,6 +25,7 @@ __all__ = ["Band", "WaveletTransform", "check_out", "float_type"]
 
 _orientations = ("horizontal", "vertical", "diagonal")
 _pixels_at_once = 2**20
+_overlap_work = 100_000  # candidates that are tried; enough for all views but contrived ones
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,8 @@ class WaveletTransform:
             Any real dtype and strides; finite. Several leading axes are kept, so that a transform of
             ``(height, width)`` takes ``(batch, channels, height, width)`` as networks have it.
         out : array of shape (n_images, n_coefficients) or (..., n_coefficients), optional
-            Where the coefficients go: C-contiguous and of the dtype that the result would have.
+            Array for the coefficients: C-contiguous, of the dtype that the result would have, and apart
+            from `images` in memory.
 
         Returns
         -------
@@ -190,7 +192,8 @@ class WaveletTransform:
         ----------
         coefficients : array of shape (n_images, n_coefficients) or (..., n_coefficients)
         out : array of shape (n_images, *shape) or (..., *shape), optional
-            Where the images go: C-contiguous and of the dtype that the result would have.
+            Array for the images: C-contiguous, of the dtype that the result would have, and apart from
+            `coefficients` in memory.
 
         Returns
         -------
@@ -202,8 +205,9 @@ class WaveletTransform:
             raise ValueError(
                 f"`coefficients` must have shape (n_images, {self.n_coefficients}), got {flat.shape}"
             )
-        flat = np.ascontiguousarray(flat, dtype=float_type(flat.dtype))
-        out = check_out(out, (*flat.shape[:-1], *self.shape), flat.dtype)
+        out = check_out(out, (*flat.shape[:-1], *self.shape), float_type(flat.dtype))
+        _check_apart(out, flat, "coefficients")
+        flat = np.ascontiguousarray(flat, dtype=out.dtype)
         if out.size:
             _core.wavelet_inverse(self._by_plane(flat), *self._engine, self._as_planes(out))
         return out
@@ -253,6 +257,7 @@ class WaveletTransform:
         """Run the engine; tell whether all coefficients of the coarsest approximations are finite."""
         lead = pixels.shape[: -len(self.shape)]
         out = check_out(out, (*lead, self.n_coefficients), float_type(pixels.dtype))
+        _check_apart(out, pixels, "images")
         if pixels.dtype == np.bool_:
             pixels = pixels.view(np.uint8)
         if _fits(pixels, out.dtype, bytes_too=run is _core.wavelet_forward):
@@ -373,12 +378,24 @@ def check_out(out: FloatArray | None, shape: tuple[int, ...], dtype: np.dtype[An
     """Return `out` if a result of that shape and dtype can be written to it, a new array if it is None."""
     if out is None:
         return np.empty(shape, dtype=dtype)
+    if isinstance(out, np.ma.MaskedArray | np.matrix):
+        raise TypeError(f"`out` must be a plain array, got {type(out).__name__}")
     if not isinstance(out, np.ndarray) or out.shape != shape or out.dtype != dtype:
         came = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
         raise ValueError(f"`out` must be an array of {dtype} and shape {shape}, got {came}")
     if not (out.flags.c_contiguous and out.flags.writeable and out.flags.aligned):
         raise ValueError("`out` must be C-contiguous, aligned and writeable")
     return out
+
+
+def _check_apart(out: FloatArray, source: npt.NDArray[Any], name: str) -> None:
+    """Raise `ValueError` if writing to `out` would change `source`, from which the result is computed."""
+    try:
+        shared = np.shares_memory(out, source, max_work=_overlap_work)  # type: ignore[arg-type]
+    except np.exceptions.TooHardError:
+        shared = True
+    if shared:
+        raise ValueError(f"`out` must not share memory with `{name}`")
 
 
 def _fits(pixels: npt.NDArray[Any], wanted: np.dtype[Any], *, bytes_too: bool) -> bool:
