@@ -8,8 +8,8 @@ from dataclasses import FrozenInstanceError
 import numpy as np
 import pytest
 from explained import digit_images, digit_model
-from PIL import Image
 from html_page import page_text
+from PIL import Image
 from steps import Steps
 
 import wavelens.explain
