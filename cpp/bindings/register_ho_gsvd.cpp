@@ -105,8 +105,8 @@ py::array_t<T> rows_of(const py::tuple& parts, const py::array& x) {
   const bool exact = project.size() == 0;
   std::vector<std::ptrdiff_t> columns;
   if (exact) {
-    expect_shape(pivots, {r}, "solver", "pivots (rank,)");
-    columns = checked_indices(pivots, 0, m, "solver");
+    expect_shape(pivots, {r}, "solver[1]", "pivots (rank,)");
+    columns = checked_indices(pivots, 0, m, "solver[1]");
   }
   const RowSolverView<T> solver{m,
                                 r,

@@ -30,7 +30,7 @@ thread_local Job* current_job = nullptr;   // whose task this thread is running
 thread_local Monitor* watching = nullptr;  // of this thread's MonitorScope
 
 // Ends a task on a worker after the call has failed elsewhere.
-struct Stopped {};
+struct Stopped : std::exception {};
 
 // One call of parallel_for. Threads draw the next index until there is none left.
 struct Job {

@@ -438,7 +438,9 @@ def spoiled_array(draws: Draws, a: np.ndarray, others: list[np.ndarray], given: 
         return a[None]
     if kind == "cut" and a.ndim:
         return a[tuple(slice(0, n - draws.integer(0, 1)) for n in a.shape)]
-    return {"none": None, "list": a.tolist(), "text": "x", "number": 3}.get(kind, a)
+    if kind == "list" and a.nbytes <= LARGE:
+        return a.tolist()
+    return {"none": None, "text": "x", "number": 3}.get(kind, a)
 
 
 def spoiled(draws: Draws, value: Any, others: list[np.ndarray], given: Arguments) -> Any:

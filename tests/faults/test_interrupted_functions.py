@@ -121,7 +121,8 @@ CAMPAIGN = {
     ),
     "WaveletTransform": (
         "from wavelens.wavelets import WaveletTransform; x = np.broadcast_to(normal(64, 64), (2_000_000, 64, 64))\n"
-        "transform = WaveletTransform((64, 64), 'db20'); out = np.empty((20_000, transform.n_coefficients), np.float32)",
+        "transform = WaveletTransform((64, 64), 'db20')\n"
+        "out = np.empty((20_000, transform.n_coefficients), np.float32)",
         "[transform.forward(x[i : i + 20_000], out=out) for i in range(0, len(x), 20_000)]",
     ),
     "PatternAnalysis": (

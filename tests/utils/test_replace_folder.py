@@ -79,6 +79,7 @@ def test_only_the_folder_of_that_name_is_put_back(tmp_path):
     restore_folder(tmp_path / "out")
     assert content(tmp_path / "out").startswith(".out.")
     assert not (tmp_path / "output").exists()
+    (tmp_path / "output").mkdir()  # empty, so that nothing is lost
     restore_folder(tmp_path / "output")
     assert content(tmp_path / "output").startswith(".output.")
 

@@ -72,14 +72,26 @@ def replace_folder(new: Path, target: Path) -> None:
 
 
 def restore_folder(target: Path) -> None:
-    """Put back what a killed process had set aside, if nothing bears the name; remove what it left behind."""
+    """Put back what a killed process had set aside, if nothing bears the name (or an empty folder does).
+
+    What else killed processes left behind in the folder of `target` is removed.
+    """
     for path in reversed(previous_versions(target)):
-        if not target.exists() and not is_held(path):
+        if _is_vacant(target) and not is_held(path):
             with suppress(OSError):  # another process was faster
                 path.rename(target)
         else:
             remove_if_abandoned(path)
     remove_abandoned(target.parent)
+
+
+def _is_vacant(target: Path) -> bool:
+    try:
+        return next(target.iterdir(), None) is None
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
 
 
 def _set_aside(new: Path, target: Path) -> None:

@@ -49,10 +49,11 @@ _defaults = {
     "pivoting": "sketch",
     "similarity_method": "auto",
 }
+_largest_image = 2**31
 _solver_parts = ("scale", "pivots", "project", "triangle", "z")
 
 _header_schema = {
-    "image_shape": ListOf(item=Integer(low=1, high=2**31)),
+    "image_shape": ListOf(item=Integer(low=1, high=2**20)),
     "bandwidth": Real(low=0),
     "parameters": Record(
         fields={
@@ -64,7 +65,7 @@ _header_schema = {
             "normalization": Text(choices=("unit", "csd")),
             "weights": Text(choices=("size", "array"), nullable=True),
             "bandwidth": AnyOf(options=(Real(low=0), Text(choices=("median",)))),
-            "random_state": Integer(low=0, nullable=True),
+            "random_state": Integer(low=0),
             "progress": Flag(nullable=True),
             "basis": Text(choices=("wavelet", "pixel"), optional=True),
             "rank": Text(choices=("full", "any"), optional=True),
@@ -240,6 +241,7 @@ def _restore(
         parameters["pivoting"] = "sketch" if "image_positions" in arrays else "full"
     options = FitOptions.checked({**_defaults, **parameters})
     shape = tuple(header["image_shape"])
+    require([(math.prod(shape) < _largest_image, f"the header's 'image_shape' is {shape}, too large")], path)
     basis = make_basis(shape, options.basis, options.wavelet, options.level, options.mode)
     sizes = {"n_coefficients of the basis": basis.n_coefficients}
     found, sizes = check_arrays(arrays, _schema, path, sizes)
