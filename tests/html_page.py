@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
-__all__ = ["Page", "check_page"]
+__all__ = ["Page", "check_page", "page_text"]
 
 
 class Page(HTMLParser):
@@ -71,3 +71,8 @@ def check_page(html):
     text = "".join(page.text)
     assert not re.search(r"\b(nan|inf|None)\b", text), re.search(r".{30}\b(nan|inf|None)\b.{30}", text)
     return page, " ".join(text.split())
+
+
+def page_text(path):
+    """Return what a reader of a page sees, on one line."""
+    return " ".join("".join(Page(path.read_text(encoding="utf-8")).text).split())

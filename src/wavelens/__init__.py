@@ -15,6 +15,7 @@ Nothing heavy is imported until it is used: the compiled engine loads with the f
 `wavelens.distributed` chunks of images on the workers of a Dask cluster (extra ``[dask]``)
 `wavelens.plotting`    figures
 `wavelens.report`      the report as one HTML page
+`wavelens.workflows`   one function for each command: `analyze`, `check` (both also here), `explain`, …
 ====================== ========================================================================
 """
 
@@ -39,16 +40,20 @@ if TYPE_CHECKING:
         report,
         spaces,
         wavelets,
+        workflows,
     )
     from wavelens._build_info import build_info
     from wavelens._threads import num_threads, set_num_threads
+    from wavelens.workflows import analyze, check
 
 __all__ = [
     "DataError",
     "ModelError",
     "WavelensError",
     "WavelensWarning",
+    "analyze",
     "build_info",
+    "check",
     "data",
     "explain",
     "hierarchy",
@@ -62,6 +67,7 @@ __all__ = [
     "set_num_threads",
     "spaces",
     "wavelets",
+    "workflows",
 ]
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
@@ -79,8 +85,11 @@ _submodules = (
     "report",
     "spaces",
     "wavelets",
+    "workflows",
 )
 _functions = {
+    "analyze": "wavelens.workflows",
+    "check": "wavelens.workflows",
     "build_info": "wavelens._build_info",
     "num_threads": "wavelens._threads",
     "set_num_threads": "wavelens._threads",

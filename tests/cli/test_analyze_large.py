@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import wavelens.patterns.fit._sequence as sequence
-from wavelens.cli import _analyze_large, main
+from wavelens.cli import main
 from wavelens.patterns import PatternAnalysis
 
 
@@ -27,7 +27,7 @@ def source(tmp_path):
 def small(monkeypatch):
     """Have everything be too large, and show few images."""
     monkeypatch.setattr("wavelens.patterns._memory.physical_memory", lambda: 1.0)
-    monkeypatch.setattr(_analyze_large, "_most_shown", 60)
+    monkeypatch.setattr("wavelens.workflows._analysis_fit._most_shown", 60)
 
 
 def test_interrupted_and_continued(source, small, tmp_path, capsys, monkeypatch):

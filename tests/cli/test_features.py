@@ -105,7 +105,7 @@ def test_layers_are_listed(network: Path, capsys) -> None:
         ([], "say which --images, or --list"),
         (["--images", "missing"], "no such file or folder"),
         (["--images", "digits", "--layers", "convv"], "the nearest names are"),
-        (["--images", "digits", "--pool", "mean"], "`pool` must be"),
+        (["--images", "digits", "--pool", "mean"], "`--pool` must be"),
         (["--images", "digits", "--out", "f.txt"], "the file is an .npz file"),
         (["--images", "digits", "--out", "."], "is a folder"),
         (["--images", "digits", "--size", "9x9"], "takes images of 3 × 8 × 8"),

@@ -44,6 +44,7 @@ def test_examples_in_docstrings_run(name):
         "quality",
         "report",
         "spaces",
+        "workflows",
     ],
 )
 def test_everything_public_is_documented(package):

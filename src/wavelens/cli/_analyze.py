@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from wavelens.cli._association import add_association_options, measure_association, read_groups
-from wavelens.cli._output import check_output, command_line, whole_folder
-from wavelens.cli._source import add_source_options, open_images
-from wavelens.cli._steps import Steps, shown_share, told
+from wavelens.cli._association import add_association_options
+from wavelens.cli._output import WORK, check_output, command_line
+from wavelens.cli._source import add_source_options, image_options
+from wavelens.cli._steps import Steps, set_threads, warnings_as_notes
 from wavelens.cli._values import positive, seed, stem
 
-if TYPE_CHECKING:
-    from wavelens.data import ImageData
-    from wavelens.patterns import PatternAnalysis
-
-__all__ = ["add_command", "compare", "make_analysis", "write_results"]
+__all__ = ["add_command"]
 
 _description = """\
 Find the patterns a labelled image dataset is made of, which of them belong to which class, which images are
@@ -36,7 +32,7 @@ def add_command(commands: Any) -> None:
     _add_method_options(parser.add_argument_group("method"))
     add_association_options(parser.add_argument_group("patterns and classes"))
     _add_output_options(parser.add_argument_group("output"))
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, operands=("source",))
 
 
 def _add_method_options(group: Any) -> None:
@@ -114,125 +110,42 @@ def _add_output_options(group: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Load, analyse, report."""
+    """Analyze and save."""
     out = options.out or Path(f"wavelens-report-{stem(options.source, 'images')}")
     check_output(out, options.force, resume=options.resume)
-    say = Steps(options.quiet)
-    say("loading the engine")
-    import wavelens
-    from wavelens.cli._analyze_large import analyze_large, is_large
-    from wavelens.data import load
-    from wavelens.patterns._memory import parse_bytes
-    from wavelens.quality import check_images
-    from wavelens.report import image_table
+    steps = Steps(options)
+    steps.step("loading the engine")
+    from wavelens.workflows import analyze
 
-    if options.threads is not None:
-        wavelens.set_num_threads(options.threads)
-    if options.memory is not None:
-        parse_bytes(options.memory, "--memory")
-    if options.scheduler is not None:
-        import wavelens.distributed  # an extra: better missed now than later
-    say(f"reading {options.source}")
-    opened = open_images(options)
-    if options.scheduler is not None or is_large(options, out, opened):
-        analyze_large(options, out, opened, say)
-        return
-    data = load(opened, progress=False if options.quiet else None)
-    for note in data.notes:
-        say.note(note)
-    for each in data.skipped:
-        say.note(f"left out {each}")
-    groups = read_groups(options.groups, data.image_names)
-    analysis = _fit(options, data, say)
-    results = measure_association(options, analysis, data, groups, say)
-    if options.compare_basis:
-        results["comparison"] = compare(options, analysis, data, say)
-    say("checking whether the data is sound")
-    results["quality"] = check_images(
-        data, random_state=options.seed, progress=False if options.quiet else None
-    )
-    say(f"comparing the images by {analysis.sigma_.shape[1]:,} patterns")
-    results["table"] = image_table(analysis)
-    with whole_folder(out, options.force, resume=options.resume) as folder:
-        say("drawing the report")
-        write_results(folder, options, analysis, data, results)
-    say.done(out / "report.html")
-
-
-def _fit(options: argparse.Namespace, data: ImageData, say: Steps) -> PatternAnalysis:
-    import numpy as np
-
-    from wavelens.patterns._memory import memory_of
-    from wavelens.patterns._options import FitOptions
-
-    shape = " x ".join(map(str, data.images.shape[1:]))
-    say(f"finding the patterns of {len(data.labels):,} images ({shape}) in {len(data.class_names)} classes")
-    analysis = make_analysis(options)
-    fit_options = FitOptions.checked(analysis.get_params(deep=False))
-    sizes = np.bincount(data.labels)
-    need = memory_of(fit_options, len(data.images), data.images.shape[1:], data.images.dtype, sizes)
-    say.note(f"about {need} of memory will be needed")
-    with told(say):
-        return analysis.fit(data.images, data.labels)
-
-
-def make_analysis(options: argparse.Namespace) -> PatternAnalysis:
-    """Return the analysis that the options describe, not fitted yet."""
-    from wavelens.patterns import PatternAnalysis
-
-    return PatternAnalysis(
-        wavelet=options.wavelet,
-        level=options.level,
-        mode=options.mode,
-        n_coefficients=options.coefficients,
-        ridge=options.ridge,
-        weights=None if options.weights == "none" else options.weights,
-        bandwidth=options.bandwidth,
-        random_state=options.seed,
-        progress=False if options.quiet else None,
-        basis=options.basis,
-        rank=options.rank,
-        memory_limit=options.memory,
-    )
-
-
-def compare(options: argparse.Namespace, analysis: PatternAnalysis, data: ImageData, say: Steps) -> Any:
-    """Return how wavelets and pixels compare."""
-    from wavelens.patterns import compare_bases
-
-    say("comparing wavelets with pixels")
-    with told(say):
-        return compare_bases(data.images, data.labels, analysis, random_state=options.seed)
-
-
-def write_results(
-    folder: Path,
-    options: argparse.Namespace,
-    analysis: PatternAnalysis,
-    data: ImageData,
-    results: dict[str, Any],
-    *,
-    whole: PatternAnalysis | None = None,
-    more: dict[str, Any] | None = None,
-) -> None:
-    """Write all files. Where `analysis` sees a sample, `whole` is that of all images; `more` is for the summary."""
-    import wavelens
-    from wavelens import report
-
-    table, quality = results["table"], results["quality"]
-    report.write_images_csv(folder / "images.csv", table, data, quality)
-    report.write_patterns_csv(folder / "patterns.csv", analysis, data.class_names)
-    (whole or analysis).save(folder / "results.npz")
-    command = command_line()
-    with shown_share("Drawing", options.quiet) as share:
-        report.write_patterns_report(
-            folder, analysis, data, command=command, progress=lambda done, _: share(done), **results
+    set_threads(options.threads)
+    with warnings_as_notes(steps):
+        report = analyze(
+            options.source,
+            options.labels,
+            image_options=image_options(options),
+            wavelet=options.wavelet,
+            level=options.level,
+            mode=options.mode,
+            basis=options.basis,
+            compare_basis=options.compare_basis,
+            coefficients=options.coefficients,
+            rank=options.rank,
+            ridge=options.ridge,
+            weights=None if options.weights == "none" else options.weights,
+            bandwidth=options.bandwidth,
+            permutations=options.permutations,
+            groups=options.groups,
+            held_out=options.held_out,
+            seed=options.seed,
+            memory=options.memory,
+            work_dir=out / WORK,
+            resume=options.resume,
+            force=options.force,
+            scheduler=options.scheduler,
+            progress=steps,
         )
-    tied = {name: results[name] for name in ("association", "association_curve", "held_out")}
-    summary = {"wavelens": wavelens.__version__, "command": command, "source": str(options.source)}
-    summary |= report.summarize(analysis, data, table, quality) | report.summarize_association(**tied)
-    summary |= more or {}
-    report.write_summary(folder / "summary.json", summary)
+        page = report.save(out, force=options.force, command=command_line(), progress=steps)
+    steps.done(page)
 
 
 def _bandwidth(text: str) -> float | str:

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
 import sys
-import textwrap
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from wavelens._utils._csv import open_csv
-from wavelens.cli._output import item, print_text
-from wavelens.cli._source import add_source_options, read_source
+from wavelens.cli._output import print_text
+from wavelens.cli._source import add_source_options, image_options
+from wavelens.cli._steps import Steps, as_json, set_threads, terminal_width
 from wavelens.cli._values import positive, seed
-
-if TYPE_CHECKING:
-    from wavelens.data import ImageData
-    from wavelens.quality import QualityReport
 
 __all__ = ["FOUND", "add_command"]
 
@@ -54,89 +46,44 @@ def add_command(commands: Any) -> None:
     add("--fail-on-findings", action="store_true", help="exit with 3 if there is a warning (default: with 0)")
     add("--quiet", action="store_true", help="no progress and no notes on stderr (default: tell)")
     add("--threads", metavar="N", type=positive, help="threads of the engine (default: all CPUs)")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, operands=("source",))
 
 
 def run(options: argparse.Namespace) -> int:
-    """Read, check, print; returns the exit code."""
-    import wavelens
-    from wavelens.quality import check_images
+    """Check and print; returns the exit code."""
+    from wavelens.workflows import check
 
-    if options.threads is not None:
-        wavelens.set_num_threads(options.threads)
-    data = read_source(options, any_classes=True)
-    if not options.quiet:
-        for note in (*data.notes, *(f"left out {each}" for each in data.skipped)):
-            print(f"note: {note}", file=sys.stderr)
-    progress = False if options.quiet else None
-    report = check_images(data, near=options.near, random_state=options.seed, progress=progress)
+    set_threads(options.threads)
+    report = check(
+        options.source,
+        options.labels,
+        image_options=image_options(options),
+        near=options.near,
+        seed=options.seed,
+        progress=_Notes(options),
+    )
     if options.csv is not None:
-        _write_csv(options.csv, report)
+        report.to_csv(options.csv)
     if options.json:
-        skipped = [{"file": str(each.path), "reason": each.reason} for each in data.skipped]
-        about = {"wavelens": wavelens.__version__, "source": str(options.source), "skipped": skipped}
-        print_text(json.dumps(about | report.to_dict(), indent=2, ensure_ascii=False, allow_nan=False))
+        print_text(as_json(report.to_dict()))
     else:
-        print_text("\n".join(_summary(data, report, listed=options.csv is not None)))
+        print_text(report.summary(terminal_width()))
+        if report.names_images and options.csv is None:
+            print_text("\nAll images concerned: --csv FILE, or --json.")
     return FOUND if options.fail_on_findings and not report.is_sound else 0
 
 
-def _summary(data: ImageData, report: QualityReport, *, listed: bool) -> Iterator[str]:
-    width = min(100, shutil.get_terminal_size((100, 24)).columns)
-    counts = ", ".join(f"{name}: {count:,}" for name, count in list(data.class_counts.items())[:10])
-    more = ", …" if len(data.class_names) > 10 else ""
-    shape = " × ".join(map(str, data.image_shape))
-    title = f"{data.name}: {data.n_images:,} images of {shape} ({counts}{more})"
-    yield from textwrap.wrap(title, width)
-    yield ""
-    findings = report.findings()
-    if not findings:
-        yield "Nothing found."
-    for each in findings:
-        yield from item("!" if each.severity == "warning" else "-", each.text, width)
-    unchecked = report.unchecked()
-    if unchecked:
-        yield ""
-        yield "Not checked:"
-        for text in unchecked:
-            yield from item("-", text, width)
-    if any(each.kind != "imbalance" and each.kind != "leak" for each in findings) and not listed:
-        yield ""
-        yield "All images concerned: --csv FILE, or --json."
+class _Notes(Steps):
+    """Notes without steps: what counts is on stdout."""
 
+    def step(self, text: str) -> None:
+        """Print nothing."""
+        self.check()
 
-def _write_csv(path: Path, report: QualityReport) -> None:
-    with open_csv(path) as table:
-        table.row(["finding", "image", "class", "other_image", "other_class", "value"])
-        table.rows(_rows(report))
-
-
-def _rows(report: QualityReport) -> Iterator[list[object]]:
-    names, classes, labels = report.image_names, report.class_names, report.labels
-
-    def row(
-        finding: str, i: int, other: int = -1, other_class: str = "", value: float | None = None
-    ) -> list[object]:
-        if other >= 0:
-            return [finding, names[i], classes[labels[i]], names[other], classes[labels[other]], value]
-        return [finding, names[i], classes[labels[i]], "", other_class, value]
-
-    for group in report.duplicate_groups:
-        for i in group[1:]:
-            yield row("duplicate", i, group[0])
-    for (i, j), distance in zip(report.near_pairs, report.near_distances, strict=True):
-        yield row("near-duplicate", i, j, value=float(distance))
-    for i, code in zip(report.label_doubts, report.suspected_classes, strict=True):
-        yield row("label", i, other_class=classes[code])
-    flags = (
-        ("constant", report.constant),
-        ("nearly constant", report.nearly_constant),
-        ("saturated", report.saturated),
-    )
-    for finding, flag in flags:
-        for place in map(int, flag.nonzero()[0]):
-            share = max(report.black_share[place], report.white_share[place])
-            yield row(finding, place, value=float(share) if finding == "saturated" else None)
+    def note(self, text: str) -> None:
+        """Print a note on stderr."""
+        if not self.quiet:
+            print(f"note: {text}", file=sys.stderr)
 
 
 def _share(text: str) -> float:

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from wavelens.cli._explain_images import find_files, find_target, read_images, show_labels
-from wavelens.cli._explain_options import add_options, check_options, default_folder
-from wavelens.cli._explain_results import write_results
-from wavelens.cli._explain_search import evaluate_explanations, explain_images
+from wavelens.cli._explain_options import add_options, default_folder
 from wavelens.cli._features import given_preprocessing
-from wavelens.cli._output import check_output, whole_folder
-from wavelens.cli._steps import Steps, told
-from wavelens.exceptions import WavelensError
-
-if TYPE_CHECKING:
-    from wavelens.models import Model
+from wavelens.cli._output import check_output, command_line
+from wavelens.cli._steps import Steps, set_threads, warnings_as_notes
 
 __all__ = ["add_command"]
 
@@ -33,54 +26,41 @@ def add_command(commands: Any) -> None:
         "explain", help="show which part of an image made a classifier say so", description=_description
     )
     add_options(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, operands=("images",))
 
 
 def run(options: argparse.Namespace) -> None:
-    """Open, show the labels, explain, evaluate, report."""
+    """Explain and save."""
     out = options.out or default_folder(options.model)
     check_output(out, options.force)
-    files = find_files(options.images, options.limit)
-    check_options(options)
-    say = Steps(options.quiet)
-    say(f"opening {options.model}")
-    with told(say):
-        model = _open(options)
-    target = find_target(options.target, model)
-    if not model.has_gradient:
-        say.note(
-            "the network gives predictions but no gradient: masks are searched by trials on blocks, which takes longer "
-            "and is coarser"
-        )
-    say(f"reading {len(files):,} {'image' if len(files) == 1 else 'images'}")
-    images = read_images(files, model, say)
-    notes = [f"{name} was left out: {reason}." for name, reason in images.skipped]
-    with told(say):
-        suspicion = show_labels(options, model, images)
-    notes += [suspicion] if suspicion else []
-    with told(say):
-        paths = explain_images(options, model, images, target, say, notes)
-        evaluation = evaluate_explanations(options, model, paths, say, notes) if options.evaluate else None
-    say("writing the results")
-    with whole_folder(out, options.force) as folder:
-        write_results(folder, options, model, images, paths, evaluation, notes)
-    say.done(out / "report.html")
+    steps = Steps(options)
+    from wavelens.workflows import explain
 
-
-def _open(options: argparse.Namespace) -> Model:
-    import wavelens
-    from wavelens.models import open_model
-
-    if options.threads is not None:
-        wavelens.set_num_threads(options.threads)
-    try:
-        return open_model(
+    set_threads(options.threads)
+    with warnings_as_notes(steps):
+        report = explain(
             options.model,
-            preprocessing=given_preprocessing(options) or None,
-            class_names=options.labels,
-            batch_size=options.batch,
-            threads=options.threads,
+            options.images,
             trust_pickle=options.trust_pickle,
+            labels=options.labels,
+            target=options.target,
+            method=options.method,
+            lambdas=options.lambdas,
+            pixel_lambdas=options.pixel_lambdas,
+            preset=options.preset,
+            steps=options.steps,
+            samples=options.samples,
+            noise=options.noise,
+            distortion=options.distortion,
+            wavelet=options.wavelet,
+            evaluate=options.evaluate,
+            preprocessing=given_preprocessing(options),
+            limit=options.limit,
+            batch=options.batch,
+            memory=options.memory,
+            seed=options.seed,
+            threads=options.threads,
+            progress=steps,
         )
-    except ValueError as error:
-        raise WavelensError(str(error).replace("`class_names`", f"--labels {options.labels}")) from error
+        page = report.save(out, force=options.force, command=command_line(), progress=steps)
+    steps.done(page)

@@ -9,13 +9,11 @@ from typing import Any
 from wavelens.cli._features import add_preprocessing_options
 from wavelens.cli._source import add_trust_pickle
 from wavelens.cli._values import positive, seed, stem
-from wavelens.exceptions import WavelensError
 
-__all__ = ["add_options", "check_options", "default_folder"]
+__all__ = ["add_options", "default_folder"]
 
 _methods = ("cartoonx", "pixel")
 _lambdas = (0.5, 2.0, 5.0, 20.0, 50.0)
-_pixel_share = 0.2
 
 
 def add_options(parser: Any) -> None:
@@ -106,28 +104,6 @@ def _add_output_options(group: Any) -> None:
     )
     add("--quiet", action="store_true", help="say nothing but errors (default: tell)")
     add("--threads", metavar="N", type=positive, help="threads of network and engine (default: all CPUs)")
-
-
-def check_options(options: argparse.Namespace) -> None:
-    """Refuse what cannot be meant before anything takes time, and fill in what follows from other options."""
-    from wavelens.wavelets import WaveletTransform
-
-    options.pixel_lambdas = _lambdas_of_pixels(options)
-    try:
-        WaveletTransform((64, 64), options.wavelet, 1)
-    except ValueError as error:
-        raise WavelensError(f"--wavelet {options.wavelet!r}: {error}") from error
-
-
-def _lambdas_of_pixels(options: argparse.Namespace) -> tuple[float, ...]:
-    if options.pixel_lambdas is None:
-        return tuple(_pixel_share * each for each in options.lambdas)
-    if len(options.pixel_lambdas) != len(options.lambdas):
-        raise WavelensError(
-            f"--pixel-lambdas must be as many as --lambdas, {len(options.lambdas)}, got {len(options.pixel_lambdas)}"
-        )
-    found: tuple[float, ...] = options.pixel_lambdas
-    return found
 
 
 def default_folder(model: str) -> Path:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from wavelens.cli import _interrupt
 from wavelens.cli._source import add_trust_options, add_trust_pickle
+from wavelens.cli._steps import Steps, set_threads
 from wavelens.cli._values import positive, seed, size, stem
 from wavelens.exceptions import WavelensError
-
-if TYPE_CHECKING:
-    from wavelens.models import LabelledFeatures, Network, Preprocessing
 
 __all__ = ["add_command", "add_preprocessing_options", "given_preprocessing"]
 
@@ -35,7 +31,7 @@ def add_command(commands: Any) -> None:
     add_trust_pickle(parser)
     parser.add_argument("--list", action="store_true", help="only show the layers (default: run the network)")
     add = parser.add_argument_group("layers").add_argument
-    add("--layers", metavar="A,B,…", help="names, see --list (default: the network's outputs)")
+    add("--layers", metavar="A,B,…", type=_names, help="names, see --list (default: the network's outputs)")
     add(
         "--pool",
         default="average",
@@ -125,67 +121,58 @@ def _add_output_options(group: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Open the network, tell the preprocessing, run, write."""
+    """List the layers, or extract their activations."""
     if options.images is None and not options.list:
         raise WavelensError("say which --images, or --list to see the layers of the network")
     out = options.out or Path(f"{stem(options.model, 'model')}-features.npz")
-    if not options.list:
-        _check_out(out, options.force)
-    import wavelens
-    from wavelens.models import open_network, recognise_preprocessing
-
-    if options.threads is not None:
-        wavelens.set_num_threads(options.threads)
-    network = open_network(options.model, threads=options.threads, trust_pickle=options.trust_pickle)
+    set_threads(options.threads)
     if options.list:
-        _print_layers(network, options)
+        _print_layers(options)
         return
-    layers = None if options.layers is None else [each.strip() for each in options.layers.split(",")]
-    network.resolve(layers)
-    rule = recognise_preprocessing(network, **given_preprocessing(options))
-    _tell(options, _rule_in_words(network, rule))
-    features = _extract(network, layers, rule, out, options)
-    _tell(options, _result_in_words(features))
-    if not options.quiet:
-        size = out.stat().st_size / 1e6
-        print(f"{out}: {features!r}, {size:,.1f} MB", flush=True)
+    from wavelens.workflows import ImageOptions, extract_features
 
-
-def _extract(
-    network: Network, layers: list[str] | None, rule: Preprocessing, out: Path, options: argparse.Namespace
-) -> LabelledFeatures:
-    from wavelens.data import open_source
-    from wavelens.models import extract_features
-
-    progress = False if options.quiet else None
-    source = open_source(
+    found = extract_features(
+        options.model,
         options.images,
         options.labels,
-        key=options.key,
-        labels_key=options.labels_key,
-        split=options.split,
-        color="grey" if rule.color == "grey" else "rgb",
-        limit=options.limit,
-        strict=options.strict,
-        trust_external=options.trust_external,
-        fill_missing=options.fill_missing,
-        progress=progress,
-        random_state=options.seed,
-    )
-    _interrupt.check()
-    return extract_features(
-        network,
-        source,
-        layers,
+        image_options=ImageOptions(
+            key=options.key,
+            labels_key=options.labels_key,
+            split=options.split,
+            limit=options.limit,
+            strict=options.strict,
+            trust_external=options.trust_external,
+            fill_missing=options.fill_missing,
+        ),
+        trust_pickle=options.trust_pickle,
+        layers=options.layers,
         pool=options.pool,
-        preprocessing=rule,
         class_names=options.class_names,
-        batch_size=options.batch,
-        dtype=options.dtype,
+        preprocessing=given_preprocessing(options),
         out=out,
+        force=options.force,
+        dtype=options.dtype,
+        batch=options.batch,
+        seed=options.seed,
         threads=options.threads,
-        progress=progress,
+        progress=_Lines(options),
     )
+    if not options.quiet:
+        print("\n".join(found.findings()), file=sys.stderr, flush=True)
+        print(f"{out}: {found.features!r}, {out.stat().st_size / 1e6:,.1f} MB", flush=True)
+
+
+class _Lines(Steps):
+    """First results on stderr, and no steps: what counts is the last line, on stdout."""
+
+    def step(self, text: str) -> None:
+        """Print nothing."""
+        self.check()
+
+    def preview(self, text: str) -> None:
+        """Print the preprocessing."""
+        if not self.quiet:
+            print(text, file=sys.stderr, flush=True)
 
 
 def given_preprocessing(options: argparse.Namespace) -> dict[str, Any]:
@@ -204,34 +191,10 @@ def given_preprocessing(options: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _rule_in_words(network: Network, rule: Preprocessing) -> list[str]:
-    lines = [f"{network.name} ({network.kind}), images: {rule.describe()}"]
-    reasons: dict[str, list[str]] = {}
-    for name, reason in (rule.reasons or {}).items():
-        if reason != "given" and not reason.startswith(("within the network", "the input's")):
-            reasons.setdefault(reason, []).append(name.replace("_", " "))
-    lines += [f"  {', '.join(names)}: {reason}" for reason, names in reasons.items()]
-    return lines
-
-
-def _result_in_words(features: LabelledFeatures) -> list[str]:
-    from wavelens.models import PredictionCheck
-
-    lines = list(features.notes)
-    said = features.info.get("predictions")
-    if said is not None:
-        check = PredictionCheck(**said)
-        lines += [
-            f"  {name}{f' ({own})' if own else ''}: predicted {got}" for name, own, got in check.examples
-        ]
-        lines.append(check.describe())
-    return lines
-
-
-def _print_layers(network: Network, options: argparse.Namespace) -> None:
+def _print_layers(options: argparse.Namespace) -> None:
     from wavelens.models import list_layers
 
-    layers = list_layers(network, size=options.size)
+    layers = list_layers(options.model, size=options.size, trust_pickle=options.trust_pickle)
     width = max(len(each.name) for each in layers)
     for each in layers:
         shape = "?" if each.shape is None else " x ".join(map(str, each.shape))
@@ -240,22 +203,8 @@ def _print_layers(network: Network, options: argparse.Namespace) -> None:
         print(f"{each.name:<{width}}  {shape:<16} {about} {other}".rstrip())
 
 
-def _tell(options: argparse.Namespace, lines: list[str]) -> None:
-    if not options.quiet:
-        print("\n".join(lines), file=sys.stderr, flush=True)
-
-
-def _check_out(out: Path, force: bool) -> None:
-    """Refuse early what could not be written after the work is done."""
-    if out.is_dir():
-        raise WavelensError(f"--out {out} is a folder; name a file, such as {out / 'features.npz'}")
-    if out.suffix.lower() != ".npz":
-        raise WavelensError(f"--out {out}: the file is an .npz file; call it {out.name}.npz")
-    if out.exists() and not force:
-        raise WavelensError(f"{out} exists already; say --force to replace it, or choose another --out")
-    above = next(each for each in out.resolve().parents if each.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        raise WavelensError(f"--out {out} cannot be made: {above} is not a folder that may be written to")
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(each.strip() for each in text.split(","))
 
 
 def _numbers(text: str) -> tuple[float, ...]:

@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from wavelens._utils._atomic_write import atomic_write, write_text
-from wavelens.cli._hierarchy_input import HierarchyInput, read_input
-from wavelens.cli._output import check_output, command_line, item, print_text, whole_folder
-from wavelens.cli._steps import Steps, shown_share, told
+from wavelens.cli._output import check_output, command_line
+from wavelens.cli._steps import Steps, print_findings, set_threads, warnings_as_notes
 from wavelens.cli._values import positive, seed, stem
-from wavelens.exceptions import DataError, WavelensError
-
-if TYPE_CHECKING:
-    from wavelens.hierarchy import ClassHierarchy, CompositionStability, LayerFlow
 
 __all__ = ["add_command"]
 
@@ -28,7 +18,6 @@ apart, and how that changes from layer to layer. Reads an .npz file that `wavele
 an array of features (rows are images) and one of labels. Writes report.html (open it in a browser), figures/,
 hierarchy.npz, covariance.npz, graph.json, graph.dot, levels.csv, classes.csv and summary.json.
 """
-_default_order = 5
 
 
 def add_command(commands: Any) -> None:
@@ -42,7 +31,7 @@ def add_command(commands: Any) -> None:
     _add_source_options(parser.add_argument_group("features and classes"))
     _add_method_options(parser.add_argument_group("method"))
     _add_output_options(parser.add_argument_group("output"))
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, operands=("source",))
 
 
 def _add_source_options(group: Any) -> None:
@@ -51,6 +40,7 @@ def _add_source_options(group: Any) -> None:
     add(
         "--layers",
         metavar="A,B,…",
+        type=_layers,
         help="layers that are compared, in this order; 'none' for no comparison (default: all that are no outputs)",
     )
     add("--key", help="array of features in a file of others (default: recognised)")
@@ -61,7 +51,7 @@ def _add_source_options(group: Any) -> None:
         metavar="FILE",
         help="names of classes by index or id: .json or .txt (default: those in the file)",
     )
-    add("--classes", metavar="A,B,…", help="only these, by name (default: all)")
+    add("--classes", metavar="A,B,…", type=_names, help="only these, by name (default: all)")
     add("--limit-classes", metavar="N", type=positive, help="only N of them, drawn at random (default: all)")
 
 
@@ -71,7 +61,7 @@ def _add_method_options(group: Any) -> None:
         "--order",
         metavar="K",
         type=positive,
-        help=f"classes that a composition takes (default: {_default_order}, or all if there are fewer)",
+        help="classes that a composition takes (default: 5, or all if there are fewer)",
     )
     add(
         "--method",
@@ -115,149 +105,44 @@ def _add_output_options(group: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Read, factorize, compare, report."""
+    """Build the hierarchy, save and print it."""
     out = options.out or Path(f"wavelens-hierarchy-{stem(options.source, 'features')}")
     check_output(out, options.force)
-    say = Steps(options.quiet)
-    say("loading the engine")
-    import wavelens
-    from wavelens import report
+    steps = Steps(options)
+    steps.step("loading the engine")
+    from wavelens.workflows import build_hierarchy
 
-    if options.threads is not None:
-        wavelens.set_num_threads(options.threads)
-    say(f"reading {options.source}")
-    data = read_input(options)
-    for note in data.notes:
-        say.note(note)
-    with told(say):
-        hierarchy, stability, flow = _analyse(options, data, say)
-    say("writing the results")
-    command = command_line()
-    summary = {"wavelens": wavelens.__version__, "command": command, "source": str(options.source)}
-    summary |= report.summarize_hierarchy(hierarchy, layer=data.layer, flow=flow, stability=stability)
-    summary["notes"] = list(data.notes)
-    with whole_folder(out, options.force) as folder:
-        _write(folder, options, data, hierarchy, summary, stability=stability, flow=flow, command=command)
-    _tell(options, data, summary)
-    if not options.json:
-        say.done(out / "report.html")
-
-
-def _analyse(
-    options: argparse.Namespace, data: HierarchyInput, say: Steps
-) -> tuple[ClassHierarchy, CompositionStability, LayerFlow | None]:
-    from wavelens.hierarchy import ClassHierarchy, composition_stability, layer_flow
-
-    settings = {name: getattr(options, name) for name in ("method", "rotation", "center", "correlation")}
-    n_classes = len(set(data.labels.tolist()))
-    settings["order"] = _order(options.order, n_classes)
-    values = data.features.layers[data.layer]
-    say(
-        f"composing {n_classes:,} classes of {data.layer} ({len(values):,} rows of {values.shape[1]:,} numbers)"
-    )
-    with _named(options.source, data.layer):
-        hierarchy = ClassHierarchy(random_state=options.seed, **settings).fit(values, data.labels)
-    say("trying other orders, and other images" if options.resamples else "trying other orders")
-    with _named(options.source, data.layer), shown_share("Drawing anew", options.quiet) as progress:
-        stability = composition_stability(
-            values,
-            data.labels,
-            n_resamples=options.resamples,
-            random_state=options.seed,
-            progress=progress,
-            **settings,
+    set_threads(options.threads)
+    with warnings_as_notes(steps):
+        report = build_hierarchy(
+            options.source,
+            layer=options.layer,
+            layers=options.layers,
+            key=options.key,
+            labels_key=options.labels_key,
+            rows_are_classes=options.rows_are_classes,
+            class_names=options.class_names,
+            classes=options.classes,
+            limit_classes=options.limit_classes,
+            order=options.order,
+            method=options.method,
+            rotation=options.rotation,
+            center=options.center,
+            correlation=options.correlation,
+            resamples=options.resamples,
+            seed=options.seed,
+            progress=steps,
         )
-    flow = None
-    if len(data.flow_layers) > 1 and options.resamples and int(hierarchy.counts_.min()) > 1:
-        say(f"comparing {len(data.flow_layers)} layers")
-        layers = {name: data.features.layers[name] for name in data.flow_layers}
-        with _named(options.source), shown_share("Comparing layers", options.quiet) as progress:
-            flow = layer_flow(
-                layers,
-                data.labels,
-                n_resamples=options.resamples,
-                random_state=options.seed,
-                progress=progress,
-                **settings,
-            )
-    return hierarchy, stability, flow
+        page = report.save(out, force=options.force, command=command_line(), progress=steps)
+    print_findings(options, report, page, steps)
 
 
-def _order(asked: int | None, n_classes: int) -> int:
-    if asked is None:
-        return min(_default_order, n_classes)
-    if asked < 2:
-        raise WavelensError(f"--order {asked}: a composition takes at least 2 classes")
-    if asked > n_classes:
-        raise WavelensError(
-            f"--order {asked}: a composition cannot take more classes than there are, {n_classes}; say --order "
-            f"{n_classes} or less (about half of them or fewer tell most)"
-        )
-    return asked
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(each.strip() for each in text.split(",") if each.strip())
 
 
-def _write(
-    folder: Path,
-    options: argparse.Namespace,
-    data: HierarchyInput,
-    hierarchy: ClassHierarchy,
-    summary: dict[str, Any],
-    **results: Any,
-) -> None:
-    from wavelens import report
-    from wavelens._utils._archive import write_npz
-
-    graph = hierarchy.graph()
-    hierarchy.save(folder / "hierarchy.npz")
-    covariance = hierarchy.covariance_
-    with atomic_write(folder / "covariance.npz") as file:
-        arrays = {
-            "covariance": covariance.matrix,
-            "class_names": covariance.classes,
-            "counts": covariance.counts,
-        }
-        write_npz(file, arrays)
-    write_text(folder / "graph.json", graph.to_json(indent=1) + "\n")
-    write_text(folder / "graph.dot", graph.to_dot())
-    report.write_levels_csv(folder / "levels.csv", hierarchy)
-    report.write_classes_csv(folder / "classes.csv", hierarchy)
-    with shown_share("Drawing", options.quiet) as share:
-        report.write_hierarchy_report(
-            folder,
-            hierarchy,
-            layer=data.layer,
-            source=data.features.source,
-            notes=data.notes,
-            progress=lambda done, _: share(done),
-            **results,
-        )
-    report.write_summary(folder / "summary.json", summary)
-
-
-def _tell(options: argparse.Namespace, data: HierarchyInput, summary: dict[str, Any]) -> None:
-    if options.json:
-        print_text(json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False))
-        return
-    if options.quiet:
-        return
-    width = min(100, shutil.get_terminal_size((100, 24)).columns)
-    lines = [f"{summary['n_classes']:,} classes in {data.layer} of {data.features.source}", ""]
-    for mark, texts in (("-", summary["findings"]), ("!", summary["remarks"])):
-        for text in texts:
-            lines += item(mark, text, width)
-    print_text("\n".join(lines))
-
-
-@contextmanager
-def _named(source: str, layer: str | None = None) -> Iterator[None]:
-    """Say of which file and layer an error speaks."""
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-        where = f"{source}, layer {layer!r}" if layer else source
-        raise DataError(
-            f"{where}: {str(error).replace('`X`', 'features').replace('`y`', 'labels')}"
-        ) from error
+def _layers(text: str) -> tuple[str, ...]:
+    return () if text.strip() == "none" else _names(text)
 
 
 def _resamples(text: str) -> int:

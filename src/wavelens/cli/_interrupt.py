@@ -16,6 +16,7 @@ __all__ = ["check", "ignore", "seen", "watch"]
 
 _signals = (signal.SIGINT, signal.SIGTERM)
 _seen = threading.Event()
+_watching = threading.Event()
 
 
 def _note(_: int, __: FrameType | None) -> None:
@@ -31,9 +32,11 @@ def watch() -> Iterator[None]:
         yield
         return
     before = {each: signal.signal(each, _note) for each in _signals}
+    _watching.set()
     try:
         yield
     finally:
+        _watching.clear()
         for each, handler in before.items():
             signal.signal(each, handler)
 
@@ -50,8 +53,11 @@ def check() -> None:
 
 
 def ignore() -> None:
-    """Take no more signals: what is left takes no time and must not be left half done."""
-    if threading.current_thread() is threading.main_thread():
+    """Take no more signals inside `watch`: what is left takes no time and must not be left half done.
+
+    Outside, in a Python session that goes on, signals are left alone.
+    """
+    if _watching.is_set() and threading.current_thread() is threading.main_thread():
         for each in _signals:
             signal.signal(each, signal.SIG_IGN)
     check()

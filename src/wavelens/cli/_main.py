@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from wavelens.cli import _analyze, _check, _explain, _features, _hierarchy, _interrupt, _spaces
+from wavelens.cli._option_names import in_options
 from wavelens.exceptions import WavelensError
 
 __all__ = ["main"]
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _interrupted()
         if os.environ.get("WAVELENS_DEBUG"):
             raise
-        print(f"wavelens: error: {_message(error)}", file=sys.stderr)
+        print(f"wavelens: error: {in_options(_message(error), options)}", file=sys.stderr)
         return 1
     return code or 0
 

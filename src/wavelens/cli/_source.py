@@ -1,4 +1,4 @@
-"""The options that say which images to read, and reading them; shared by the commands."""
+"""The options that say which images to read, and how; shared by the commands."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from wavelens.cli._values import positive, size
 
 if TYPE_CHECKING:
-    from wavelens.data import ImageData, ImageSource
+    from wavelens.workflows import ImageOptions
 
-__all__ = ["add_source_options", "add_trust_options", "add_trust_pickle", "open_images", "read_source"]
+__all__ = ["add_source_options", "add_trust_options", "add_trust_pickle", "image_options"]
 
 
 def add_source_options(parser: argparse.ArgumentParser) -> None:
@@ -64,31 +64,19 @@ def add_trust_pickle(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read_source(options: argparse.Namespace, *, any_classes: bool = False) -> ImageData:
-    """Read the images; `any_classes` accepts a single class, single images and no labels."""
-    from wavelens.data import load
+def image_options(options: argparse.Namespace) -> ImageOptions:
+    """Return how the images are read, as a workflow takes it."""
+    from wavelens.workflows import ImageOptions
 
-    opened = open_images(options)
-    progress = False if options.quiet else None
-    return opened.load(progress=progress) if any_classes else load(opened, progress=progress)
-
-
-def open_images(options: argparse.Namespace) -> ImageSource:
-    """Open the source without reading its images yet."""
-    from wavelens.data import open_source
-
-    settings: dict[str, Any] = {
-        "key": options.key,
-        "labels_key": options.labels_key,
-        "split": options.split,
-        "size": options.size,
-        "keep_aspect": options.keep_aspect,
-        "color": None if options.color == "auto" else options.color,
-        "limit": options.limit,
-        "strict": options.strict,
-        "trust_external": options.trust_external,
-        "fill_missing": options.fill_missing,
-        "progress": False if options.quiet else None,
-        "random_state": options.seed,
-    }
-    return open_source(options.source, options.labels, **settings)
+    return ImageOptions(
+        key=options.key,
+        labels_key=options.labels_key,
+        split=options.split,
+        size=options.size,
+        keep_aspect=options.keep_aspect,
+        color=None if options.color == "auto" else options.color,
+        limit=options.limit,
+        strict=options.strict,
+        trust_external=options.trust_external,
+        fill_missing=options.fill_missing,
+    )

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import difflib
-import json
-import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from wavelens.cli import _interrupt
-from wavelens.cli._features import add_preprocessing_options
-from wavelens.cli._output import check_output, command_line, item, print_text, whole_folder
+from wavelens.cli._features import add_preprocessing_options, given_preprocessing
+from wavelens.cli._output import check_output, command_line
 from wavelens.cli._source import add_trust_options, add_trust_pickle
-from wavelens.cli._spaces_images import SpacesImages, open_spaces_images
-from wavelens.cli._steps import Steps, shown_share, told
+from wavelens.cli._steps import Steps, print_findings, set_threads, warnings_as_notes
 from wavelens.cli._values import positive, seed, stem
-from wavelens.exceptions import WavelensError
-
-if TYPE_CHECKING:
-    from wavelens.report._spaces_story import LayerFacts
-    from wavelens.spaces import EnergyFlow, IdealInputs, NetworkSpaces
 
 __all__ = ["add_command"]
 
@@ -50,7 +40,7 @@ def add_command(commands: Any) -> None:
     _add_image_options(parser.add_argument_group("images and labels"))
     add_preprocessing_options(parser.add_argument_group("before the network"))
     _add_output_options(parser.add_argument_group("output"))
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, operands=("model",))
 
 
 def _add_image_options(group: Any) -> None:
@@ -94,142 +84,34 @@ def _add_output_options(group: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Read, take apart, measure, report."""
+    """Measure, save and print."""
     out = options.out or Path(f"wavelens-spaces-{stem(options.model, 'model')}")
     check_output(out, options.force)
-    _check_model(options.model)
-    say = Steps(options.quiet)
-    say(f"opening {options.model}")
-    import wavelens
-    from wavelens.spaces import NetworkSpaces
+    steps = Steps(options)
+    from wavelens.workflows import ImageOptions, measure_spaces
 
-    if options.threads is not None:
-        wavelens.set_num_threads(options.threads)
-    with told(say):
-        network = NetworkSpaces.from_file(options.model, trust_pickle=options.trust_pickle)
-        _check_layers(options.layer, network)
-        images = None if options.images is None else open_spaces_images(options, network, say)
-        network = network if images is None else images.seen_by(network)
-    facts = _measure(options, network, say)
-    notes: list[str] = []
-    flow = means = ideal = None
-    with told(say):
-        if images is not None:
-            say(f"pushing {images.source.n_images:,} images through the network")
-            flow = images.energy_flow(network, tuple(each.spaces.name for each in facts if each.found))
-            _interrupt.check()
-            means = images.class_means(network)
-            ideal = images.ideal_inputs(options, say)
-            notes += images.notes
-    for note in notes:
-        say.note(note)
-    say("writing the results")
-    command = command_line()
-    summary = _summary(options, network, facts, flow, ideal, notes, command)
-    with whole_folder(out, options.force) as folder:
-        _write(folder, options, network, images, facts, summary, flow=flow, means=means, ideal=ideal)
-    _tell(options, summary)
-    if not options.json:
-        say.done(out / "report.html")
-
-
-def _measure(options: argparse.Namespace, network: NetworkSpaces, say: Steps) -> tuple[LayerFacts, ...]:
-    from wavelens.report._spaces_story import affordable_layers, measure_layers
-
-    wanted = affordable_layers(network, options.layer)
-    say(f"taking {len(wanted):,} {'layer' if len(wanted) == 1 else 'layers'} apart")
-    left = [each.name for each in network if each.name not in wanted]
-    if left:
-        say.note(f"left out, as too large: {', '.join(left)}; --layer NAME takes one apart all the same")
-    with shown_share("Taking apart", options.quiet) as progress:
-        return measure_layers(network, wanted, random_state=options.seed, progress=progress)
-
-
-def _summary(
-    options: argparse.Namespace,
-    network: NetworkSpaces,
-    facts: tuple[LayerFacts, ...],
-    flow: EnergyFlow | None,
-    ideal: IdealInputs | None,
-    notes: list[str],
-    command: str | None,
-) -> dict[str, Any]:
-    import wavelens
-    from wavelens import report
-
-    summary: dict[str, Any] = {
-        "wavelens": wavelens.__version__,
-        "command": command,
-        "model": str(options.model),
-        "images": options.images,
-    }
-    summary |= report.summarize_spaces(network, flow=flow, ideal=ideal, layers=options.layer, facts=facts)
-    summary["notes"] = list(notes)
-    return summary
-
-
-def _write(
-    folder: Path,
-    options: argparse.Namespace,
-    network: NetworkSpaces,
-    images: SpacesImages | None,
-    facts: tuple[LayerFacts, ...],
-    summary: dict[str, Any],
-    **results: Any,
-) -> None:
-    from wavelens import report
-
-    report.write_spaces_csv(folder / "layers.csv", summary)
-    if results["flow"] is not None:
-        report.write_energy_csv(folder / "energy.csv", results["flow"])
-    with shown_share("Drawing", options.quiet) as share:
-        report.write_spaces_report(
-            folder,
-            network,
-            layers=options.layer,
-            facts=facts,
-            source="" if images is None else images.words,
-            notes=summary["notes"],
-            command=summary["command"],
-            progress=lambda done, _: share(done),
-            **results,
+    set_threads(options.threads)
+    with warnings_as_notes(steps):
+        report = measure_spaces(
+            options.model,
+            options.images,
+            layer=options.layer,
+            image_options=ImageOptions(
+                key=options.key,
+                labels_key=options.labels_key,
+                split=options.split,
+                limit=options.limit,
+                trust_external=options.trust_external,
+                fill_missing=options.fill_missing,
+            ),
+            trust_pickle=options.trust_pickle,
+            labels=options.labels,
+            preprocessing=given_preprocessing(options),
+            ideal=options.ideal,
+            batch=options.batch,
+            seed=options.seed,
+            threads=options.threads,
+            progress=steps,
         )
-    report.write_summary(folder / "summary.json", summary)
-
-
-def _tell(options: argparse.Namespace, summary: dict[str, Any]) -> None:
-    if options.json:
-        print_text(json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False))
-        return
-    if options.quiet:
-        return
-    width = min(100, shutil.get_terminal_size((100, 24)).columns)
-    n = summary["n_layers"]
-    lines = [f"{summary['network']}: {n:,} {'layer' if n == 1 else 'layers'} with weights", ""]
-    for mark, texts in (("-", summary["findings"]), ("!", summary["remarks"])):
-        for text in texts:
-            lines += item(mark, text, width)
-    print_text("\n".join(lines))
-
-
-# Checking
-
-
-def _check_model(model: str) -> None:
-    """Refuse early what is no file of a network."""
-    path = Path(model).expanduser()
-    if not path.exists():
-        raise WavelensError(f"{path}: no such file")
-    if path.is_dir() or path.suffix.lower() not in (".onnx", ".pt2"):
-        raise WavelensError(f"{path}: expected a network as .onnx or .pt2 file")
-
-
-def _check_layers(asked: list[str], network: NetworkSpaces) -> None:
-    names = [each.name for each in network]
-    for name in asked:
-        if name not in names:
-            near = difflib.get_close_matches(name, names, 3, 0.4) or names[:5]
-            more = ", …" if len(near) < len(names) else ""
-            raise WavelensError(
-                f"--layer {name}: there is no such layer with weights; there are {', '.join(near)}{more}"
-            )
+        page = report.save(out, force=options.force, command=command_line(), progress=steps)
+    print_findings(options, report, page, steps)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from wavelens.report._association_section import summarize_association
 from wavelens.report._explain import write_explain_report
-from wavelens.report._explain_summary import summarize_explanations, usual_explanations
+from wavelens.report._explain_summary import (
+    explanations_in_words,
+    summarize_explanations,
+    usual_explanations,
+)
 from wavelens.report._hierarchy import write_hierarchy_report
 from wavelens.report._hierarchy_tables import (
     hierarchy_in_words,
@@ -14,7 +18,7 @@ from wavelens.report._hierarchy_tables import (
 )
 from wavelens.report._pattern_csv import write_patterns_csv
 from wavelens.report._pattern_story import LabelledImages
-from wavelens.report._patterns import write_patterns_report
+from wavelens.report._patterns import patterns_in_words, write_patterns_report
 from wavelens.report._spaces import write_spaces_report
 from wavelens.report._spaces_tables import summarize_spaces, write_energy_csv, write_spaces_csv
 from wavelens.report._tables import (
@@ -29,8 +33,10 @@ from wavelens.report._tables import (
 __all__ = [
     "ImageTable",
     "LabelledImages",
+    "explanations_in_words",
     "hierarchy_in_words",
     "image_table",
+    "patterns_in_words",
     "summarize",
     "summarize_association",
     "summarize_explanations",

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wavelens._utils._names import visible
-from wavelens.report._explain_story import class_label
+from wavelens.report._explain_findings import findings, remarks
+from wavelens.report._explain_story import ExplainStory, class_label
 
 if TYPE_CHECKING:
     from wavelens.explain import Evaluation, ExplanationPath, Explanations
 
-__all__ = ["summarize_explanations", "usual_explanations"]
+__all__ = ["explanations_in_words", "summarize_explanations", "usual_explanations"]
 
 
 def usual_explanations(path: ExplanationPath) -> Explanations:
@@ -31,6 +32,42 @@ def usual_explanations(path: ExplanationPath) -> Explanations:
     places, counts = np.unique(np.asarray(path.recommended), return_counts=True)
     most = places[counts == counts.max()].tolist()
     return path.explanations[min(most, key=lambda place: float(path.lambdas[place]))]
+
+
+def explanations_in_words(
+    paths: Sequence[ExplanationPath],
+    model: Any,
+    *,
+    image_names: Sequence[str],
+    class_names: Sequence[str] | None = None,
+    evaluation: Evaluation | None = None,
+    n_samples: int = 16,
+    random_state: int = 0,
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the findings of the page and what to beware of, as sentences.
+
+    Parameters
+    ----------
+    paths, model, image_names, class_names, evaluation, n_samples, random_state
+        As in `write_explain_report`.
+
+    Returns
+    -------
+    findings, remarks : tuple of str
+        Shows `n_samples` images to the model for each image, λ and method.
+    """
+    story = ExplainStory(
+        paths,
+        model,
+        image_names=image_names,
+        class_names=class_names,
+        full_names=None,
+        evaluation=evaluation,
+        n_samples=n_samples,
+        random_state=random_state,
+    )
+    story.read(lambda _: None)
+    return findings(story), tuple(remarks(story))
 
 
 def summarize_explanations(

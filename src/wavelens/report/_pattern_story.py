@@ -67,6 +67,7 @@ class Story:
         more: Mapping[str, Any] | None = None,
     ) -> None:
         self.analysis = analysis
+        self._figures = figures
         self.table = table
         self.more = more or {}
         self.images = data.images
@@ -76,13 +77,17 @@ class Story:
             self.class_names = tuple(isolate(label) for label in analysis.classes_)
         self.names = names_of(analysis.classes_, self.class_names)
         self.image_names = tuple(map(isolate, data.image_names))
-        self.figures = FigureFolder(figures)
         self.findings = Findings(analysis, self.names)
         self.limits = color_range(self.images)
         height, width = self.images.shape[1:3]
         # Eight of 104 fit the page; large images are shown four a row.
         self.size = 104 if width <= 160 else 212
         self.crisp = max(height, width) <= 64
+
+    @cached_property
+    def figures(self) -> FigureFolder:
+        """The folder of the figures, made when the first one is saved."""
+        return FigureFolder(self._figures)
 
     @property
     def whole(self) -> PatternAnalysis:

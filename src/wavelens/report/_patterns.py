@@ -27,7 +27,7 @@ from wavelens.report._section_list import SECTIONS
 from wavelens.report._tables import ImageTable
 from wavelens.report._words import joined
 
-__all__ = ["write_patterns_report"]
+__all__ = ["patterns_in_words", "write_patterns_report"]
 
 _files_listed = 200
 _classes_pictured = 40
@@ -122,6 +122,64 @@ def write_patterns_report(
     return path
 
 
+def patterns_in_words(
+    analysis: PatternAnalysis,
+    data: LabelledImages,
+    *,
+    quality: QualityReport | None = None,
+    association: AssociationResult | None = None,
+    association_curve: AssociationCurve | None = None,
+    held_out: HeldOutScore | None = None,
+    comparison: BasisComparison | None = None,
+) -> tuple[str, ...]:
+    """Return the findings of the page as sentences.
+
+    Parameters
+    ----------
+    analysis : PatternAnalysis
+        Fitted on `data.images` and `data.labels`.
+    data : LabelledImages
+        The dataset, such as `wavelens.data.ImageData`.
+    quality, association, association_curve, held_out, comparison
+        As in `write_patterns_report`.
+
+    Returns
+    -------
+    tuple of str
+
+    Examples
+    --------
+    >>> from wavelens.data import load
+    >>> from wavelens.patterns import PatternAnalysis
+    >>> from wavelens.report import patterns_in_words
+    >>> digits = load("digits", limit=20)
+    >>> analysis = PatternAnalysis(n_coefficients=8).fit(digits.images, digits.labels)
+    >>> len(patterns_in_words(analysis, digits)) > 3
+    True
+    """
+    more = {
+        "quality": quality,
+        "association": association,
+        "association_curve": association_curve,
+        "held_out": held_out,
+        "comparison": comparison,
+    }
+    return tuple(filter(None, _findings(Story(Path(), analysis, data, None, more), quality)))
+
+
+def _findings(story: Story, quality: QualityReport | None) -> tuple[str, ...]:
+    found = story.findings
+    return (
+        f"{found.ownership()} {found.by_chance()}".strip(),
+        found.association(),
+        found.rebuilding(story.outside),
+        found.likeness(),
+        found.overlap(),
+        found.loneliest(story.base_name),
+        *(() if quality is None else (in_short(quality),)),
+    )
+
+
 def _mini(story: Story, i: int) -> str:
     return as_small_data_uri(story.mean_image(i)) if len(story.names) <= _classes_pictured else ""
 
@@ -147,15 +205,7 @@ def _page(
         subtitle=f"{isolate(source)}: {subtitle}" if source else subtitle,
         facts=(*_pattern_sections.described(story), ("Version", f"Wavelens {wavelens.__version__}")),
         classes=classes,
-        findings=(
-            f"{found.ownership()} {found.by_chance()}".strip(),
-            found.association(),
-            found.rebuilding(story.outside),
-            found.likeness(),
-            found.overlap(),
-            found.loneliest(story.base_name),
-            *(() if quality is None else (in_short(quality),)),
-        ),
+        findings=_findings(story, quality),
         sections=sections,
         version=wavelens.__version__,
         remarks=tuple(map(isolate_sentence, story.data.notes)),
