@@ -135,5 +135,5 @@ def test_the_engine_refuses_what_the_face_would_not_pass():
     from wavelens import _core
 
     for bad in (np.ones(3), np.ones((2, 2), dtype=int), np.ones((2, 2), dtype=">f8")):
-        with pytest.raises(TypeError):
+        with pytest.raises((TypeError, ValueError), match="`a`"):
             _core.first_nonfinite(bad)
