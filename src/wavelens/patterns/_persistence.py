@@ -6,6 +6,7 @@ factors are those of the classes' triangular factors, and are stored.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
