@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import shutil
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -320,3 +321,25 @@ def test_damaged_metadata_becomes_a_sentence(tmp_path: Path, zarr: Any) -> None:
         (path / "images" / "zarr.json").write_text(text)
         with pytest.raises(DataError, match=r"x\.zarr"):
             load(path)
+
+
+@pytest.mark.parametrize("size", [0, 3, 2**31])
+def test_hdf5_chunks_of_impossible_sizes_are_never_read(tmp_path: Path, h5py: Any, size: int) -> None:
+    """HDF5 itself crashes on a chunk with a checksum and no bytes."""
+    path = hdf5(tmp_path / "x.h5", h5py, written=N, chunks=(10, 8, 9), fletcher32=True)
+    content = bytearray(path.read_bytes())
+    # The key of the chunk of the images 10 to 19 in the index: stored bytes, filters left out, offsets.
+    key = struct.pack("<IIQQQQ", 724, 0, 10, 0, 0, 0)
+    assert content.count(key) == 1
+    content[content.find(key) : content.find(key) + 4] = struct.pack("<I", size)
+    path.write_bytes(content)
+    check_holes(path, np.arange(10, 20))
+    check_holes(path, np.arange(10, 20), fill_missing=True)
+
+
+def test_an_array_that_is_no_images_becomes_a_sentence(tmp_path: Path, h5py: Any) -> None:
+    for name, value in (("a.h5", 5), ("b.h5", [1, 2]), ("c.h5", h5py.Empty("f4"))):
+        with h5py.File(tmp_path / name, "w") as file:
+            file["images"] = value
+        with pytest.raises(DataError, match=name):
+            load(tmp_path / name)

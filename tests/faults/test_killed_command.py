@@ -11,6 +11,7 @@ import fault_runs
 import numpy as np
 import pytest
 from campaign import examples
+from cluster_by_hand import ByHand
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends SIGKILL")
 
@@ -143,3 +144,32 @@ def test_strict_holds_for_what_was_left_out_before(written, folder, tmp_path):
         assert code == 1, told
         assert any(name in told for name in damaged), told
         assert not (out / "summary.json").exists()
+
+
+@pytest.mark.campaign
+def test_killed_on_a_cluster(folder, tmp_path):
+    pytest.importorskip("distributed")
+    path, damaged = folder
+    rng = np.random.default_rng(2)
+    cluster = ByHand(tmp_path)
+    try:
+        for _ in range(2):
+            cluster.start_worker()
+        where = ("--memory", "800MB", "--scheduler", cluster.address)
+        code, told = finish(
+            fault_runs.start_command(fault_runs.command(path, tmp_path / "whole", "--force", *where))
+        )
+        assert code == 0, told
+        whole = results_of(tmp_path / "whole")
+        assert sorted(each["file"].rsplit("/")[-1] for each in whole[0]["skipped"]) == damaged
+        for run in range(examples(1, 3)):
+            out = tmp_path / f"out{run}"
+            for _ in range(2):
+                process = start(path, out, "--resume" if out.exists() else "--force", *where)
+                stop(process, float(rng.uniform(0, 1.5)), signal.SIGKILL)
+            command = fault_runs.command(path, out, "--resume", *where)
+            code, told = finish(fault_runs.start_command(command))
+            assert code == 0, told
+            check_same(out, whole)
+    finally:
+        cluster.stop()

@@ -517,7 +517,7 @@ class TestBadInput:
             class_similarity(np.eye(3), [[0, 1, 2]])
         with pytest.raises(ValueError, match="got NaN at position 1"):
             class_similarity(np.eye(3), [0, np.nan, 1])
-        with pytest.raises(TypeError, match="can be sorted"):
+        with pytest.raises(TypeError, match="of one kind"):
             class_similarity(np.eye(3), np.array([0, "a", 1], dtype=object))
         with pytest.raises(ValueError, match="`labels` must be given for of='other'"):
             k_nearest(np.eye(3), of="other")

@@ -60,6 +60,13 @@ def test_names_keep_their_direction_to_themselves(page):
     assert set(isolated) == {"isolate"}
 
 
+@pytest.mark.parametrize("width", [360, 1200])
+def test_no_name_sticks_out_of_the_window(page, width):
+    page.resize(width, 800)
+    page.run("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    assert page.run("document.documentElement.scrollWidth") <= width
+
+
 def test_the_policy_holds_back_what_is_not_the_pages_own(browser, path):
     browser.open(path)
     browser.run(

@@ -16,8 +16,17 @@ import numpy.typing as npt
 
 from wavelens import _core
 from wavelens._arguments import check_integer
-from wavelens._mapped import check_whole, contents_of, give_back, is_mapped, map_again, picked_rows
+from wavelens._mapped import (
+    check_whole,
+    contents_of,
+    give_back,
+    is_mapped,
+    map_again,
+    picked_rows,
+    row_blocks,
+)
 from wavelens.data._decode import colour_share
+from wavelens.data._magnitude import Magnitude
 from wavelens.data._npz_archive import StoredMember
 from wavelens.data._resize import Target, convert_images, converted_dtype
 from wavelens.data._source import Codes, ImageChunk, ImageData, Images, ImageSource
@@ -215,6 +224,7 @@ class ArraySource(ImageSource):
         check_integer(size, "size", low=1)
         check_integer(start, "start", low=0)
         checksum = self._begin_checksum(start)
+        magnitude = Magnitude(self.dtype)
         for first in range(start, self.n_images, size):
             index = np.arange(first, min(first + size, self.n_images), dtype=np.intp)
             check_whole(self._images, self.name)
@@ -232,6 +242,8 @@ class ArraySource(ImageSource):
             if is_mapped(self._images):
                 give_back(self._images)
             self._check_finite(images, first)
+            magnitude.add(images)
+            self._check_magnitude(magnitude, all_seen=start == 0 and first + size >= self.n_images)
             if self._converts:
                 images = convert_images(images, self._target)
             yield ImageChunk(images, self.labels[index], index)
@@ -292,6 +304,10 @@ class ArraySource(ImageSource):
         self._verify()
         images = _native(self._images if self._rows is None else self._images[self._rows])
         self._check_finite(images, 0)
+        magnitude = Magnitude(images.dtype)
+        for block in row_blocks(images):
+            magnitude.add(block)
+        self._check_magnitude(magnitude, all_seen=True)
         return self._gather(images, np.arange(len(images), dtype=np.intp))
 
     def _check_finite(self, images: Images, start: int) -> None:
@@ -304,9 +320,17 @@ class ArraySource(ImageSource):
             f"must be finite, got {images[place]} in image {self.image_names[image]!r} "
             f"at row {place[1]}, column {place[2]}{channel}"
         )
+        raise self._unfit(message)
+
+    def _check_magnitude(self, magnitude: Magnitude, *, all_seen: bool) -> None:
+        message = magnitude.problem(all_seen=all_seen)
+        if message is not None:
+            raise self._unfit(message)
+
+    def _unfit(self, message: str) -> Exception:
         if self._from_file:
-            raise DataError(f"{self.name}: the images {message}")
-        raise ValueError(f"`images` {message}")
+            return DataError(f"{self.name}: the images {message}")
+        return ValueError(f"`images` {message}")
 
 
 class _PassChecksum:

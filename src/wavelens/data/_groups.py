@@ -60,7 +60,7 @@ def image_groups(source: str, names: Sequence[str]) -> npt.NDArray[Any]:
 def _from_names(pattern: str, names: Sequence[str]) -> npt.NDArray[Any]:
     try:
         compiled = re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"`groups`: {pattern!r} is no regular expression: {error}") from None
     if not compiled.groups:
         raise ValueError(

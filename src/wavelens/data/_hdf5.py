@@ -178,10 +178,11 @@ def _is_same_file(dataset: Any, name: str) -> bool:
     return os.path.exists(candidate) and os.path.samefile(candidate, own)
 
 
-def _missing_rows(dataset: Any, depth: int) -> tuple[Mask, str]:
+def _missing_rows(dataset: Any, depth: int, *, fill: bool = False) -> tuple[Mask, str]:
     """Return which rows have values that are not in the file, and why.
 
-    A fill value that was set when the dataset was created is meant; the library's own is not.
+    A fill value that was set when the dataset was created is meant; the library's own is not. Chunks that cannot
+    be what they should be count as missing.
     """
     import h5py
 
@@ -191,26 +192,63 @@ def _missing_rows(dataset: Any, depth: int) -> tuple[Mask, str]:
     if 0 in dataset.shape:
         return none, ""
     if dataset.is_virtual:
+        if fill:
+            return none, ""
         return _missing_virtual(dataset, plist, depth), "a source of the virtual dataset is missing"
     if dataset.external:
+        if fill:
+            return none, ""
         return _missing_external(dataset), "a file of the external storage is missing or too short"
-    if plist.fill_value_defined() == h5py.h5d.FILL_VALUE_USER_DEFINED:
-        return none, ""
-    why = "it was never written to the file, and the dataset has no fill value of its own"
+    is_meant = fill or plist.fill_value_defined() == h5py.h5d.FILL_VALUE_USER_DEFINED
+    why = (
+        "it was never written to the file, and the dataset has no fill value of its own; fill_missing=True "
+        "(--fill-missing) accepts it"
+    )
     if dataset.chunks is None:
-        absent = dataset.id.get_space_status() == h5py.h5d.SPACE_STATUS_NOT_ALLOCATED
+        absent = dataset.id.get_space_status() == h5py.h5d.SPACE_STATUS_NOT_ALLOCATED and not is_meant
         return np.full(n, absent), why
     counts = [-(-length // chunk) for length, chunk in zip(dataset.shape, dataset.chunks, strict=True)]
-    n_chunks = dataset.id.get_num_chunks()
-    if n_chunks == math.prod(counts):
-        return none, ""
     present = np.zeros(counts[0], dtype=np.int64)
-    for index in range(n_chunks):
-        row = dataset.id.get_chunk_info(index).chunk_offset[0] // dataset.chunks[0]
+    damaged = np.zeros(counts[0], dtype=bool)
+    for row, is_good in _chunk_rows(dataset, plist):
         if row < len(present):
             present[row] += 1
-    absent_chunks = present < math.prod(counts[1:])
+            damaged[row] |= not is_good
+    if damaged.any():
+        why = (
+            "its chunk is damaged: it has not the size that its kind has, or lies beyond the end of the file"
+        )
+    absent_chunks = damaged if is_meant else damaged | (present != math.prod(counts[1:]))
     return np.repeat(absent_chunks, dataset.chunks[0])[:n], why
+
+
+def _chunk_rows(dataset: Any, plist: Any) -> list[tuple[int, bool]]:
+    """Return for each stored chunk its number along the first axis, and whether it can be what it should be.
+
+    HDF5 crashes on some chunks of impossible sizes.
+    """
+    import h5py
+
+    end = os.path.getsize(dataset.file.filename)
+    filters = {plist.get_filter(i)[0] for i in range(plist.get_nfilters())}
+    checksum = 4 if h5py.h5z.FILTER_FLETCHER32 in filters else 0
+    full = math.prod(dataset.chunks) * dataset.dtype.itemsize
+    is_plain = filters <= {h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_SHUFFLE}
+    length = dataset.chunks[0]
+    found: list[tuple[int, bool]] = []
+
+    def add(chunk: Any) -> None:
+        is_good = 0 < chunk.byte_offset <= end - chunk.size and chunk.size > checksum
+        if is_plain and chunk.filter_mask == 0:
+            is_good = is_good and chunk.size == full + checksum
+        found.append((int(chunk.chunk_offset[0]) // length, is_good))
+
+    if hasattr(dataset.id, "chunk_iter"):
+        dataset.id.chunk_iter(add)
+    else:
+        for index in range(dataset.id.get_num_chunks()):
+            add(dataset.id.get_chunk_info(index))
+    return found
 
 
 def _missing_external(dataset: Any) -> Mask:

@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from wavelens._utils._labels import as_labels
 from wavelens.data._npy_header import open_npy
-from wavelens.data._source import Codes, listed, natural_key
+from wavelens.data._source import Codes, listed, natural_key, printable
 from wavelens.exceptions import DataError
 
-__all__ = ["encode_labels", "labels_for", "match_labels", "read_label_file", "read_rows"]
+__all__ = ["encode_labels", "labels_for", "match_labels", "read_label_file", "read_rows", "read_text"]
 
 NAME_COLUMNS = (
     "file",
@@ -176,24 +176,20 @@ def match_labels(
 
 def read_rows(path: Path, what: str = "labels") -> list[list[str]]:
     """Return the cells of a table, row by row, all rows of one length."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not a text in UTF-8 ({error.reason} at byte {error.start})") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot read the {what}: {error.strerror or error}") from error
-    lines = text.splitlines()
-    while lines and not lines[-1].strip():
-        lines.pop()
-    if not lines:
+    text = read_text(path, what).rstrip()
+    if not text:
         raise DataError(f"{path}: the file of {what} is empty")
+    head = text.splitlines()[0]
     delimiter = (
-        "\t" if path.suffix.lower() == ".tsv" else next((each for each in "\t;," if each in lines[0]), ",")
+        "\t" if path.suffix.lower() == ".tsv" else next((each for each in "\t;," if each in head), ",")
     )
+    rows: list[list[str]] = []
     try:
-        rows = list(csv.reader(io.StringIO("\n".join(lines)), delimiter=delimiter, strict=True))
+        # Lines end where csv says, and not at every separator that Unicode knows, which may be part of a name.
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        rows.extend(reader)
     except csv.Error as error:
-        raise DataError(f"{path}: {error}") from error
+        raise DataError(f"{path}: row {len(rows) + 1}: {error}") from error
     rows = [[cell.strip() for cell in row] for row in rows]
     for number, row in enumerate(rows, 1):
         if not any(row):
@@ -201,6 +197,36 @@ def read_rows(path: Path, what: str = "labels") -> list[list[str]]:
         if len(row) != len(rows[0]):
             raise DataError(f"{path}: row {number} has {len(row)} columns, the first has {len(rows[0])}")
     return rows
+
+
+def read_text(path: Path, what: str) -> str:
+    """Return a text in UTF-8 without NUL characters, such as a table or a list of names.
+
+    Raises
+    ------
+    DataError
+    """
+    try:
+        content = path.read_bytes()
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        hint = "; it looks like UTF-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
+        raise DataError(
+            f"{printable(str(path))}: not a text in UTF-8 ({error.reason} at byte {error.start}){hint}"
+        ) from error
+    except OSError as error:
+        raise DataError(
+            f"{printable(str(path))}: cannot read the {what}: {error.strerror or error}"
+        ) from error
+    except ValueError as error:  # a path with a NUL character
+        raise DataError(f"{printable(str(path))}: cannot read the {what}: {error}") from error
+    except MemoryError as error:
+        raise DataError(f"{printable(str(path))}: does not fit in memory") from error
+    if "\0" in text:
+        raise DataError(
+            f"{printable(str(path))}: not a text in UTF-8 (a NUL character at position {text.index(chr(0))})"
+        )
+    return text
 
 
 def _by_name(rows: list[list[str]], names: Sequence[str], path: Path) -> dict[str, str]:

@@ -61,6 +61,13 @@ def list_folder(root: Path, split: str | None, *, by_class: bool) -> Listing:
     by_class : bool
         Whether sub-folders are classes; otherwise everything below is one list.
     """
+    try:
+        return _listed(root, split, by_class=by_class)
+    except RecursionError:
+        raise DataError(f"{root}: its folders lie too deeply within one another") from None
+
+
+def _listed(root: Path, split: str | None, *, by_class: bool) -> Listing:
     listing = Listing(root)
     tops, divided = _split_folders(root, split, listing)
     if not by_class:

@@ -349,10 +349,11 @@ def _existing_path(source: object) -> Path | None:
     """Return the path that `source` names; None for arrays and bundled names."""
     if not isinstance(source, str | os.PathLike) or (isinstance(source, str) and source in BUNDLED):
         return None
-    path = Path(os.fsdecode(source)).expanduser()
+    path = Path(os.fsdecode(source))
     try:
+        path = path.expanduser()
         exists = path.exists()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: no such user
         raise DataError(f"{path}: cannot be read: {error}") from error
     if not exists:
         bundled = ", ".join(map(repr, BUNDLED))

@@ -18,6 +18,7 @@ from wavelens.data._archives import CLASS_NAME_KEYS, FILE_NAME_KEYS, IMAGE_KEYS,
 from wavelens.data._arrays import CHANNELS, Arrays, ArraySource, first_nonfinite
 from wavelens.data._hdf5 import Hdf5File
 from wavelens.data._labels import check_labels
+from wavelens.data._magnitude import Magnitude
 from wavelens.data._npy_header import short_reason
 from wavelens.data._resize import convert_images
 from wavelens.data._source import Codes, ImageChunk, ImageData, ImageSource, SkippedFile, listed
@@ -122,7 +123,12 @@ def read_store(
         what = "none of the arrays is recognised as the images" if key is None else f"no array {key!r}"
         held = opened.describe() or "nothing"
         raise DataError(f"{path}: {what}; it holds {held}. Name it: key='...' (--key)")
-    images = _Stored(_open_array(opened, path, images_key), key=images_key, access=access)
+    found = _open_array(opened, path, images_key)
+    if len(found.array.shape) not in (3, 4):
+        raise DataError(
+            f"{path}: {images_key} must hold images (n, height, width[, channels]), got {found.array.shape}"
+        )
+    images = _Stored(found, key=images_key, access=access)
     if images.dtype.kind not in "fiub" or images.ndim not in (3, 4) or 0 in images.shape:
         raise DataError(
             f"{path}: {images_key} must hold images (n, height, width[, channels]) of real numbers, got "
@@ -184,6 +190,7 @@ class StoreSource(ArraySource):
         """Read `size` images at a time, image by image where that fails; see `ImageSource.chunks`."""
         check_integer(size, "size", low=1)
         check_integer(start, "start", low=0)
+        magnitude = Magnitude(self.dtype)
         for first in range(start, self.n_images, size):
             index = np.arange(first, min(first + size, self.n_images), dtype=np.intp)
             images, index = self._read(index)
@@ -195,6 +202,8 @@ class StoreSource(ArraySource):
                 raise DataError(
                     f"{self.name}: the images must be finite, got {images[place]} in image {name!r}"
                 )
+            magnitude.add(images)
+            self._check_magnitude(magnitude, all_seen=start == 0 and first + size >= self.n_images)
             if self._converts:
                 images = convert_images(images, self._target)
             yield ImageChunk(images, self.labels[index], index)

@@ -122,6 +122,7 @@ def _client_of(scheduler: Any, timeout: float) -> tuple[Client, bool]:
         raise TypeError(
             f"`scheduler` must be an address, a distributed.Client or a cluster, got {type(scheduler).__name__}"
         )
+    _check_address(address)
     try:
         client = Client(
             address, timeout=timeout, set_as_default=False, direct_to_workers=True, name="wavelens"
@@ -133,6 +134,24 @@ def _client_of(scheduler: Any, timeout: float) -> tuple[Client, bool]:
         ) from error
     client._wavelens_address = address
     return client, True
+
+
+def _check_address(address: str) -> None:
+    """Refuse what is no address before anything waits for an answer.
+
+    Raises
+    ------
+    DataError
+    """
+    scheme, _, rest = address.rpartition("://")
+    if scheme in ("inproc", "ucx"):
+        return
+    host, _, port = rest.rpartition(":")
+    if not host or not (port.isascii() and port.isdecimal() and 0 < int(port[:9]) < 65536):
+        raise DataError(
+            f"no Dask scheduler answers at {address!r}, which is not a host and a port. `dask scheduler` starts one "
+            "and prints its address, such as tcp://10.0.0.1:8786"
+        )
 
 
 def _wait_for_a_worker(client: Client, timeout: float) -> None:

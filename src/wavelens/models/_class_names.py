@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wavelens.data._labels import read_text
+from wavelens.data._npy_header import short_reason
 from wavelens.exceptions import DataError
 
 __all__ = ["ClassNames", "read_class_names"]
@@ -103,14 +105,15 @@ def read_class_names(source: str | os.PathLike[str] | Sequence[str]) -> ClassNam
     if not isinstance(source, str | os.PathLike):
         return _class_names([("", str(each)) for each in source])
     path = Path(source).expanduser()
+    text = read_text(path, "class names")
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        content = json.loads(text) if path.suffix.lower() == ".json" else text.rstrip().splitlines()
-    except OSError as error:
-        raise DataError(f"{path}: cannot read the class names: {error.strerror or error}") from error
-    except (ValueError, RecursionError, MemoryError) as error:  # of JSON and of UTF-8
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise DataError(f"{path}: cannot read the class names: {reason:.300}") from error
+        content = (
+            json.loads(text, object_pairs_hook=_without_repetitions)
+            if path.suffix.lower() == ".json"
+            else text.rstrip().split("\n")
+        )
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise DataError(f"{path}: cannot read the class names: {short_reason(error)}") from error
     if isinstance(content, Mapping) and len(content) == 1:
         inner = next(iter(content.values()))
         content = inner if isinstance(inner, list | dict) and not _is_pair(inner) else content
@@ -123,6 +126,14 @@ def read_class_names(source: str | os.PathLike[str] | Sequence[str]) -> ClassNam
     return _class_names([(str(key), name.strip()) for key, name in pairs])
 
 
+def _without_repetitions(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"the key {twice!r} comes twice")
+    return found
+
+
 def _in_order(content: Any, path: Path) -> list[Any]:
     if isinstance(content, list):
         return list(content)
@@ -132,9 +143,11 @@ def _in_order(content: Any, path: Path) -> list[Any]:
         by_index = {int(key): value for key, value in content.items()}
     except ValueError:
         raise DataError(
-            f"{path}: expected indices as keys, got {next(iter(content))!r}; names without an index may be "
+            f"{path}: expected indices as keys, got {next(iter(content))!r:.60}; names without an index may be "
             "shared by two classes"
         ) from None
+    if len(by_index) != len(content):
+        raise DataError(f"{path}: some indices are written in two ways")
     if sorted(by_index) != list(range(len(by_index))):
         raise DataError(f"{path}: the indices must run from 0 to {len(by_index) - 1} without gaps")
     return [by_index[i] for i in range(len(by_index))]

@@ -36,6 +36,7 @@ from wavelens._utils._file_schema import (
     require,
 )
 from wavelens._utils._replace_folder import temporary_folder
+from wavelens.data._archives import as_strings
 from wavelens.data._labels import check_labels, encode_labels
 from wavelens.data._npz_archive import Archive
 from wavelens.exceptions import DataError
@@ -402,6 +403,6 @@ def _strings(archive: Archive, key: str) -> tuple[str, ...]:
     if key not in archive.keys:
         return ()
     values = archive.read(key)
-    if values.dtype.kind == "S":
-        return tuple(each.decode("utf-8", "replace") for each in values.tolist())
-    return tuple(str(each) for each in values.tolist())
+    if values.ndim != 1:
+        raise DataError(f"{archive.path}: {key} must be a list of names, got shape {values.shape}")
+    return tuple(as_strings(values))
