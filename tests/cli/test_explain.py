@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from explained import CLASSES, digit_images, digit_model, digit_weights
-from html_page import page_text
+from html_page import Page
 from networks import need_torch
 from PIL import Image
 
@@ -94,7 +94,8 @@ def test_the_target_is_a_name_or_a_number(digits, opened, tmp_path):
         assert explain(digits, out, "--target", asked, "--method", "pixel", "--quiet") == 0
         summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
         assert {each["class"] for each in summary["images"]} == {"digit 8"}
-        assert "Explained is “digit 8”, as asked" in page_text(out / "report.html")
+        page = Page((out / "report.html").read_text(encoding="utf-8"))
+        assert "Explained is “digit 8”, as asked" in "".join(page.text)
 
 
 def test_options_reach_the_model(digits, opened, tmp_path):
