@@ -69,18 +69,20 @@ class _Stored:
     def __getitem__(self, rows: Any) -> npt.NDArray[Any]:
         if isinstance(rows, tuple):
             return _Stored(self._found, rows[-1], key=self.key, access=self._access)  # type: ignore[return-value]
+        asked = rows.tolist() if isinstance(rows, np.ndarray) else list(range(*rows.indices(len(self))))
+        self._check_there(asked)
         if isinstance(rows, np.ndarray):
-            images = np.stack([np.asarray(self._array[self._first + int(i)]) for i in rows])
-            asked = rows.tolist()
+            images = np.stack([np.asarray(self._array[self._first + i]) for i in asked])
         else:
             start, stop, step = rows.indices(len(self))
             images = np.asarray(self._array[self._first + start : self._first + stop : step])
-            asked = list(range(start, stop, step))
-        # After they were read: a chunk that is lost in between is found as well.
-        missing = self.missing(asked)
+        self._check_there(asked)  # a chunk that was lost meanwhile
+        return images if self._channels is None else images[..., self._channels]
+
+    def _check_there(self, rows: Sequence[int]) -> None:
+        missing = self.missing(rows)
         if missing:
             raise MissingDataError(next(iter(missing.values())))
-        return images if self._channels is None else images[..., self._channels]
 
     def missing(self, rows: Sequence[int]) -> Rows:
         """Return which of some rows have values that are not in the store, and why."""
@@ -327,16 +329,16 @@ def _open_array(opened: Hdf5File | ZarrStore, path: Path, key: str) -> StoreArra
 def _values(opened: Hdf5File | ZarrStore, path: Path, key: str) -> npt.NDArray[Any]:
     """Read all of a small array."""
     found = _open_array(opened, path, key)
-    try:
-        values = np.asarray(found.array[...])
-    except Exception as error:  # whatever the store's codecs raise
-        raise DataError(f"{path}: the array {key!r} cannot be read: {short_reason(error)}") from error
-    missing = found.missing(0, len(values)) if values.ndim else {}
+    missing = found.missing(0, found.array.shape[0]) if found.array.shape else {}
     if missing:
         row, reason = next(iter(missing.items()))
         raise DataError(
             f"{path}: the array {key!r} lacks {len(missing)} entries, entry {row} first: {reason}"
         )
+    try:
+        values = np.asarray(found.array[...])
+    except Exception as error:  # whatever the store's codecs raise
+        raise DataError(f"{path}: the array {key!r} cannot be read: {short_reason(error)}") from error
     if values.dtype.kind == "O":
         return np.array(
             [each.decode("utf-8", "replace") if isinstance(each, bytes) else each for each in values]
