@@ -158,8 +158,10 @@ def test_the_source_changes(kind, how, disturbed):
             refused += 1
             assert found[0] == "DataError", found
         else:
-            # All was read before.
-            fault_runs.check_same(found, expected)
+            # Either all was read before the change, or nothing was: then it is the fit of what is there now.
+            now = run.finish(f"now{i}")
+            if not isinstance(now, dict) or not np.array_equal(found["embedding_"], now["embedding_"]):
+                fault_runs.check_same(found, expected)
     assert refused or how == "exchanged"
 
 

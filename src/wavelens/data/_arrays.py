@@ -152,6 +152,8 @@ class ArraySource(ImageSource):
         Whether what is wrong with the images is a `DataError` and not a `ValueError`.
     """
 
+    random_access = True
+
     def __init__(
         self,
         arrays: Arrays,

@@ -67,6 +67,8 @@ class FolderSource(ImageSource):
         As in `wavelens.data.load`.
     """
 
+    random_access = True
+
     def __init__(
         self,
         root: Path,
@@ -300,7 +302,8 @@ class FolderSource(ImageSource):
         # A source may be read several times.
         if position not in self._unreadable:
             self._unreadable.add(position)
-            self.skipped.append(file)
+            if file not in self.skipped:  # an earlier process may have listed it
+                self.skipped.append(file)
 
     def _refuse_skipped(self) -> None:
         if self.skipped:

@@ -154,10 +154,13 @@ class ImageSource(ABC):
         Whether reading is work (files are decoded or unpacked) and not only a copy of bytes.
     strict : bool
         Whether a file that cannot be read is an error, rather than listed and left out.
+    random_access : bool
+        Whether `read` reads the images asked for alone, and not all that lie before.
     """
 
     decodes: bool = True
     strict: bool = False
+    random_access: bool = False
     name: str
     labels: Codes
     class_names: tuple[str, ...]

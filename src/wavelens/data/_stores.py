@@ -294,7 +294,9 @@ class StoreSource(ArraySource):
         # A source may be read several times.
         if position not in self._unreadable:
             self._unreadable.add(position)
-            self.skipped.append(SkippedFile(self._path / str(self.image_names[position]), reason))
+            file = SkippedFile(self._path / str(self.image_names[position]), reason)
+            if file not in self.skipped:  # an earlier process may have listed it
+                self.skipped.append(file)
 
 
 def _with_images(twin: StoreSource, images: Callable[[], Any]) -> StoreSource:

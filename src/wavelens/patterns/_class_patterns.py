@@ -64,17 +64,24 @@ class Moments:
 
     Attributes
     ----------
+    origin : array of shape (m,)
+        What has been subtracted from the rows, near their mean: sums of products of large numbers that hardly differ
+        would lose what differs.
     counts : array of shape (n_classes,)
     sums : array of shape (n_classes, m)
     products : array of shape (n_classes, m, m)
     """
 
+    origin: Doubles
     counts: Doubles
     sums: Doubles
     products: Doubles
 
     def __sub__(self, other: Moments) -> Moments:
-        return Moments(self.counts - other.counts, self.sums - other.sums, self.products - other.products)
+        """Return the moments of the rows that are not among those of `other`, of the same origin."""
+        return Moments(
+            self.origin, self.counts - other.counts, self.sums - other.sums, self.products - other.products
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +167,8 @@ def moments_of(rows: Doubles, codes: _Codes, n_classes: int) -> Moments:
         own = rows[codes == i]
         sums[i] = own.sum(axis=0)
         products[i] = own.T @ own
-    return Moments(np.bincount(codes, minlength=n_classes).astype(np.float64), sums, products)
+    counts = np.bincount(codes, minlength=n_classes).astype(np.float64)
+    return Moments(np.zeros(m), counts, sums, products)
 
 
 def class_filters(
@@ -184,7 +192,8 @@ def class_filters(
     own = moments.products[class_] / n_own - cross - cross.T + np.outer(center, center)
     size = float(np.trace(rest)) / m
     # Others that never vary leave nothing to compare with but rounding.
-    size = max(size, 1e-12 * float(np.trace(own)) / m, float(np.finfo(np.float64).tiny))
+    rounding = 1e-12 * (float(np.trace(own)) + float(center @ center) + float(mean @ mean)) / m
+    size = max(size, rounding, float(np.finfo(np.float64).tiny))
     rest[np.diag_indices(m)] += ridge * size
     n = min(n, m)
     filters = eigh(own, rest, subset_by_index=(m - n, m - 1), check_finite=False)[1]
@@ -197,7 +206,11 @@ def class_filters(
     filters = filters * np.where(along < 0, -1.0, 1.0)
     share = np.divide(along**2, power, out=np.zeros(n), where=power > 0)
     return Filters(
-        filters, center, np.sqrt(np.maximum(power, 0) / noise), np.clip(share, 0, 1), np.sqrt(noise)
+        filters,
+        center + moments.origin,
+        np.sqrt(np.maximum(power, 0) / noise),
+        np.clip(share, 0, 1),
+        np.sqrt(noise),
     )
 
 
@@ -251,8 +264,9 @@ def class_pattern_test(
         codes = (codes == classes[1]).astype(np.intp)  # the first of the two is class 0
     n_classes = 2 if classes is not None else len(result.classes)
     of_units = None if units is None else group_labels(units, codes, n_classes)
-    # No number depends on the scale; products of tiny or huge coefficients would leave the range.
-    rows = rows / (np.abs(rows).max() or 1.0)
+    # No number depends on origin or scale; products of tiny or huge coefficients would leave the range.
+    rows = rows - rows.mean(axis=0)
+    rows /= np.abs(rows).max() or 1.0
     counts = np.bincount(codes, minlength=n_classes)
     uneven = counts.max() > _uneven * max(1, counts.min())
 
@@ -347,7 +361,8 @@ def _held_out(
     """Return the held-out strength by class and rank, and the standard error of its logarithm."""
     n = min(n, rows.shape[1])
     parts = [moments_of(rows[folds == f], codes[folds == f], n_classes) for f in range(N_FOLDS)]
-    total = Moments(*(sum(getattr(p, name) for p in parts) for name in ("counts", "sums", "products")))
+    names = ("counts", "sums", "products")
+    total = Moments(parts[0].origin, *(sum(getattr(p, name) for p in parts) for name in names))
     squares = np.full((n_classes, len(rows), n), np.nan)
     for f, part in enumerate(parts):
         here = np.flatnonzero(folds == f)

@@ -44,16 +44,19 @@ def class_moments(result: FitResult) -> Moments:
     n_classes = len(result.classes)
     counts = np.bincount(result.labels, minlength=n_classes).astype(np.float64)
     sums, products = np.zeros((n_classes, m)), np.zeros((n_classes, m, m))
-    v, first = result.gsvd.v[:m].T, 0
+    v, first, origin = result.gsvd.v[:m].T, 0, np.zeros(m)
     for block in row_blocks(result.embedding):
         rows = np.asarray(block @ v, dtype=np.float64)
+        if not first:
+            origin = rows.mean(axis=0)
+        rows -= origin
         codes = result.labels[first : first + len(block)]
         first += len(block)
         for i in np.unique(codes).tolist():
             own = rows[codes == i]
             sums[i] += own.sum(axis=0)
             products[i] += own.T @ own
-    return Moments(counts, sums, products)
+    return Moments(origin, counts, sums, products)
 
 
 def one_against_rest(moments: Moments, n: int = N_PATTERNS) -> list[Filters]:
@@ -127,7 +130,7 @@ def class_patterns(
     shown = pictures[class_] if complete else restricted_pictures(result, moments, filters, class_)  # type: ignore[index]
     mean = moments.sums[class_] / moments.counts[class_]
     full = np.zeros((1, result.basis.n_coefficients))
-    full[0, result.columns[: len(mean)]] = mean - filters.center
+    full[0, result.columns[: len(mean)]] = mean + moments.origin - filters.center
     row = class_ if other is None else 0
     return ClassPatterns(
         class_=result.classes[class_].item(),
@@ -151,8 +154,9 @@ def restricted_pictures(result: FitResult, moments: Moments, filters: Filters, c
     """Return the pictures in the coefficients that the patterns are made of alone, shape (n, n_all_coefficients)."""
     m = len(filters.center)
     count, mean = moments.counts[class_], moments.sums[class_] / moments.counts[class_]
-    cross = np.outer(mean, filters.center)
-    own = moments.products[class_] / count - cross - cross.T + np.outer(filters.center, filters.center)
+    center = filters.center - moments.origin
+    cross = np.outer(mean, center)
+    own = moments.products[class_] / count - cross - cross.T + np.outer(center, center)
     # Scores are in units of the others' root mean square.
     covariance = own @ filters.filters / filters.scale
     power = np.einsum("ij,ij->j", filters.filters, own @ filters.filters) / filters.scale**2

@@ -27,8 +27,10 @@ def check_squares(sigma: FloatArray, v: FloatArray) -> FloatArray:
     low, high = np.sqrt(float(limits.tiny)) * _margin, np.sqrt(float(limits.max)) / _margin
     if largest > 0 and not low <= largest <= high:
         which = "small" if largest < low else "large"
+        # The product itself may be beyond the range.
+        exponent = round(float(np.log10(sigma.max())) + float(np.log10(np.abs(v).max())))
         raise DataError(
             f"the values of the images are too {which} for {sigma.dtype}, in which their squares cannot be "
-            f"represented: multiply the images by 1e{-round(np.log10(largest)):+d}"
+            f"represented: multiply the images by 1e{-exponent:+d}"
         )
     return sigma

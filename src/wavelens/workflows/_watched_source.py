@@ -17,7 +17,7 @@ class _WatchedSource(ImageSource):
     def __init__(self, source: ImageSource, progress: WorkflowProgress) -> None:
         self._source = source
         self._progress = progress
-        self.decodes = source.decodes
+        self.decodes, self.strict, self.random_access = source.decodes, source.strict, source.random_access
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._source, name)

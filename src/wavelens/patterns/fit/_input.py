@@ -59,6 +59,7 @@ class GivenImages(ImageSource):
     """An array of images, in memory or mapped, as it was given to `fit`."""
 
     decodes = False
+    random_access = True
 
     def __init__(self, images: npt.NDArray[Any], codes: npt.NDArray[np.intp], n_classes: int) -> None:
         self.name, self.labelled = "images", True

@@ -181,7 +181,9 @@ def check_ledger(name: str, expected: Ledger, found: Ledger) -> None:
         raise changed(name, f"image {position:,} could be read in one pass and not in another")
     block = expected.other_content(found)
     if block is not None:
-        raise changed(name, f"images {block[0]:,} to {block[1]:,} are not the same in two passes")
+        raise changed(
+            name, f"images {block[0]:,} to {block[1]:,} have changed: they are not the same in two passes"
+        )
 
 
 def read_some(source: ImageSource, positions: npt.NDArray[np.intp]) -> npt.NDArray[Any] | None:
@@ -192,7 +194,7 @@ def read_some(source: ImageSource, positions: npt.NDArray[np.intp]) -> npt.NDArr
     DataError
         If some can no longer be read.
     """
-    if type(source).read is ImageSource.read:
+    if not source.random_access:
         return None
     chunk = source.read(positions)
     if not np.array_equal(chunk.positions, positions):
