@@ -29,6 +29,8 @@ IMAGES = np.random.default_rng(0).random((4, 5, 5))
         (b"x" * 10_000_000, "labels.csv"),
         (b'"a\n' * 1000, "labels.csv"),
         (b",,,,\n" * 4, "row 1"),
+        (b"file,a,b", "name them"),
+        (b"file,label", "no label"),
         (b"", "empty"),
         (b"\n\n \n", "empty"),
     ],

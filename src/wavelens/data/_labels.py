@@ -230,7 +230,8 @@ def read_text(path: Path, what: str) -> str:
 
 
 def _by_name(rows: list[list[str]], names: Sequence[str], path: Path) -> dict[str, str]:
-    head = [cell.casefold() for cell in rows[0]]
+    columns = rows[0]
+    head = [cell.casefold() for cell in columns]
     name_column = next((i for i, cell in enumerate(head) if cell in NAME_COLUMNS), None)
     label_column = next((i for i, cell in enumerate(head) if cell in LABEL_COLUMNS), None)
     if label_column is not None or name_column is not None:
@@ -246,7 +247,7 @@ def _by_name(rows: list[list[str]], names: Sequence[str], path: Path) -> dict[st
             rows = rows[1:]
     if label_column is None or name_column is None:
         raise DataError(
-            f"{path}: of the columns {listed(rows[0])} it is not clear which holds the file names and which "
+            f"{path}: of the columns {listed(columns)} it is not clear which holds the file names and which "
             "the labels; name them `file` and `label`"
         )
     table: dict[str, str] = {}
