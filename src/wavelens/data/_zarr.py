@@ -46,7 +46,7 @@ class ZarrStore:
 
         self._path, self._access = path, access
         links: list[str] = []
-        for each in _metadata_in(path, os.path.realpath(path), links):
+        for each in list(_metadata_in(path, os.path.realpath(path), links)):
             _check_codecs(path, each)
         if links and not access.trust_external:
             raise refuse_external(path, "", links, "symbolic links")
