@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -83,19 +84,33 @@ def test_paths_that_cannot_be(source: str) -> None:
         load(IMAGES, source)
 
 
-def test_folders_that_lie_too_deeply_within_one_another(tmp_path: Path) -> None:
-    before = Path.cwd()
+@pytest.fixture
+def deep_folder(tmp_path: Path) -> Iterator[Path]:
+    """Folders within folders, too many for functions that call themselves; so is what removes them."""
+    before, depth = Path.cwd(), 0
+    os.chdir(tmp_path)
     try:
-        os.chdir(tmp_path)
-        for _ in range(1500):
+        while depth < 1500:
             os.mkdir("d")
             os.chdir("d")
+            depth += 1
+        os.chdir(before)
+        yield tmp_path
     except OSError:
         pytest.skip("the file system has no folders so deep")
     finally:
+        os.chdir(tmp_path)
+        for _ in range(depth):
+            os.chdir("d")
+        for _ in range(depth):
+            os.chdir("..")
+            os.rmdir("d")
         os.chdir(before)
+
+
+def test_folders_that_lie_too_deeply_within_one_another(deep_folder: Path) -> None:
     with pytest.raises(DataError):
-        open_source(tmp_path)
+        open_source(deep_folder)
 
 
 @pytest.mark.parametrize("pattern", ["(a{99999999999})", "(", "(" * 5000 + "a" + ")" * 5000])
