@@ -288,7 +288,7 @@ def test_every_number_is_finite(files, tmp_path, kind, value):
 def test_every_array_must_be_there_and_of_its_shape(files, tmp_path, kind):
     with np.load(files / f"{kind}.npz") as archive:
         arrays = dict(archive)
-    optional = {"class_ranks", "matrix"}
+    optional = {"class_ranks", "class_pictures", "matrix"}
     for name, array in arrays.items():
         if name == "header":
             continue

@@ -88,7 +88,8 @@ class PatternAnalysis(ImageContract, TransformerMixin, BaseEstimator):  # type: 
         be needed, `fit` reads sources and mapped arrays in chunks, and refuses arrays in memory.
     pivoting : {"sketch", "full"}, default "sketch"
         What the selection of coefficients goes by. "sketch": a sketch of the images' coefficients with twice as
-        many rows as coefficients are selected, or all of them where there are at most three times as many images.
+        many rows as coefficients are selected (at least 128), or all of them where there are at most 1.5 times as
+        many images as such rows.
         "full": all of them, however many; in chunks or on a cluster they are then held in memory.
     similarity_method : {"auto", "exact", "landmarks", "features"}, default "auto"
         How images are compared with classes: each with every other, or, of very many, near enough by landmarks

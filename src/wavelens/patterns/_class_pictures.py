@@ -28,6 +28,7 @@ from wavelens.patterns._class_patterns import (
 from wavelens.patterns._result import FitResult
 from wavelens.patterns._results import ClassPatterns
 from wavelens.patterns._sample import sample_places
+from wavelens.patterns._value_range import check_squares
 
 __all__ = ["class_moments", "class_patterns", "class_pictures"]
 
@@ -39,7 +40,14 @@ _Codes = npt.NDArray[np.intp]
 
 
 def class_moments(result: FitResult) -> Moments:
-    """Return the moments of each class in the coefficients that its patterns are made of; O(n m r)."""
+    """Return the moments of each class in the coefficients that its patterns are made of; O(n m r).
+
+    Raises
+    ------
+    DataError
+        If the squares of the coefficients cannot be represented.
+    """
+    check_squares(result.sigma, result.gsvd.v)
     m = n_pattern_coefficients(len(result.labels), len(result.columns))
     n_classes = len(result.classes)
     counts = np.bincount(result.labels, minlength=n_classes).astype(np.float64)

@@ -32,6 +32,7 @@ from wavelens.exceptions import DataError
 from wavelens.patterns._basis import make_basis
 from wavelens.patterns._options import FitOptions
 from wavelens.patterns._result import FitResult
+from wavelens.patterns._selection import rows_of_sketch
 
 __all__ = [
     "MemoryEstimate",
@@ -107,8 +108,8 @@ def estimate_memory(
 
     Notes
     -----
-    n images of p numbers, m selected, d = n rows of the sketch where n ≤ 3·m, else 2·m, b = 4 bytes (float32) or 8:
-    selecting takes (n·p + d·p [if d < n] + min(n, d)·m + 192·p)·b, decomposing (4·n·m + 5·m²)·b; the peak is the
+    n images of p numbers, m selected, d = max(2·m, 128) rows of the sketch, or n where n ≤ 1.5·d, b = 4 bytes
+    (float32) or 8: selecting takes (n·p + d·p [if d < n] + min(n, d)·m + 192·p)·b, decomposing (4·n·m + 5·m²)·b; the peak is the
     larger of the two, the images, and 160 MB.
 
     Examples
@@ -127,7 +128,7 @@ def estimate_memory(
     b = coefficient_bytes(given)
     return MemoryEstimate(
         images=n * pixels * given.itemsize,
-        selecting=_selecting(n, n if n <= 3 * m else 2 * m, m, p, given),
+        selecting=_selecting(n, rows_of_sketch(n, m), m, p, given),
         decomposing=b * (4 * n * m + 5 * m * m),
     )
 

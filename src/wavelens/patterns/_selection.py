@@ -7,9 +7,10 @@ all patterns but as many as its rank; with more, its σ are those of as few inde
 patterns. Either way, that it is weak in a pattern may only mean that it has too few images to show it.
 
 The pivots are those of a sketch S = ΩA of the matrix A of all coefficients of all images. Of up to 3k images for k
-coefficients the sketch is A itself; of more it has 2k rows, and its pivots are within a few per cent as good as those
-of A. A triangular factor of the selected coefficients of a class tells its rank, and its leading block that of the
-first few coefficients, so that no pass over the images is needed to find how many leave every class with full rank.
+coefficients (and of up to 192) the sketch is A itself; of more it has 2k rows, at least 128, and its pivots are within
+a few per cent as good as those of A. A triangular factor of the selected coefficients of a class tells its rank, and
+its leading block that of the first few coefficients, so that no pass over the images is needed to find how many leave
+every class with full rank.
 
 Where a number of coefficients is asked for, some more pivots stand by: a class of duplicates, or one that never uses
 some of the first coefficients, may need others to have full rank.
@@ -36,11 +37,14 @@ __all__ = [
     "full_rank_columns",
     "leading_factor",
     "most_coefficients",
+    "rows_of_sketch",
     "select_from_sketch",
     "sketch_rows",
 ]
 
 _Codes = npt.NDArray[np.intp]
+
+_fewest_rows = 128
 
 
 def most_coefficients(options: FitOptions, counts: npt.NDArray[np.intp], p: int) -> int:
@@ -67,7 +71,13 @@ def most_coefficients(options: FitOptions, counts: npt.NDArray[np.intp], p: int)
 
 def sketch_rows(options: FitOptions, n_images: int, most: int) -> int:
     """Return the rows of the sketch: as many as images where these are few, or where ``pivoting="full"``."""
-    return n_images if options.pivoting == "full" or n_images <= 3 * most else 2 * most
+    return n_images if options.pivoting == "full" else rows_of_sketch(n_images, most)
+
+
+def rows_of_sketch(n_images: int, most: int) -> int:
+    """Return the rows of the sketch of so many images for so many coefficients."""
+    rows = max(2 * most, _fewest_rows)
+    return n_images if 2 * n_images <= 3 * rows else rows
 
 
 def select_from_sketch(

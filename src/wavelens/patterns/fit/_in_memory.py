@@ -15,7 +15,7 @@ from wavelens.patterns._selection import select_from_sketch
 from wavelens.patterns.fit._input import read_all
 from wavelens.patterns.fit._job import Job
 from wavelens.patterns.fit._ledger import Ledger
-from wavelens.patterns.fit._passes import FactorState, Selection, update_nonzero
+from wavelens.patterns.fit._passes import FactorState, Selection, add_rows, update_nonzero
 from wavelens.patterns.fit._sequence import Decomposition
 
 __all__ = ["InMemory"]
@@ -87,9 +87,7 @@ class InMemory:
             random_state=job.options.random_state,
             dtype=coefficients.dtype,
         )
-        breaks = np.flatnonzero(np.diff(positions) != 1) + 1
-        for part in np.split(np.arange(len(positions)), breaks):
-            sketch.partial_fit(coefficients[part[0] : part[-1] + 1], first_row=int(positions[part[0]]))
+        add_rows(sketch, coefficients, positions)
         return np.asarray(sketch.matrix)
 
 

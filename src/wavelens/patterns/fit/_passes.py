@@ -101,10 +101,7 @@ class SketchState:
         """Add the images of a chunk."""
         positions, coefficients = chunk.positions, chunk.coefficients
         self.ledger.add(positions, chunk.checksums)
-        breaks = np.flatnonzero(np.diff(positions) != 1) + 1
-        for part in np.split(np.arange(len(positions)), breaks):
-            # The number of a row decides on its signs, so that chunks need not come in order.
-            self.sketch.partial_fit(coefficients[part[0] : part[-1] + 1], first_row=int(positions[part[0]]))
+        add_rows(self.sketch, coefficients, positions)
         self.counts += np.bincount(chunk.classes, minlength=len(self.counts))
         update_nonzero(self.nonzero, coefficients, chunk.classes)
         return self
@@ -139,6 +136,30 @@ class SketchState:
             arrays["counts"],
             Ledger.from_arrays(arrays, "images"),
         )
+
+
+def add_rows(sketch: RowSketch, coefficients: FloatArray, positions: _Codes) -> None:
+    """Add the coefficients of images at these positions to a sketch.
+
+    Raises
+    ------
+    DataError
+        If their squares are beyond the range of the sketch's dtype.
+    """
+    breaks = np.flatnonzero(np.diff(positions) != 1) + 1
+    for part in np.split(np.arange(len(positions)), breaks):
+        try:
+            # The number of a row decides on its signs, so that chunks need not come in order.
+            sketch.partial_fit(coefficients[part[0] : part[-1] + 1], first_row=int(positions[part[0]]))
+        except ValueError as error:
+            largest = float(np.abs(coefficients).max(initial=0.0))
+            # Sums of squares have less room than a square alone.
+            if not np.sqrt(float(np.finfo(coefficients.dtype).max)) / 1e12 < largest < np.inf:
+                raise
+            raise DataError(
+                f"the values of the images are too large for {coefficients.dtype}, in which their squares cannot be "
+                f"represented: multiply the images by 1e{-round(np.log10(largest)):+d}"
+            ) from error
 
 
 def update_nonzero(nonzero: npt.NDArray[np.bool_], coefficients: FloatArray, classes: _Codes) -> None:

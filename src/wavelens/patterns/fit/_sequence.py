@@ -28,6 +28,7 @@ from wavelens.patterns._options import FitOptions
 from wavelens.patterns._persistence import gsvd_arrays, gsvd_from_arrays, left_arrays
 from wavelens.patterns._result import FitResult, OutOfCore
 from wavelens.patterns._selection import RankError, full_rank_columns, leading_factor
+from wavelens.patterns._value_range import check_squares
 from wavelens.patterns.fit._input import check_counts
 from wavelens.patterns.fit._job import Job
 from wavelens.patterns.fit._ledger import Ledger
@@ -155,6 +156,10 @@ def run_fit(job: Job, executor: Executor, progress: Progress) -> FitResult:
 
 
 def _class_pictures(result: FitResult, executor: Executor) -> FloatArray | None:
+    try:
+        check_squares(result.sigma, result.gsvd.v)
+    except DataError:  # what needs the pictures will say so
+        return None
     if executor.read(result.positions[:1]) is None:
         return None
 
