@@ -109,8 +109,8 @@ def estimate_memory(
     Notes
     -----
     n images of p numbers, m selected, d = max(2·m, 128) rows of the sketch, or n where n ≤ 1.5·d, b = 4 bytes
-    (float32) or 8: selecting takes (n·p + d·p [if d < n] + min(n, d)·m + 192·p)·b, decomposing (4·n·m + 5·m²)·b; the peak is the
-    larger of the two, the images, and 160 MB.
+    (float32) or 8: selecting takes (n·p + d·p [if d < n] + min(n, d)·m + 192·p)·b, decomposing (4·n·m + 5·m²)·b; the
+    peak is the larger of the two, the images, and 160 MB.
 
     Examples
     --------
