@@ -20,7 +20,7 @@ constexpr std::uint64_t golden = 0x9E3779B97F4A7C15u;  // 2⁶⁴ / golden ratio
 
 std::uint64_t step(std::uint64_t h, std::uint64_t word) {
   h = (h ^ word) * odd;
-  return h ^ (h >> 32);
+  return h ^ (h >> 32u);
 }
 
 std::uint64_t word_at(const unsigned char* p) {
@@ -54,7 +54,7 @@ std::uint64_t checksum(const unsigned char* row, std::ptrdiff_t n_bytes) {
 void row_checksums(const unsigned char* data, std::ptrdiff_t n_rows, std::ptrdiff_t row_bytes,
                    std::uint64_t* out) {
   const std::ptrdiff_t grain =
-      std::max<std::ptrdiff_t>(1, (1 << 20) / std::max<std::ptrdiff_t>(1, row_bytes));
+      std::max<std::ptrdiff_t>(1, std::ptrdiff_t{1'048'576} / std::max<std::ptrdiff_t>(1, row_bytes));
   parallel_ranges(n_rows, grain, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
     for (std::ptrdiff_t i = begin; i < end; ++i) out[i] = checksum(data + i * row_bytes, row_bytes);
   });
