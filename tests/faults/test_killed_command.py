@@ -13,7 +13,10 @@ import pytest
 from campaign import examples
 from cluster_by_hand import ByHand
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends SIGKILL")
+pytestmark = [
+    pytest.mark.campaign,  # a command takes half a minute to draw its page
+    pytest.mark.skipif(sys.platform == "win32", reason="sends SIGKILL"),
+]
 
 DAMAGED = (2, 30, 31, 450, 899)
 
@@ -146,7 +149,6 @@ def test_strict_holds_for_what_was_left_out_before(written, folder, tmp_path):
         assert not (out / "summary.json").exists()
 
 
-@pytest.mark.campaign
 def test_killed_on_a_cluster(folder, tmp_path):
     pytest.importorskip("distributed")
     path, damaged = folder
