@@ -255,7 +255,7 @@ def check_same(found, expected):
 def command(path, out, *more):
     """Return a command that analyses in chunks what `make_images(n=900, side=96)` gives."""
     return [
-        *("analyze", str(path), "--out", str(out), "--memory", "230MB", "--coefficients", "20"),
+        *("analyze", str(path), "--out", str(out), "--memory", "240MB", "--coefficients", "20"),
         *("--permutations", "0", "--force" if not more else more[0], *more[1:]),
     ]
 

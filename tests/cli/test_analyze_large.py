@@ -58,7 +58,8 @@ def test_interrupted_and_continued(source, small, tmp_path, capsys, monkeypatch)
         "patterns.csv",
     }
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
-    assert (summary["n_images"], summary["n_images_shown"]) == (600, 60)
+    assert summary["n_images"] == 600
+    assert 50 <= summary["n_images_shown"] <= 60
     assert summary["out_of_core"]["n_read"] == 600
     with (out / "all-images.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

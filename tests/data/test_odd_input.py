@@ -192,7 +192,7 @@ def test_features_whose_parts_do_not_fit(tmp_path: Path, change: Any) -> None:
     "address", ["tcp://", "tcp://:", "nonsense", "tcp://x:99999999", "tcp://x:0", "", "x:٣", "tcp://x:1e3"]
 )
 def test_addresses_that_are_none(address: str) -> None:
-    pytest.importorskip("distributed")
+    pytest.importorskip("dask")
     from wavelens.distributed._client import _check_address
 
     with pytest.raises(DataError, match="host and a port"):
