@@ -242,6 +242,14 @@ def result_of(process, job, timeout=120):
     return told["error"], told["text"]
 
 
+def wait_until_begun(process, work):
+    """Wait until a fit has written down what it is of, or has ended."""
+    end = time.monotonic() + 60
+    while process.exitcode is None and not (Path(work) / "run.json").exists():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
 def check_same(found, expected):
     """Compare the arrays of two fits bit for bit."""
     assert isinstance(found, dict), found

@@ -25,9 +25,10 @@ def held_still(context, path, folder, moments, **more):
     job = {"path": str(path), "work": str(folder / "work"), "outcome": str(folder / "outcome"), **more}
     process = fault_runs.process_of(context, job | {"pause": 0.015, "hurry": 1000})
     copies = []
+    fault_runs.wait_until_begun(process, job["work"])
     for k in range(moments):
-        # Within each of these the run writes something; before the first it has hardly begun.
-        process.join(0.11 if k else 0.3)
+        # Within each of these the run writes something.
+        process.join(0.11)
         if process.exitcode is not None:
             break
         os.kill(process.pid, signal.SIGSTOP)

@@ -59,7 +59,8 @@ def test_a_disk_that_fills_up(kind, cache, disk, sources, processes, tmp_path, r
             "cache": cache,
         }
         process = fault_runs.process_of(processes, job | {"pause": 0.01, "hurry": 1000})
-        process.join(float(rng.uniform(0.15, 0.6)))
+        fault_runs.wait_until_begun(process, job["work"])
+        process.join(float(rng.uniform(0.05, 0.5)))
         filler = fill(disk)
         found = fault_runs.result_of(process, job)
         if isinstance(found, tuple):
