@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+import wavelens
 from wavelens.data import open_source
 from wavelens.patterns import PatternAnalysis
 
@@ -271,7 +272,9 @@ def command(path, out, *more):
 def start_command(arguments, **job):
     """Start the command in a process where files are decoded slowly (`pause`) and clocks run fast (`hurry`)."""
     tests = Path(__file__).resolve().parent
-    path = os.pathsep.join([str(tests.parent / "src"), str(tests), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join(
+        [str(Path(wavelens.__file__).parents[1]), str(tests), os.environ.get("PYTHONPATH", "")]
+    )
     return subprocess.Popen(
         [sys.executable, "-m", __name__, json.dumps({"arguments": arguments, **job})],
         env=os.environ | {"PYTHONPATH": path},
