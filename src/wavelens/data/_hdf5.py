@@ -69,7 +69,7 @@ class Hdf5File:
         Raises
         ------
         DataError
-            If it lies in other files, which are not trusted, or is a virtual dataset whose sources cannot be told.
+            If it lies in other files, which are not trusted, or is a virtual dataset whose sources are unknown.
         """
         outside = self._found[key]
         if outside and not self._access.trust_external:
@@ -294,7 +294,7 @@ def _lacks(dataset: Any, source: Any, depth: int, *, fill: bool) -> bool:
     if "%" in source.file_name or "%" in source.dset_name:
         raise DataError(
             f"{dataset.file.filename}: the virtual dataset names its sources by the pattern "
-            f"{source.file_name!r}, of which it cannot be told what is missing; list the sources"
+            f"{source.file_name!r}, whose missing parts are unknown; list the sources"
         )
     folder = os.path.dirname(os.path.abspath(dataset.file.filename))
     if _is_same_file(dataset, source.file_name):

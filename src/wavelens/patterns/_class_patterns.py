@@ -41,6 +41,7 @@ __all__ = [
     "RIDGE",
     "ClassPatternTest",
     "Filters",
+    "Moments",
     "class_filters",
     "class_pattern_test",
     "moments_of",

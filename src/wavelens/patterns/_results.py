@@ -48,8 +48,8 @@ class ClassPatterns:
     against : object
         Label of the other class; None: all others.
     images : array of shape (n, height, width[, channels])
-        What the patterns look like: means of the class's images, weighted by their scores. In its first half of the
-        sign an image of the class has more of it than the others do on average.
+        What the patterns look like: means of the class's images, weighted by their scores. The sign is chosen so that
+        images of the class score positive on average.
     strength : array of shape (n,)
         Root mean square of the scores over the class, over that of the others, on the images that were fitted.
     held_out : array of shape (n,)

@@ -171,7 +171,7 @@ def score(result: FitResult, predicted: npt.NDArray[Any], y: npt.ArrayLike, *, b
             f"`y` must hold only classes given to fit ({', '.join(map(str, result.classes[:10]))}), got "
             f"{unknown[0]}"
         )
-    return _share_told(labels, predicted, balanced=balanced)
+    return _share_correct(labels, predicted, balanced=balanced)
 
 
 def held_out_score(
@@ -197,29 +197,29 @@ def held_out_score(
     n_splits = check_integer(n_splits, "n_splits", low=2)
     predicted = np.full(len(batch), -1, dtype=np.intp)
     split = np.full(len(batch), -1, dtype=np.intp)
-    accuracy, balanced, told, kept = [], [], [], []
+    accuracy, balanced, training, n_selected = [], [], [], []
     with progress_bar(n_splits, "Scoring held-out images", progress, unit=" splits") as bar:
         for i, (learnt, held) in enumerate(_splits(codes, group_codes, n_splits, random_state)):
             part = _fitted(options, batch[learnt], codes[learnt])
             # A class need not have images on both sides, but the fit has all of them.
             predicted[held] = part.classes[predict(part, batch[held])]
             split[held] = i
-            accuracy.append(_share_told(codes[held], predicted[held], balanced=False))
-            balanced.append(_share_told(codes[held], predicted[held], balanced=True))
+            accuracy.append(_share_correct(codes[held], predicted[held], balanced=False))
+            balanced.append(_share_correct(codes[held], predicted[held], balanced=True))
             own = class_evidence(part, part.embedding, shrinkage=SHRINKAGE, log=True).argmax(axis=1)
-            told.append(_share_told(part.labels, own, balanced=False))
-            kept.append(len(part.columns))
+            training.append(_share_correct(part.labels, own, balanced=False))
+            n_selected.append(len(part.columns))
             bar.update()
     confusion = np.zeros((len(classes), len(classes)), dtype=np.intp)
     np.add.at(confusion, (codes, predicted), 1)
     return HeldOutScore(
         accuracy=np.array(accuracy),
         balanced_accuracy=np.array(balanced),
-        training_accuracy=np.array(told),
+        training_accuracy=np.array(training),
         confusion=confusion,
         predicted=predicted,
         split=split,
-        n_coefficients=np.array(kept, dtype=np.intp),
+        n_coefficients=np.array(n_selected, dtype=np.intp),
         classes=classes,
         n_groups=None if group_codes is None else int(group_codes.max()) + 1,
     )
@@ -272,7 +272,7 @@ def _fitted(options: FitOptions, images: npt.NDArray[Any], labels: npt.NDArray[n
     return fit(None)
 
 
-def _share_told(labels: npt.NDArray[Any], predicted: npt.NDArray[Any], *, balanced: bool) -> float:
+def _share_correct(labels: npt.NDArray[Any], predicted: npt.NDArray[Any], *, balanced: bool) -> float:
     right = labels == predicted
     if not balanced:
         return float(right.mean())

@@ -262,8 +262,8 @@ class WorkFolder:
 
 
 def _checksum(about: Mapping[str, Any]) -> str:
-    told = {name: value for name, value in about.items() if name != "checksum"}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    content = {name: value for name, value in about.items() if name != "checksum"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _changes(before: object, now: Mapping[str, str]) -> Iterator[str]:
